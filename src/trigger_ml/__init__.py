@@ -1,0 +1,1 @@
+"""From Cherenkov telescope images to verified FPGA trigger firmware, with what it costs in physics."""

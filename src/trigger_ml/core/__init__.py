@@ -1,0 +1,1 @@
+"""What every room stands on: configuration, fixed-point arithmetic, files, errors."""

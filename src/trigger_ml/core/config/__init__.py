@@ -1,0 +1,41 @@
+"""The experiment's configuration: pydantic models, one module for each section."""
+
+from trigger_ml.core.config.base import Section
+from trigger_ml.core.config.compression import (
+    BitsConfig,
+    CompressionConfig,
+    PruningConfig,
+    QuantizationConfig,
+)
+from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.config.events import EventsConfig, InputConfig, SplitConfig
+from trigger_ml.core.config.experiment import ExperimentConfig, load_experiment, load_yaml, parse, schema
+from trigger_ml.core.config.firmware import FirmwareConfig, HlsConfig, RtlConfig, VerifyConfig
+from trigger_ml.core.config.model import ModelConfig, StageConfig, TrainConfig
+from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
+
+__all__ = [
+    "BitsConfig",
+    "CompressionConfig",
+    "EvaluationConfig",
+    "EventsConfig",
+    "ExperimentConfig",
+    "FirmwareConfig",
+    "HlsConfig",
+    "InputConfig",
+    "ModelConfig",
+    "ParticleConfig",
+    "PruningConfig",
+    "QuantizationConfig",
+    "RtlConfig",
+    "Section",
+    "SimulationConfig",
+    "SplitConfig",
+    "StageConfig",
+    "TrainConfig",
+    "VerifyConfig",
+    "load_experiment",
+    "load_yaml",
+    "parse",
+    "schema",
+]

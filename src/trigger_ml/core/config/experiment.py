@@ -1,0 +1,126 @@
+"""One experiment, one YAML file."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from trigger_ml.core.config.base import Section
+from trigger_ml.core.config.compression import CompressionConfig
+from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.config.events import EventsConfig
+from trigger_ml.core.config.firmware import FirmwareConfig, VerifyConfig
+from trigger_ml.core.config.model import ModelConfig, TrainConfig
+from trigger_ml.core.config.simulation import SimulationConfig
+from trigger_ml.core.errors import ConfigError
+
+__all__ = ["ExperimentConfig", "load_experiment", "load_yaml", "parse", "schema"]
+
+
+class ExperimentConfig(Section):
+    """An experiment: from events to a report."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Name of the run directory and of the firmware project."""
+    seed: int = Field(1, ge=0)
+    """Every random number of the run follows from it."""
+    task: Literal["type", "energy", "direction"] = "type"
+    """What the model tells: particle type (one logit), log10 of the energy, or camera offsets."""
+    simulation: SimulationConfig = SimulationConfig()
+    events: EventsConfig = EventsConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    compression: CompressionConfig = CompressionConfig()
+    firmware: FirmwareConfig = FirmwareConfig()
+    verify: VerifyConfig = VerifyConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def schema(model: type[Section] = ExperimentConfig) -> str:
+    """JSON schema of a configuration file."""
+    return json.dumps(model.model_json_schema(), indent=2)
+
+
+def _valid_keys(model: type[Section], location: tuple[int | str, ...]) -> list[str]:
+    """Keys allowed where an unknown one was found, by walking the JSON schema along ``location``."""
+    root = model.model_json_schema()
+    node: dict[str, Any] = root
+    for step in location[:-1]:
+        options = [node, *node.get("anyOf", [])]
+        options = [root["$defs"][o["$ref"].split("/")[-1]] if "$ref" in o else o for o in options]
+        for option in options:
+            child = (
+                option.get("properties", {}).get(step)
+                or option.get("additionalProperties")
+                or option.get("items")
+            )
+            if isinstance(child, dict):
+                node = root["$defs"][child["$ref"].split("/")[-1]] if "$ref" in child else child
+                break
+    options = [node, *node.get("anyOf", [])]
+    options = [root["$defs"][o["$ref"].split("/")[-1]] if "$ref" in o else o for o in options]
+    return sorted({key for option in options for key in option.get("properties", {})})
+
+
+def parse[T: Section](model: type[T], values: dict[str, Any], source: str) -> T:
+    """Validate a dictionary.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first wrong key, the reason, and for an unknown key the nearest valid one.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        # an unknown key often causes the "field required" beside it: name it first
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        location = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        more = f" ({error.error_count() - 1} more errors follow)" if error.error_count() > 1 else ""
+        if first["type"] == "extra_forbidden":
+            valid = _valid_keys(model, first["loc"])
+            near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1, cutoff=0.4)
+            remedy = f"Did you mean `{near[0]}`?" if near else f"Valid keys here: {', '.join(valid)}"
+            raise ConfigError(f"{source}: {location}", f"unknown key{more}", remedy) from None
+        why = first["msg"].removeprefix("Value error, ")
+        value = first.get("input")
+        given = f" (given: {value!r})" if isinstance(value, str | int | float | bool) else ""
+        raise ConfigError(
+            f"{source}: {location}", f"{why}{given}{more}", "`trigger-ml schema` lists keys, types and limits"
+        ) from None
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not YAML, or is no mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(str(path), "no such file", "Check the path; examples are in configs/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"cannot be read ({error})", "Give a YAML text file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(str(path), f"{line}{problem}", "Correct the YAML there") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            str(path), "holds no mapping of keys to values", "See configs/demo.yaml for an example"
+        )
+    return values
+
+
+def load_experiment(path: Path) -> ExperimentConfig:
+    """Read and validate an experiment; event files are resolved against the configuration's folder."""
+    config = parse(ExperimentConfig, load_yaml(path), str(path))
+    files = tuple(str((path.parent / name).resolve()) for name in config.events.files)
+    return config.model_copy(update={"events": config.events.model_copy(update={"files": files})})

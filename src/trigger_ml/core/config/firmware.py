@@ -1,0 +1,54 @@
+"""Configuration of the firmware projects and of their verification."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trigger_ml.core.config.base import Section
+
+
+class HlsConfig(Section):
+    """The hls4ml project."""
+
+    backend: Literal["Vitis", "Vivado", "oneAPI", "Catapult", "Quartus", "Libero"] = "Vitis"
+    io_type: Literal["io_stream", "io_parallel"] = "io_stream"
+    strategy: Literal["Latency", "Resource", "Distributed_Arithmetic"] = "Latency"
+    reuse_factor: int = Field(1, gt=0)
+    layers: dict[str, dict[str, int | str]] = {}
+    """hls4ml settings by layer name, for instance ``{fc: {ReuseFactor: 4}}``."""
+    part: str = "xcku115-flvb2104-2-i"
+    clock_period: float = Field(4.0, gt=0)
+    """Nanoseconds."""
+
+
+class RtlConfig(Section):
+    """The RTL project made with alkaid."""
+
+    style: Literal["streaming", "unrolled"] = "streaming"
+    pixels_per_clock: Literal[1, 2, 4, 8, 16] = 1
+    """Grid cells read in each clock."""
+    part: str = "xcku115-flvb2104-2-i"
+    clock_period: float = Field(4.0, gt=0)
+    """Nanoseconds."""
+    latency_cutoff: float = Field(3.0, gt=0)
+    """Adder levels between two pipeline registers."""
+
+
+class FirmwareConfig(Section):
+    """What ``build`` writes."""
+
+    hls: HlsConfig | None = HlsConfig()
+    rtl: RtlConfig | None = None
+    vectors: int = Field(32, gt=0)
+    """Events whose every layer's output is written beside the projects as test vectors."""
+
+
+class VerifyConfig(Section):
+    """What ``verify`` compares."""
+
+    csim_events: int = Field(400, gt=0)
+    """Test events sent through the slow C simulation (all test events go through the others)."""
+    rtl_events: int = Field(100, gt=0)
+    """Frames sent through the RTL simulation."""
+    random_corners: int = Field(32, gt=0)
+    """Random full-range inputs among the corner inputs."""

@@ -1,0 +1,56 @@
+"""Configuration of the float model and its training."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trigger_ml.core.config.base import Section
+
+
+class StageConfig(Section):
+    """A group of blocks of equal width."""
+
+    filters: int = Field(gt=0)
+    blocks: int = Field(1, gt=0)
+    strides: int = Field(1, ge=1)
+    """Of the group's first block."""
+
+
+class ModelConfig(Section):
+    """Topology of the network."""
+
+    family: Literal["cnn", "resnet"] = "resnet"
+    block: Literal["basic", "bottleneck"] = "basic"
+    """Residual block of a ResNet: two 3x3 convolutions, or 1x1, 3x3, 1x1."""
+    stem_filters: int = Field(8, gt=0)
+    stem_kernel: int = Field(3, gt=0)
+    stem_strides: int = Field(2, ge=1)
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(filters=8, blocks=1, strides=1),
+        StageConfig(filters=16, blocks=1, strides=2),
+        StageConfig(filters=16, blocks=1, strides=2),
+    )
+    kernel: Literal["square", "hexagonal"] = "square"
+    """``hexagonal`` masks the two corners of a 3x3 kernel that are no neighbours on the axial grid."""
+    pooling: Literal["average", "flatten"] = "average"
+    """How the last feature map becomes a vector."""
+    head_units: tuple[int, ...] = ()
+    """Hidden dense layers before the output."""
+    batch_norm: bool = True
+    """Train with batch normalization; it is folded into the weights before quantization."""
+    weights: str | None = None
+    """A Keras model file (Keras 2, or CTLearn's Keras 3) to use instead of training one."""
+
+
+class TrainConfig(Section):
+    """Training of the float model."""
+
+    epochs: int = Field(8, gt=0)
+    batch_size: int = Field(64, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
+    patience: int = Field(3, gt=0)
+    """Epochs without improvement of the validation loss before training stops."""
+    augment: bool = False
+    """Rotate images by multiples of 60 degrees and mirror them (exact on the axial grid)."""
+    tensorboard: bool = True
+    """Write TensorBoard logs to the run directory."""

@@ -1,0 +1,50 @@
+"""Configuration of the event generator."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trigger_ml.core.config.base import Section
+
+
+class ParticleConfig(Section):
+    """How the showers of one primary particle are drawn."""
+
+    events: int = Field(gt=0)
+    """Telescope images to leave in the file (after the trigger condition)."""
+    energy_min: float = Field(0.3, gt=0)
+    """TeV."""
+    energy_max: float = Field(100.0, gt=0)
+    """TeV."""
+    spectral_index: float = -2.0
+    """Index of the generated power law."""
+    view_cone: float = Field(0.0, ge=0)
+    """Half opening angle in degrees of the cone around the pointing; 0 is a point source."""
+    max_core_distance: float = Field(500.0, gt=0)
+    """Metres."""
+    uses: int = Field(10, gt=0)
+    """Core positions for each shower."""
+
+
+class SimulationConfig(Section):
+    """What the ``simulate`` stage produces."""
+
+    particles: dict[Literal["gamma", "proton", "electron", "helium"], ParticleConfig] = Field(
+        default={
+            "gamma": ParticleConfig(events=15_000),
+            "proton": ParticleConfig(events=15_000, energy_min=0.5, energy_max=300.0, view_cone=8.0),
+        }
+    )
+    """The primaries and how they are drawn."""
+    zenith: float = Field(20.0, ge=0, le=70)
+    """Zenith angle of the pointing in degrees."""
+    azimuth: float = 0.0
+    """Azimuth of the pointing in degrees."""
+    source_offset: float = Field(0.5, ge=0)
+    """Angle in degrees between the pointing and a point source (wobble)."""
+    telescopes: tuple[tuple[float, float, float], ...] = ((0.0, 0.0, 0.0),)
+    """Telescope positions on the ground in metres: x (north), y (west), z."""
+    nsb_rate: float = Field(0.2, ge=0)
+    """Night-sky photo-electrons per pixel and nanosecond."""
+    workers: int | None = Field(None, gt=0)
+    """Processes; default is one per core. Any number gives the same file."""

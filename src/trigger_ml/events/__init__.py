@@ -1,0 +1,1 @@
+"""Telescope events: tables, cameras, readers, and the feed to the models."""

@@ -1,0 +1,125 @@
+"""The table of telescope events that flows between readers, the generator and the feed."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+
+# particle codes of sim_telarray, which ctapipe keeps in `true_shower_primary_id`
+PRIMARY_IDS = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402}
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Simulated quantities, one row per telescope event.
+
+    Parameters
+    ----------
+    primary_id : numpy.ndarray of int64
+        sim_telarray particle code (see ``PRIMARY_IDS``).
+    energy : numpy.ndarray of float64
+        TeV.
+    alt, az : numpy.ndarray of float64
+        Direction in radians.
+    core_x, core_y : numpy.ndarray of float64
+        Metres on the ground (ctapipe's ground frame: x north, y west).
+    h_first_int : numpy.ndarray of float64
+        Height of the first interaction in metres.
+    x_max : numpy.ndarray of float64
+        Depth of the shower maximum in g/cm2; NaN where unknown.
+    shower_id : numpy.ndarray of int64
+        Equal for all uses of one shower (within one file); the unit of splitting and of bootstrap.
+    """
+
+    primary_id: NDArray[np.int64]
+    energy: FloatArray
+    alt: FloatArray
+    az: FloatArray
+    core_x: FloatArray
+    core_y: FloatArray
+    h_first_int: FloatArray
+    x_max: FloatArray
+    shower_id: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.primary_id)
+
+    def __getitem__(self, rows: Any) -> "Truth":
+        return Truth(*(getattr(self, item.name)[rows] for item in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class EventTable:
+    """Telescope events of one camera, one row each.
+
+    Parameters
+    ----------
+    obs_id, event_id, tel_id : numpy.ndarray of int64, shape (events,)
+    image : numpy.ndarray of float32, shape (events, pixels)
+        Charge in photo-electrons.
+    peak_time : numpy.ndarray of float32, shape (events, pixels), or None
+        Nanoseconds from the start of the window.
+    pointing_alt, pointing_az : numpy.ndarray of float64, shape (events,)
+        Radians.
+    truth : Truth or None
+        None for recorded data.
+    waveform : numpy.ndarray of float32, shape (events, pixels, samples), or None
+        R1 waveform in photo-electrons per sample.
+    true_image : numpy.ndarray of int32, shape (events, pixels), or None
+        Simulated Cherenkov photo-electrons.
+    """
+
+    obs_id: NDArray[np.int64]
+    event_id: NDArray[np.int64]
+    tel_id: NDArray[np.int64]
+    image: NDArray[np.float32]
+    peak_time: NDArray[np.float32] | None
+    pointing_alt: FloatArray
+    pointing_az: FloatArray
+    truth: Truth | None = None
+    waveform: NDArray[np.float32] | None = None
+    true_image: NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.event_id)
+        for item in fields(self):
+            column = getattr(self, item.name)
+            if column is not None and len(column) != n:
+                raise ValueError(f"column {item.name} has {len(column)} rows, event_id has {n}")
+
+    def __len__(self) -> int:
+        return len(self.event_id)
+
+    def __getitem__(self, rows: Any) -> "EventTable":
+        """Rows chosen by a slice, a mask or an index array."""
+        columns: dict[str, Any] = {
+            item.name: None if getattr(self, item.name) is None else getattr(self, item.name)[rows]
+            for item in fields(self)
+        }
+        return replace(self, **columns)
+
+
+def concatenate(tables: list[EventTable]) -> EventTable:
+    """Tables one after the other; a column that one of them lacks is dropped.
+
+    Raises
+    ------
+    ValueError
+        If the list is empty.
+    """
+    if not tables:
+        raise ValueError("nothing to concatenate")
+
+    def column(rows: list[Any], name: str) -> Any:
+        parts = [getattr(row, name) for row in rows]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+
+    columns = {f.name: column(tables, f.name) for f in fields(EventTable) if f.name != "truth"}
+    truths = [table.truth for table in tables]
+    truth = None
+    if all(t is not None for t in truths):
+        truth = Truth(*(column(truths, f.name) for f in fields(Truth)))
+    return EventTable(**columns, truth=truth)

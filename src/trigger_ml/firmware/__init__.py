@@ -1,0 +1,1 @@
+"""The fixed-point network and everything made from it."""

@@ -1,0 +1,1 @@
+"""Trigger chain of the camera."""
