@@ -11,17 +11,24 @@ class BitsConfig(Section):
     """Widths of one layer's integers; ``integer`` counts bits left of the point, without the sign."""
 
     weights: int = Field(6, ge=2, le=16)
+    """Width of a kernel weight."""
     weights_integer: int = Field(0, ge=-8, le=8)
+    """Bits left of the point of a kernel weight."""
     bias: int = Field(10, ge=2, le=24)
+    """Width of a bias."""
     bias_integer: int = Field(2, ge=-8, le=12)
+    """Bits left of the point of a bias."""
     activations: int = Field(6, ge=1, le=16)
+    """Width of the layer's quantized output."""
     activations_integer: int = Field(2, ge=-8, le=12)
+    """Bits left of the point of the output."""
 
 
 class QuantizationConfig(Section):
     """Widths for all layers, and exceptions by layer name."""
 
     default: BitsConfig = BitsConfig()
+    """Widths where ``layers`` does not say otherwise."""
     layers: dict[str, BitsConfig] = {}
     """Exceptions by the name of the convolution or dense layer (see the model summary)."""
     calibrate: bool = True
@@ -56,7 +63,12 @@ class CompressionConfig(Section):
     """Fine-tuning of the quantized, pruned twin."""
 
     quantization: QuantizationConfig = QuantizationConfig()
+    """Widths of the integers."""
     pruning: PruningConfig = PruningConfig()
+    """Which weights become zero."""
     epochs: int = Field(6, gt=0)
+    """Passes over the training events."""
     batch_size: int = Field(64, gt=0)
+    """Events per step."""
     learning_rate: float = Field(1e-3, gt=0)
+    """Of the Adam optimizer."""

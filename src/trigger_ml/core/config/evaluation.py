@@ -5,6 +5,19 @@ from pydantic import Field
 from trigger_ml.core.config.base import Section
 
 
+class IrfConfig(Section):
+    """Instrument response functions and sensitivity."""
+
+    observation_hours: float = Field(50.0, gt=0)
+    """Observation time of the sensitivity."""
+    theta_containment: float = Field(0.68, gt=0, lt=1)
+    """Fraction of the gammas inside the on-region of the sensitivity, per energy bin."""
+    alpha: float = Field(0.2, gt=0, le=1)
+    """Size of the on-region divided by that of all off-regions."""
+    max_offset: float = Field(5.0, gt=0)
+    """Degrees from the pointing within which background events are counted."""
+
+
 class EvaluationConfig(Section):
     """Metrics and their uncertainties."""
 
@@ -16,5 +29,8 @@ class EvaluationConfig(Section):
     """Energy bins per decade (5 are bins of 0.2 decades)."""
     gamma_efficiency: float = Field(0.7, gt=0, lt=1)
     """Gamma efficiency of the operating point."""
+    fixed_threshold: float = Field(0.5, gt=0, lt=1)
+    """Gammaness from which an event counts as a gamma in accuracy, precision, recall and F1."""
     min_events: int = Field(10, gt=0)
     """Bins with fewer events of a class are flagged, not dropped."""
+    irf: IrfConfig = IrfConfig()

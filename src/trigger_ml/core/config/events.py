@@ -65,4 +65,6 @@ class EventsConfig(Section):
     max_events: int | None = Field(None, gt=0)
     """Use at most this many events of each class (the first ones)."""
     input: InputConfig = InputConfig()
+    """How images become integers."""
     split: SplitConfig = SplitConfig()
+    """How showers are divided."""

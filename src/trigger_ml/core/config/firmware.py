@@ -11,12 +11,17 @@ class HlsConfig(Section):
     """The hls4ml project."""
 
     backend: Literal["Vitis", "Vivado", "oneAPI", "Catapult", "Quartus", "Libero"] = "Vitis"
+    """Compiler or vendor that the project is written for."""
     io_type: Literal["io_stream", "io_parallel"] = "io_stream"
+    """``io_stream``: one pixel after the other; ``io_parallel``: the whole image at once."""
     strategy: Literal["Latency", "Resource", "Distributed_Arithmetic"] = "Latency"
+    """hls4ml strategy of all layers."""
     reuse_factor: int = Field(1, gt=0)
+    """Uses of each multiplier."""
     layers: dict[str, dict[str, int | str]] = {}
     """hls4ml settings by layer name, for instance ``{fc: {ReuseFactor: 4}}``."""
     part: str = "xcku115-flvb2104-2-i"
+    """FPGA part."""
     clock_period: float = Field(4.0, gt=0)
     """Nanoseconds."""
 
@@ -25,9 +30,11 @@ class RtlConfig(Section):
     """The RTL project made with alkaid."""
 
     style: Literal["streaming", "unrolled"] = "streaming"
+    """``streaming``: pixels pass through line buffers; ``unrolled``: the whole network at once."""
     pixels_per_clock: Literal[1, 2, 4, 8, 16] = 1
     """Grid cells read in each clock."""
     part: str = "xcku115-flvb2104-2-i"
+    """FPGA part."""
     clock_period: float = Field(4.0, gt=0)
     """Nanoseconds."""
     latency_cutoff: float = Field(3.0, gt=0)
@@ -38,7 +45,9 @@ class FirmwareConfig(Section):
     """What ``build`` writes."""
 
     hls: HlsConfig | None = HlsConfig()
+    """The hls4ml project; null for none."""
     rtl: RtlConfig | None = None
+    """The RTL project; null for none."""
     vectors: int = Field(32, gt=0)
     """Events whose every layer's output is written beside the projects as test vectors."""
 

@@ -11,7 +11,9 @@ class StageConfig(Section):
     """A group of blocks of equal width."""
 
     filters: int = Field(gt=0)
+    """Output channels of each block."""
     blocks: int = Field(1, gt=0)
+    """Number of blocks."""
     strides: int = Field(1, ge=1)
     """Of the group's first block."""
 
@@ -20,16 +22,21 @@ class ModelConfig(Section):
     """Topology of the network."""
 
     family: Literal["cnn", "resnet"] = "resnet"
+    """``resnet`` with residual connections, or a plain ``cnn``."""
     block: Literal["basic", "bottleneck"] = "basic"
     """Residual block of a ResNet: two 3x3 convolutions, or 1x1, 3x3, 1x1."""
     stem_filters: int = Field(8, gt=0)
+    """Output channels of the first convolution."""
     stem_kernel: int = Field(3, gt=0)
+    """Size of the first convolution."""
     stem_strides: int = Field(2, ge=1)
+    """Stride of the first convolution."""
     stages: tuple[StageConfig, ...] = (
         StageConfig(filters=8, blocks=1, strides=1),
         StageConfig(filters=16, blocks=1, strides=2),
         StageConfig(filters=16, blocks=1, strides=2),
     )
+    """Groups of blocks after the stem."""
     kernel: Literal["square", "hexagonal"] = "square"
     """``hexagonal`` masks the two corners of a 3x3 kernel that are no neighbours on the axial grid."""
     pooling: Literal["average", "flatten"] = "average"
@@ -46,8 +53,11 @@ class TrainConfig(Section):
     """Training of the float model."""
 
     epochs: int = Field(8, gt=0)
+    """At most this many passes over the training events."""
     batch_size: int = Field(64, gt=0)
+    """Events per step."""
     learning_rate: float = Field(2e-3, gt=0)
+    """Of the Adam optimizer."""
     patience: int = Field(3, gt=0)
     """Epochs without improvement of the validation loss before training stops."""
     augment: bool = False

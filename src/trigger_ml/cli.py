@@ -1,0 +1,164 @@
+"""The command line: one short function for each verb."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trigger_ml.core.config import ExperimentConfig, load_experiment, schema
+from trigger_ml.core.errors import TriggerMLError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="From Cherenkov telescope images to verified FPGA trigger firmware, with what it costs in physics.",
+)
+console = Console()
+
+Config = Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)]
+Run = Annotated[Path | None, typer.Option("--run", help="Run directory.  [default: runs/NAME]")]
+
+
+def _until(goal: str, config_path: Path, run: Path | None) -> tuple[ExperimentConfig, Path]:
+    from trigger_ml.pipeline import execute
+
+    config = load_experiment(config_path)
+    directory = run or Path("runs") / config.name
+    execute(config, directory, goal, console=console)
+    return config, directory
+
+
+@app.command()
+def simulate(config: Config, run: Run = None) -> None:
+    """Make the events (or check that the configured files are there)."""
+    _until("simulate", config, run)
+
+
+@app.command()
+def train(config: Config, run: Run = None) -> None:
+    """Train the float model."""
+    _until("train", config, run)
+
+
+@app.command()
+def compress(config: Config, run: Run = None) -> None:
+    """Quantize and prune; leaves the fixed-point network and its ONNX emulator."""
+    _until("compress", config, run)
+
+
+@app.command()
+def build(config: Config, run: Run = None) -> None:
+    """Write the firmware projects with their test vectors."""
+    _until("build", config, run)
+
+
+@app.command()
+def verify(config: Config, run: Run = None) -> None:
+    """Compare all backends bit for bit; exit code 1 if one of them differs."""
+    _until("verify", config, run)
+
+
+@app.command()
+def evaluate(config: Config, run: Run = None) -> None:
+    """Measure what the compression costs in physics."""
+    _until("evaluate", config, run)
+
+
+@app.command()
+def report(config: Config, run: Run = None) -> None:
+    """Write the figures and the page."""
+    _until("report", config, run)
+
+
+@app.command(name="run")
+def run_all(config: Config, run: Run = None) -> None:
+    """Run every stage and print a summary."""
+    from trigger_ml.summary import print_summary
+
+    _, directory = _until("report", config, run)
+    print_summary(directory, console)
+
+
+@app.command(name="hls-build")
+def hls_build(
+    config: Config,
+    run: Run = None,
+    output: Annotated[Path, typer.Option(help="Folder for the projects.")] = Path("hls_projects"),
+) -> None:
+    """Write the firmware projects to hls_projects/NAME."""
+    from trigger_ml.stages import export_projects
+
+    experiment, directory = _until("build", config, run)
+    export_projects(directory, output / experiment.name, console)
+
+
+@app.command()
+def emulate(
+    network: Annotated[Path, typer.Argument(help="An exported emulator (.onnx) or a run directory.")],
+    inputs: Annotated[list[Path], typer.Argument(help="ctapipe HDF5, sim_telarray or DigiCam zfits files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="ctapipe DL2 file to write.")],
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
+) -> None:
+    """Run the firmware's emulator over events and write logits and gammaness."""
+    from trigger_ml.emulate import emulate_files
+
+    summary = emulate_files(network, inputs, output, overwrite=overwrite)
+    for line in summary.lines():
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(help="The sweep's YAML file.", show_default=False)],
+    directory: Annotated[Path | None, typer.Option("--run", help="Folder.  [default: runs/NAME]")] = None,
+    point: Annotated[int | None, typer.Option(help="Run one point only (SLURM array).")] = None,
+    base: Annotated[bool, typer.Option("--base", help="Run only what all points share.")] = False,
+    collect: Annotated[bool, typer.Option("--collect", help="Only make table and figure.")] = False,
+) -> None:
+    """Try a grid of configuration values; leaves one table and one figure."""
+    from trigger_ml import sweep as sweeps
+    from trigger_ml.sweep_summary import write_summary
+
+    settings, experiment = sweeps.load_sweep(config)
+    target = directory or Path("runs") / settings.name
+    grid = sweeps.points(settings, experiment)
+    if base:
+        sweeps.run_base(settings, experiment, target, console)
+        return
+    if point is not None:
+        if not 0 <= point < len(grid):
+            raise typer.BadParameter(f"the grid has points 0 to {len(grid) - 1}", param_hint="--point")
+        sweeps.run_point(settings, grid[point], target, console)
+        return
+    failures = {} if collect else sweeps.run_sweep(settings, experiment, target, console)
+    table, figure = write_summary(settings, grid, target)
+    console.print(f"table {table}\nfigure {figure}", highlight=False, soft_wrap=True)
+    for index, reason in failures.items():
+        console.print(f"[red]point {index} failed:[/red] {reason}", highlight=False, soft_wrap=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command(name="schema")
+def print_schema(
+    of: Annotated[str, typer.Argument(help="`experiment` or `sweep`.")] = "experiment",
+) -> None:
+    """Print the JSON schema of a configuration file."""
+    from trigger_ml.sweep import SweepConfig
+
+    models = {"experiment": ExperimentConfig, "sweep": SweepConfig}
+    if of not in models:
+        raise typer.BadParameter(f"one of {', '.join(models)}", param_hint="OF")
+    sys.stdout.write(schema(models[of]) + "\n")
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on become one line and an exit code."""
+    try:
+        app()
+    except TriggerMLError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True, markup=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,149 @@
+"""The stages of an experiment: what each needs, what it reads of the configuration, what it leaves.
+
+The work itself is in ``stages.py``; this module decides what has to run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.run import RunDirectory, command_line, fingerprint
+
+__all__ = ["STAGES", "Stage", "Workspace", "execute", "stage_fingerprint"]
+
+# raise when a change of the code makes what earlier versions left invalid
+PIPELINE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a stage is given: the configuration, the run directory and a console."""
+
+    config: ExperimentConfig
+    run: RunDirectory
+    console: Console
+
+    @property
+    def path(self) -> Path:
+        """The run directory's path."""
+        return self.run.path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the experiment.
+
+    Parameters
+    ----------
+    name : str
+    needs : tuple of str
+        Stages whose outputs it reads.
+    sections : tuple of str
+        Parts of the configuration that change its result.
+    outputs : tuple of str
+        Files or folders in the run directory that it must leave.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    sections: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, workspace: Workspace) -> None:
+        """Do the work."""
+        # TensorFlow and ctapipe take seconds to import: only when a stage really runs
+        from trigger_ml import stages
+
+        work: Callable[[Workspace], None] = getattr(stages, self.name)
+        work(workspace)
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("simulate", (), ("simulation", "seed"), ("events",)),
+        Stage("train", ("simulate",), ("task", "events", "model", "train", "seed"), ("model/float",)),
+        Stage(
+            "compress",
+            ("train",),
+            ("name", "compression"),
+            ("model/compressed", "model/model.json", "network", "onnx"),
+        ),
+        Stage("build", ("compress",), ("firmware",), ("firmware", "resources.json")),
+        Stage("verify", ("build",), ("verify",), ("verification.json",)),
+        Stage("evaluate", ("compress",), ("evaluation",), ("predictions", "evaluation.json")),
+        Stage("report", ("verify", "evaluate"), (), ("figures", "report.html")),
+    )
+}
+
+
+def stage_fingerprint(stage: Stage, config: ExperimentConfig, run: RunDirectory) -> str:
+    """Fingerprint of what the stage's result depends on."""
+    values: dict[str, Any] = config.model_dump(mode="json")
+    sections: dict[str, Any] = {name: values[name] for name in stage.sections}
+    if stage.name == "simulate" and config.events.files:
+        # the events are the user's: the generator's settings do not matter, the files' content does
+        sections = {"inputs": run.manifest()["inputs"]}
+    above = [stage_fingerprint(STAGES[name], config, run) for name in stage.needs]
+    return fingerprint(PIPELINE_VERSION, stage.name, sections, above)
+
+
+def _order(goal: str) -> list[Stage]:
+    """The goal and all that it needs, in the order of ``STAGES``."""
+    wanted: set[str] = set()
+
+    def add(name: str) -> None:
+        wanted.add(name)
+        for need in STAGES[name].needs:
+            add(need)
+
+    add(goal)
+    return [stage for stage in STAGES.values() if stage.name in wanted]
+
+
+def execute(
+    config: ExperimentConfig,
+    directory: Path,
+    goal: str = "report",
+    *,
+    console: Console | None = None,
+    adopt_from: RunDirectory | None = None,
+) -> RunDirectory:
+    """Bring a run directory up to a stage; what is done and unchanged is skipped.
+
+    Parameters
+    ----------
+    config : ExperimentConfig
+    directory : Path
+    goal : str
+        Name of the last stage wanted.
+    console : rich.console.Console, optional
+    adopt_from : RunDirectory, optional
+        A run whose finished stages are taken over where their fingerprints agree.
+
+    Returns
+    -------
+    RunDirectory
+    """
+    console = console or Console()
+    run = RunDirectory(directory)
+    with run.lock():
+        run.start(config, command_line())
+        workspace = Workspace(config, run, console)
+        for stage in _order(goal):
+            print_ = stage_fingerprint(stage, config, run)
+            is_done = partial(run.is_done, stage.name, print_, stage.outputs)
+            if not is_done() and adopt_from and adopt_from.is_done(stage.name, print_, stage.outputs):
+                run.adopt(stage.name, adopt_from)
+            if is_done():
+                console.print(f"[dim]{stage.name}: done before, unchanged[/dim]")
+                continue
+            console.print(f"[bold]{stage.name}[/bold]")
+            with run.stage(stage.name, print_, stage.outputs):
+                stage.run(workspace)
+    return run

@@ -1,0 +1,164 @@
+"""A grid over configuration values: each point is a run of its own that reuses the float model."""
+
+import copy
+import itertools
+import traceback
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from rich.console import Console
+
+from trigger_ml.core.config import ExperimentConfig, Section, load_yaml, parse
+from trigger_ml.core.errors import ConfigError, TriggerMLError
+from trigger_ml.core.files import write_json
+from trigger_ml.core.run import RunDirectory
+from trigger_ml.pipeline import execute
+
+__all__ = ["Point", "SweepConfig", "load_sweep", "points", "run_point", "run_sweep"]
+
+
+class SweepConfig(Section):
+    """A sweep: a base experiment and the values to try."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Name of the folder that holds the points' runs."""
+    base: str
+    """The base experiment's YAML, relative to this file."""
+    grid: dict[str, tuple[Any, ...]] = Field(min_length=1)
+    """Values to try by dotted key, for instance ``compression.pruning.sparsity: [0, 0.5]``."""
+    until: Literal["compress", "build", "verify", "evaluate", "report"] = "evaluate"
+    """How far each point goes."""
+    shared: Literal["simulate", "train"] = "train"
+    """How far the base experiment goes; its stages are reused where a point does not change them."""
+    workers: int = Field(2, gt=0)
+    """Points that run at the same time."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the grid.
+
+    Parameters
+    ----------
+    index : int
+        Position in the grid; the number of the job in a SLURM array.
+    values : dict
+        Dotted key to value.
+    config : ExperimentConfig
+    """
+
+    index: int
+    values: dict[str, Any]
+    config: ExperimentConfig
+
+
+def load_sweep(path: Path) -> tuple[SweepConfig, ExperimentConfig]:
+    """Read a sweep and its base experiment."""
+    from trigger_ml.core.config import load_experiment
+
+    sweep = parse(SweepConfig, load_yaml(path), str(path))
+    return sweep, load_experiment(path.parent / sweep.base)
+
+
+def _with_value(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        if not isinstance(values.get(parent), dict):
+            raise ConfigError(
+                f"grid: {key}", f"{parent!r} is no section", "`trigger-ml schema` lists the keys"
+            )
+        values = values[parent]
+    values[last] = value
+
+
+def points(sweep: SweepConfig, base: ExperimentConfig) -> list[Point]:
+    """All points of the grid, in the order of its keys and values.
+
+    Raises
+    ------
+    ConfigError
+        If a key or a value of the grid is not valid: before anything runs.
+    """
+    found = []
+    for index, combination in enumerate(itertools.product(*sweep.grid.values())):
+        chosen = dict(zip(sweep.grid, combination, strict=True))
+        values = copy.deepcopy(base.model_dump(mode="json"))
+        for key, value in chosen.items():
+            _with_value(values, key, value)
+        values["name"] = f"{sweep.name}-{index:03d}"
+        found.append(Point(index, chosen, parse(ExperimentConfig, values, f"{sweep.name}: point {index}")))
+    return found
+
+
+def run_base(sweep: SweepConfig, base: ExperimentConfig, directory: Path, console: Console) -> RunDirectory:
+    """Run the stages that all points share."""
+    console.print(f"[bold]{sweep.name}: base[/bold]")
+    return execute(base, directory / "base", sweep.shared, console=console)
+
+
+def run_point(sweep: SweepConfig, point: Point, directory: Path, console: Console) -> RunDirectory:
+    """Run one point; the base must have run."""
+    target = directory / f"point-{point.index:03d}"
+    base = RunDirectory(directory / "base")
+    run = execute(point.config, target, sweep.until, console=console, adopt_from=base)
+    write_json(target / "point.json", {"index": point.index, "values": point.values})
+    return run
+
+
+def _attempt(sweep: SweepConfig, point: Point, directory: Path) -> tuple[int, str | None]:
+    """Run a point in a worker; a failure is returned, so that the other points go on."""
+    console = Console(quiet=True)
+    try:
+        run_point(sweep, point, directory, console)
+    except TriggerMLError as error:
+        return point.index, str(error)
+    except Exception:
+        return point.index, traceback.format_exc()
+    return point.index, None
+
+
+def run_sweep(
+    sweep: SweepConfig, base: ExperimentConfig, directory: Path, console: Console
+) -> dict[int, str]:
+    """Run the base and all points; finished points are skipped.
+
+    Returns
+    -------
+    dict of int to str
+        Index of each point that failed, with the reason.
+    """
+    grid = points(sweep, base)
+    run_base(sweep, base, directory, console)
+    failures: dict[int, str] = {}
+    # a fresh interpreter for each worker: TensorFlow's threads do not survive a fork
+    with ProcessPoolExecutor(sweep.workers, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        jobs = {pool.submit(_attempt, sweep, point, directory): point for point in grid}
+        for done, job in enumerate(as_completed(jobs), start=1):
+            point = jobs[job]
+            try:
+                _, failure = job.result()
+            except Exception as error:  # the worker itself died (out of memory, killed)
+                failure = f"the worker ended: {error}"
+            state = "done" if failure is None else "failed"
+            console.print(f"  {done}/{len(grid)} point {point.index} {_describe(point.values)}: {state}")
+            if failure is not None:
+                failures[point.index] = failure
+                write_json(directory / f"point-{point.index:03d}" / "failure.json", {"reason": failure})
+            else:
+                (directory / f"point-{point.index:03d}" / "failure.json").unlink(missing_ok=True)
+    return failures
+
+
+def _describe(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in values.items())
+
+
+def finished(grid: Iterable[Point], directory: Path) -> list[tuple[Point, RunDirectory]]:
+    """Points whose run left an evaluation."""
+    runs = [(point, RunDirectory(directory / f"point-{point.index:03d}")) for point in grid]
+    return [(point, run) for point, run in runs if (run.path / "evaluation.json").exists()]

@@ -1,0 +1,186 @@
+"""Which stages run, which are skipped, and what a killed stage leaves: with stages that only write files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from trigger_ml import pipeline
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.errors import InputError, StageError
+from trigger_ml.core.run import RunDirectory
+from trigger_ml.pipeline import STAGES, Stage, Workspace, execute
+
+CONFIG = ExperimentConfig(name="x")
+ALL = list(STAGES)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
+
+    def work(stage: Stage, workspace: Workspace) -> None:
+        names.append(stage.name)
+        for output in stage.outputs:
+            path = workspace.path / output
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(stage.name)
+
+    monkeypatch.setattr(Stage, "run", work)
+    return names
+
+
+def go(directory: Path, config: ExperimentConfig = CONFIG, goal: str = "report", **options) -> RunDirectory:
+    return execute(config, directory, goal, console=Console(quiet=True), **options)
+
+
+def changed(**update: object) -> ExperimentConfig:
+    return ExperimentConfig.model_validate({**CONFIG.model_dump(mode="json"), **update})
+
+
+def test_all_stages_run_once_in_order(tmp_path: Path, ran: list[str]) -> None:
+    go(tmp_path)
+    assert ran == ALL
+    go(tmp_path)
+    assert ran == ALL
+
+
+def test_a_goal_runs_only_what_it_needs(tmp_path: Path, ran: list[str]) -> None:
+    go(tmp_path, goal="evaluate")
+    assert ran == ["simulate", "train", "compress", "evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("update", "again"),
+    [
+        ({"seed": 2}, ALL),
+        ({"train": {"epochs": 1}}, ALL[1:]),
+        ({"compression": {"epochs": 1}}, ALL[2:]),
+        ({"verify": {"csim_events": 5}}, ["verify", "report"]),
+        ({"evaluation": {"bootstrap": 50}}, ["evaluate", "report"]),
+    ],
+)
+def test_a_change_runs_what_depends_on_it(
+    tmp_path: Path, ran: list[str], update: dict[str, object], again: list[str]
+) -> None:
+    go(tmp_path)
+    ran.clear()
+    go(tmp_path, changed(**update))
+    assert ran == again
+
+
+def test_a_missing_output_runs_its_stage_again(tmp_path: Path, ran: list[str]) -> None:
+    go(tmp_path)
+    ran.clear()
+    (tmp_path / "verification.json").unlink()
+    go(tmp_path)
+    assert ran == ["verify"]
+
+
+def test_a_killed_stage_starts_again_and_keeps_what_it_had(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Stage.run
+
+    def killed(stage: Stage, workspace: Workspace) -> None:
+        if stage.name == "train":
+            (workspace.path / "model/float").mkdir(parents=True)
+            (workspace.path / "model/float/checkpoint").write_text("epoch 3")
+            raise KeyboardInterrupt
+        work(stage, workspace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path)
+    assert RunDirectory(tmp_path).record("train") is None
+    assert (tmp_path / "model/float/checkpoint").exists()
+
+    seen: list[bool] = []
+
+    def resumed(stage: Stage, workspace: Workspace) -> None:
+        if stage.name == "train":
+            seen.append((workspace.path / "model/float/checkpoint").exists())
+        elif stage.name != "simulate":
+            work(stage, workspace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "run", resumed)
+        go(tmp_path)
+        # another configuration must not continue from a checkpoint of this one
+        patch.setattr(Stage, "run", killed)
+        (tmp_path / "model/float/checkpoint").unlink()
+        (tmp_path / "model/float").rmdir()
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path)
+        patch.setattr(Stage, "run", resumed)
+        with pytest.raises(StageError, match="did not leave model/float"):
+            go(tmp_path, changed(train={"epochs": 1}))
+    assert seen == [True, False]
+
+
+def test_a_stage_without_its_output_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stage, "run", lambda stage, workspace: None)
+    with pytest.raises(StageError, match="did not leave events"):
+        go(tmp_path)
+    assert RunDirectory(tmp_path).record("simulate") is None
+
+
+def test_manifest_says_what_was_run(tmp_path: Path, ran: list[str]) -> None:
+    run = go(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["config"] == CONFIG.model_dump(mode="json")
+    assert run.config() == CONFIG
+    assert set(manifest["stages"]) == set(ALL)
+    assert all(record["seconds"] >= 0 for record in manifest["stages"].values())
+    assert manifest["versions"]["qkeras"]
+
+
+def test_changed_input_files_run_all_again(tmp_path: Path, ran: list[str]) -> None:
+    data = tmp_path / "a.h5"
+    data.write_text("one")
+    config = changed(events={"files": [str(data)]})
+    go(tmp_path / "run", config)
+    ran.clear()
+    go(tmp_path / "run", config)
+    assert ran == []
+    data.write_text("two")
+    go(tmp_path / "run", config)
+    assert ran == ALL
+
+
+def test_missing_input_file(tmp_path: Path, ran: list[str]) -> None:
+    with pytest.raises(InputError, match=r"none.h5: no such file"):
+        go(tmp_path / "run", changed(events={"files": [str(tmp_path / "none.h5")]}))
+    assert ran == []
+
+
+def test_two_processes_do_not_share_a_run(tmp_path: Path, ran: list[str]) -> None:
+    with RunDirectory(tmp_path).lock(), pytest.raises(StageError, match="another process"):
+        go(tmp_path)
+
+
+def test_adopted_stages_are_not_run(tmp_path: Path, ran: list[str]) -> None:
+    base = go(tmp_path / "base", goal="train")
+    ran.clear()
+    point = changed(compression={"epochs": 1})
+    run = go(tmp_path / "point", point, "compress", adopt_from=base)
+    assert ran == ["compress"]
+    assert (run.path / "model/float").read_text() == "train"
+    record = run.record("train")
+    assert record is not None
+    assert record["adopted_from"] == "base"
+
+
+def test_a_stage_of_another_configuration_is_not_adopted(tmp_path: Path, ran: list[str]) -> None:
+    base = go(tmp_path / "base", goal="train")
+    ran.clear()
+    go(tmp_path / "point", changed(train={"epochs": 1}), "train", adopt_from=base)
+    assert ran == ["train"]
+
+
+def test_every_stage_has_its_work() -> None:
+    from trigger_ml import stages
+
+    assert all(callable(getattr(stages, name)) for name in pipeline.STAGES)

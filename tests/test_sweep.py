@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from trigger_ml import sweep as sweeps
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.errors import ConfigError
+from trigger_ml.sweep import SweepConfig, load_sweep, points
+
+ROOT = Path(__file__).parents[1]
+BASE = ExperimentConfig(name="base")
+
+
+def test_points_are_the_grid_in_order() -> None:
+    settings = SweepConfig(
+        name="s",
+        base="b.yaml",
+        grid={
+            "compression.pruning.schedule": ("polynomial", "constant"),
+            "compression.pruning.sparsity": (0.0, 0.9),
+        },
+    )
+    grid = points(settings, BASE)
+    assert [p.index for p in grid] == [0, 1, 2, 3]
+    assert [(p.config.compression.pruning.schedule, p.config.compression.pruning.sparsity) for p in grid] == [
+        ("polynomial", 0.0),
+        ("polynomial", 0.9),
+        ("constant", 0.0),
+        ("constant", 0.9),
+    ]
+    assert len({p.config.name for p in grid}) == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("compression.pruning.sparsty", 0.5, "sparsity"),
+        ("compression.prunning.sparsity", 0.5, "no section"),
+        ("compression.pruning.sparsity", 2.0, "less than 1"),
+    ],
+)
+def test_a_wrong_grid_is_refused_before_anything_runs(key: str, value: float, why: str) -> None:
+    settings = SweepConfig(name="s", base="b.yaml", grid={key: (value,)})
+    with pytest.raises(ConfigError, match=why):
+        points(settings, BASE)
+
+
+def test_committed_sweeps_are_valid() -> None:
+    for path in (ROOT / "configs").glob("sweep-*.yaml"):
+        settings, base = load_sweep(path)
+        assert points(settings, base)
+
+
+def test_the_job_array_covers_the_committed_sweep() -> None:
+    settings, base = load_sweep(ROOT / "configs" / "sweep-sparsity.yaml")
+    last = len(points(settings, base)) - 1
+    assert f"--array=0-{last} " in (ROOT / "slurm" / "sweep.sbatch").read_text()
+
+
+def test_a_failing_point_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Real workers, on events that do not exist for one point: it fails alone and says why."""
+    settings = SweepConfig(
+        name="s", base="b.yaml", grid={"events.files": ([str(tmp_path / "none.h5")],)}, workers=1
+    )
+    (failed,) = points(settings, BASE)
+    index, reason = sweeps._attempt(settings, failed, tmp_path)
+    assert index == 0
+    assert reason is not None
+    assert "none.h5" in reason
+
+
+def test_workers_isolate_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SweepConfig(
+        name="s", base="b.yaml", grid={"events.files": ([str(tmp_path / "none.h5")],)}, workers=1
+    )
+    monkeypatch.setattr(sweeps, "run_base", lambda *args: None)
+    failures = sweeps.run_sweep(settings, BASE, tmp_path, Console(quiet=True))
+    assert list(failures) == [0]
+    assert "none.h5" in json.loads((tmp_path / "point-000" / "failure.json").read_text())["reason"]
