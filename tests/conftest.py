@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trigger_ml.core import keras2  # noqa: F401  (Keras 2 must be selected before TensorFlow is imported)
+import trigger_ml  # noqa: F401  (Keras 2 must be selected before any test imports TensorFlow)
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

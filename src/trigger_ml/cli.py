@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trigger_ml.core.config import ExperimentConfig, load_experiment, schema
+from trigger_ml.core.config import ExperimentConfig, Section, load_experiment, schema
 from trigger_ml.core.errors import TriggerMLError
 
 app = typer.Typer(
@@ -149,7 +149,7 @@ def print_schema(
     """Print the JSON schema of a configuration file."""
     from trigger_ml.sweep import SweepConfig
 
-    models = {"experiment": ExperimentConfig, "sweep": SweepConfig}
+    models: dict[str, type[Section]] = {"experiment": ExperimentConfig, "sweep": SweepConfig}
     if of not in models:
         raise typer.BadParameter(f"one of {', '.join(models)}", param_hint="OF")
     sys.stdout.write(schema(models[of]) + "\n")

@@ -3,6 +3,7 @@
 The work itself is in ``stages.py``; this module decides what has to run.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -56,8 +57,10 @@ class Stage:
 
     def run(self, workspace: Workspace) -> None:
         """Do the work."""
-        # TensorFlow and ctapipe take seconds to import: only when a stage really runs
-        from trigger_ml import stages
+        # TensorFlow and ctapipe take seconds to import: only when a stage really runs, and TensorFlow
+        # first through the module that keeps its start-up quiet
+        importlib.import_module("trigger_ml.core.keras2")
+        stages = importlib.import_module("trigger_ml.stages")
 
         work: Callable[[Workspace], None] = getattr(stages, self.name)
         work(workspace)

@@ -1,0 +1,336 @@
+"""What each stage of an experiment does: the glue between the rooms, and nothing else.
+
+A stage reads the configuration and what earlier stages left, and writes its own outputs
+(`trigger_ml.pipeline` names them). Functions are called by name.
+"""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from scipy.special import expit
+
+from trigger_ml import __version__
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.errors import ConfigError
+from trigger_ml.core.files import write_json
+from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
+from trigger_ml.pipeline import Workspace
+
+FLOAT_MODEL = Path("model/float/model.h5")
+COMPRESSED_MODEL = Path("model/compressed/model.h5")
+NETWORK = Path("network/network.npz")
+EMULATOR = Path("onnx/emulator.onnx")
+FLOAT_ONNX = Path("onnx/float.onnx")
+
+
+def simulate(workspace: Workspace) -> None:
+    """Make the events, or note which files of the user take their place."""
+    from trigger_ml.simulation.standin import simulate as produce
+
+    config, folder = workspace.config, workspace.path / "events"
+    folder.mkdir(exist_ok=True)
+    files = list(config.events.files)
+    if not files:
+        made = produce(config.simulation, folder, seed=config.seed, progress=workspace.console.is_terminal)
+        files = [path.name for path in made]
+    write_json(folder / "files.json", files)
+
+
+def event_files(directory: Path) -> list[Path]:
+    """Event files of a run: simulated ones, or the user's."""
+    folder = directory / "events"
+    # an absolute path of the user's stays as it is
+    return [folder / name for name in json.loads((folder / "files.json").read_text())]
+
+
+def load_events(workspace: Workspace) -> tuple[Dataset, Splits]:
+    """All events as network input, and which of them are for what."""
+    config = workspace.config
+    dataset = load_dataset(event_files(workspace.path), config.events)
+    for reason, number in dataset.dropped.items():
+        workspace.console.print(f"  {number} events dropped: {reason}")
+    return dataset, split_by_shower(dataset, config.events.split, config.seed)
+
+
+def targets(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.floating[Any]]:
+    """What the model is to tell of each event, shape (events, outputs)."""
+    if config.task == "type":
+        return dataset.label.astype(np.float32)[:, np.newaxis]
+    if config.task == "energy":
+        return np.log10(dataset.energy)[:, np.newaxis]
+    raise ConfigError("task", "direction is not available yet", "Use type or energy")
+
+
+def _subset(dataset: Dataset, rows: NDArray[np.int64], config: ExperimentConfig) -> NDArray[np.int64]:
+    """Regression learns from gammas alone; classification from all."""
+    return rows if config.task == "type" else rows[dataset.label[rows] == 1]
+
+
+def train(workspace: Workspace) -> None:
+    """Train the float model, or take the one that the configuration names."""
+    from trigger_ml.models.files import load_model, save_model
+    from trigger_ml.models.registry import build_model
+    from trigger_ml.models.training import train as fit
+
+    config, folder = workspace.config, workspace.path / FLOAT_MODEL.parent
+    dataset, splits = load_events(workspace)
+    rows = {name: _subset(dataset, getattr(splits, name), config) for name in ("train", "validation", "test")}
+    history: dict[str, Any] | None = None
+    if config.model.weights is not None:
+        model = load_model(Path(config.model.weights))
+        _check_input(model, dataset, config.model.weights)
+    else:
+        target = targets(dataset, config)
+        model = build_model(config.model, dataset.counts.shape[1:], config.task, config.seed)
+        history = fit(
+            model,
+            dataset.counts[rows["train"]],
+            target[rows["train"]],
+            (dataset.counts[rows["validation"]], target[rows["validation"]]),
+            config.train,
+            bits=config.events.input.bits,
+            seed=config.seed,
+            directory=folder,
+            task=config.task,
+        ).to_dict()
+    save_model(model, workspace.path / FLOAT_MODEL)
+    events = {name: len(part) for name, part in rows.items()}
+    write_json(
+        folder / "history.json", {"history": history, "events": {**events, "dropped": dataset.dropped}}
+    )
+
+
+def _check_input(model: Any, dataset: Dataset, source: str) -> None:
+    expected, given = dataset.counts.shape[1:], tuple(model.input_shape[1:])
+    if expected != given:
+        raise ConfigError(
+            f"model.weights: {source}",
+            f"the model takes images of shape {given}, the events have {expected}",
+            "Use events of the model's camera and channels, or another model",
+        )
+
+
+def compress(workspace: Workspace) -> None:
+    """Quantize and prune, extract the network, write the emulators."""
+    from trigger_ml.compression.compress import compress as compress_model
+    from trigger_ml.compression.fold import fold_batch_norm
+    from trigger_ml.firmware import serialize
+    from trigger_ml.firmware.extract import extract
+    from trigger_ml.firmware.onnx import write_emulator
+    from trigger_ml.models.export import export_onnx
+    from trigger_ml.models.files import load_model, save_model
+
+    config, path = workspace.config, workspace.path
+    dataset, splits = load_events(workspace)
+    target = targets(dataset, config)
+    rows = [_subset(dataset, part, config) for part in (splits.train, splits.validation)]
+    model = load_model(path / FLOAT_MODEL)
+    input_type = config.events.input.dtype
+    result = compress_model(
+        model,
+        dataset.counts[rows[0]],
+        target[rows[0]],
+        (dataset.counts[rows[1]], target[rows[1]]),
+        config.compression,
+        input_type=input_type,
+        seed=config.seed,
+        directory=path / COMPRESSED_MODEL.parent,
+        task=config.task,
+        tensorboard=config.train.tensorboard,
+    )
+    save_model(result.model, path / COMPRESSED_MODEL)
+    network = extract(result.model, input_type=input_type, metadata=_metadata(config, dataset))
+    serialize.save(network, path / NETWORK)
+    write_emulator(network, path / EMULATOR)
+    export_onnx(fold_batch_norm(model), path / FLOAT_ONNX)
+    _write_model_summary(workspace, model, result)
+
+
+def _metadata(config: ExperimentConfig, dataset: Dataset) -> dict[str, Any]:
+    """What a user of the network alone needs; the keys are described in docs/network-format.md."""
+    return {
+        "name": config.name,
+        "task": config.task,
+        "trigger_ml": __version__,
+        "camera": dataset.grid.camera,
+        "grid": dataset.grid.to_dict(),
+        "input": config.events.input.model_dump(mode="json"),
+    }
+
+
+def _write_model_summary(workspace: Workspace, float_model: Any, result: Any) -> None:
+    """``model/model.json``: both models' layers, sizes, sparsity and histories."""
+    from trigger_ml.models.summary import describe_model
+
+    trained = json.loads((workspace.path / FLOAT_MODEL.parent / "history.json").read_text())
+    summary: dict[str, Any] = {"events": trained["events"]}
+    for name, model, history in (
+        ("float", float_model, trained["history"]),
+        ("compressed", result.model, result.history.to_dict()),
+    ):
+        summary[name] = {**describe_model(model), "history": history}
+    summary["compressed"]["sparsity"] = result.sparsity
+    summary["compressed"]["sparsity_by_layer"] = [row.to_dict() for row in result.layers]
+    write_json(workspace.path / "model" / "model.json", summary)
+
+
+def build(workspace: Workspace) -> None:
+    """Write the firmware projects, the test vectors, and what is known of the resources."""
+    from trigger_ml.firmware import serialize
+    from trigger_ml.firmware.hls import write_project
+    from trigger_ml.firmware.vectors import write_testbench, write_vectors
+    from trigger_ml.models.files import load_model
+
+    config, folder = workspace.config, workspace.path / "firmware"
+    network = serialize.load(workspace.path / NETWORK)
+    dataset, splits = load_events(workspace)
+    chosen = splits.test[:: max(1, len(splits.test) // config.firmware.vectors)][: config.firmware.vectors]
+    ids = [f"{o}/{e}/{t}" for o, e, t in zip(*_identity(dataset[chosen]), strict=True)]
+    write_vectors(network, dataset.counts[chosen], folder / "vectors", event_ids=ids)
+    resources: dict[str, Any] = {}
+    if config.firmware.hls is not None:
+        model = load_model(workspace.path / COMPRESSED_MODEL)
+        project = write_project(model, network, config.firmware.hls, folder / "hls", name=config.name)
+        write_testbench(network, dataset.counts[chosen], project.directory)
+        resources["hls"] = _hls_resources(config)
+    write_json(workspace.path / "resources.json", resources)
+
+
+def _hls_resources(config: ExperimentConfig) -> dict[str, Any]:
+    hls = config.firmware.hls
+    assert hls is not None
+    tools = {"Vitis": ("vitis-run", "vitis_hls"), "Vivado": ("vivado_hls",), "Quartus": ("i++",)}
+    names = tools.get(hls.backend, ())
+    found = [name for name in names if shutil.which(name)]
+    return {
+        "backend": hls.backend,
+        "part": hls.part,
+        "clock_period_ns": hls.clock_period,
+        "reason": "the project is written, synthesis was not run"
+        if found
+        else f"not measured: {' or '.join(names) or 'the vendor tool'} is not on PATH",
+    }
+
+
+def _identity(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
+    return dataset.obs_id.tolist(), dataset.event_id.tolist(), dataset.tel_id.tolist()
+
+
+def verify(workspace: Workspace) -> None:
+    """Compare every backend with the integer interpreter, on every test event and on corner inputs."""
+    from trigger_ml.firmware import serialize
+    from trigger_ml.firmware.backends import CsimBackend, KerasBackend, OnnxBackend
+    from trigger_ml.firmware.hls import HlsProject
+    from trigger_ml.firmware.verify import Check
+    from trigger_ml.firmware.verify import verify as compare
+    from trigger_ml.models.files import load_model
+    from trigger_ml.models.training import predict
+
+    config, path = workspace.config, workspace.path
+    network = serialize.load(path / NETWORK)
+    dataset, splits = load_events(workspace)
+    # the slow backends see the first events only: these must be of both classes
+    order = np.random.default_rng(config.seed).permutation(splits.test)
+    test = dataset[order]
+    model = load_model(path / COMPRESSED_MODEL)
+    checks = [Check(KerasBackend(model, network)), Check(OnnxBackend(path / EMULATOR, network))]
+    if config.firmware.hls is not None:
+        project = HlsProject.open(path / "firmware" / "hls")
+        checks.append(
+            Check(CsimBackend(project, model, network, config.firmware.hls), config.verify.csim_events)
+        )
+    result = compare(
+        network,
+        test.counts,
+        checks,
+        config.verify,
+        seed=config.seed,
+        event_ids=[f"{o}/{e}/{t}" for o, e, t in zip(*_identity(test), strict=True)],
+        float_logits=predict(load_model(path / FLOAT_MODEL), test.counts, config.events.input.bits),
+        labels=test.label if config.task == "type" else None,
+        gamma_efficiency=config.evaluation.gamma_efficiency,
+    )
+    write_json(path / "verification.json", result.to_dict())
+    for name, backend in result.backends.items():
+        workspace.console.print(
+            f"  {name}: {backend.events} events and {backend.corner_inputs} corner inputs, "
+            f"{backend.mismatches} mismatches"
+        )
+    result.require_equal()
+
+
+def evaluate(workspace: Workspace) -> None:
+    """Judge the float and the compressed model on the same test events."""
+    from trigger_ml.evaluation.evaluate import evaluate as judge
+    from trigger_ml.evaluation.events import EvaluationEvents
+    from trigger_ml.events.predictions import write_dl2
+    from trigger_ml.firmware.onnx import Emulator
+    from trigger_ml.models.files import load_model
+    from trigger_ml.models.training import predict
+
+    config, path = workspace.config, workspace.path
+    dataset, splits = load_events(workspace)
+    test = dataset[_subset(dataset, splits.test, config)]
+    emulator = Emulator(path / EMULATOR)
+    model = load_model(path / FLOAT_MODEL)
+    outputs, inference = {}, {}
+    for name, run in (
+        ("float", lambda: predict(model, test.counts, config.events.input.bits)),
+        ("compressed", lambda: next(iter(emulator.values(test.counts).values()))),
+    ):
+        start = time.perf_counter()
+        outputs[name] = run()
+        inference[name] = {"seconds": time.perf_counter() - start, "events": len(test)}
+    events = EvaluationEvents(
+        label=test.label,
+        energy=test.energy,
+        shower_id=test.shower_id,
+        alt=test.truth.alt,
+        az=test.truth.az,
+        pointing_alt=test.pointing_alt,
+        pointing_az=test.pointing_az,
+        obs_id=test.obs_id,
+        event_id=test.event_id,
+        tel_id=test.tel_id,
+        primary_id=test.truth.primary_id,
+    )
+    evaluation = judge(
+        outputs["float"], outputs["compressed"], events, config.evaluation, config.seed, config.task
+    )
+    for name, output in outputs.items():
+        if config.task == "type":
+            write_dl2(
+                path / "predictions" / f"{name}.dl2.h5",
+                obs_id=test.obs_id,
+                event_id=test.event_id,
+                tel_id=test.tel_id,
+                logit=output[:, 0],
+                gammaness=expit(output[:, 0]),
+                prefix=f"trigger_ml_{name}",
+                simulated=True,
+                source={"run": config.name, "model": name},
+            )
+    write_json(path / "evaluation.json", {**evaluation.to_dict(), "inference": inference})
+
+
+def report(workspace: Workspace) -> None:
+    """Figures and the page."""
+    from trigger_ml.report.page import write_report
+
+    write_report(workspace.path)
+
+
+def export_projects(directory: Path, target: Path, console: Console) -> None:
+    """Copy a run's firmware projects to a folder of their own; an older copy is replaced."""
+    from trigger_ml.firmware.directories import atomic_directory
+
+    with atomic_directory(target) as folder:
+        shutil.copytree(directory / "firmware", folder, dirs_exist_ok=True)
+        shutil.copy2(directory / "resources.json", folder / "resources.json")
+    console.print(f"projects in {target}", highlight=False, soft_wrap=True)

@@ -17,6 +17,9 @@ IntArray = NDArray[np.int64]
 # int64 keeps one bit for the sign; products and sums are checked against this before they are formed
 MAX_WIDTH = 62
 
+OFF_GRID = int(np.iinfo(np.int64).min)
+"""Stands for a real number that is no multiple of the last bit; see :func:`from_grid`."""
+
 
 class Rounding(StrEnum):
     """How bits below the last one kept are dropped."""
@@ -104,9 +107,22 @@ class FixedPoint:
 
 
 def shift(values: IntArray, places: int) -> IntArray:
-    """Multiply integers by ``2**places`` for ``places >= 0`` (exact)."""
+    """Multiply integers by ``2**places`` for ``places >= 0``, which is exact.
+
+    Raises
+    ------
+    ValueError
+        If ``places`` is negative.
+    OverflowError
+        If a result needs more than ``MAX_WIDTH`` bits.
+    """
     if places < 0:
         raise ValueError("a negative shift loses bits: use requantize, which says how they are rounded")
+    if places == 0 or values.size == 0:
+        return values
+    largest = max(abs(int(values.min())), abs(int(values.max())))
+    if largest.bit_length() + places > MAX_WIDTH:
+        raise OverflowError(f"{largest} * 2**{places} needs more than {MAX_WIDTH} bits")
     return values << np.int64(places)
 
 
@@ -127,6 +143,9 @@ def round_shift(values: ArrayLike, places: int, rounding: Rounding) -> IntArray:
     n = np.asarray(values, dtype=np.int64)
     if places <= 0:
         return shift(n, -places)
+    if places > MAX_WIDTH:
+        # every integer of a type is below a quarter of 2**places, and shifts by 64 or more are undefined
+        return np.where(n < 0, np.int64(-1 if rounding is Rounding.TRN else 0), np.int64(0))
     if rounding is Rounding.TRN:
         return n >> np.int64(places)
     half = np.int64(1) << np.int64(places - 1)
@@ -205,6 +224,17 @@ def to_integers(values: ArrayLike, dtype: FixedPoint) -> IntArray:
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(f"value {np.asarray(values)[where]!r} at {where} is not representable in {dtype}")
     return n.astype(np.int64)
+
+
+def from_grid(values: ArrayLike, fraction: int) -> IntArray:
+    """Integers of real numbers that should be multiples of ``2**-fraction``.
+
+    Where one is not (or is not finite, or beyond 2**53), the result is ``OFF_GRID``, which equals no
+    integer of any type: unlike :func:`to_integers` this never fails, and never hides a difference.
+    """
+    x = np.ldexp(np.asarray(values, dtype=np.float64), fraction)
+    good = np.isfinite(x) & (np.rint(x) == x) & (np.abs(x) <= 2.0**53)
+    return np.where(good, np.where(good, x, 0).astype(np.int64), np.int64(OFF_GRID))
 
 
 def to_float(values: ArrayLike, fraction: int) -> NDArray[np.float64]:

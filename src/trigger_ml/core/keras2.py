@@ -1,45 +1,52 @@
-"""The one owner of the Keras switch.
+"""Keras 2 and TensorFlow, for every module that needs them (see `trigger_ml.core.keras_switch`).
 
-QKeras and tensorflow-model-optimization are written for Keras 2, which TensorFlow hands out as
-``tf.keras`` only if ``TF_USE_LEGACY_KERAS`` is set before TensorFlow is imported. CTLearn is Keras 3.
-Both can live in one process: ``import keras`` is Keras 3, ``tf_keras`` (and so ``tf.keras``) is Keras 2.
-Every module of trigger_ml that needs Keras 2 asks this module for it and never sets the switch itself.
+Raises
+------
+RuntimeError
+    On import, if TensorFlow was imported with Keras 3 selected before trigger_ml was.
 """
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-__all__ = ["activate", "hls4ml_sees_keras2", "tf", "tf_keras"]
 
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Hold back what TensorFlow's libraries write to stderr while they load; show it if loading fails.
 
-def activate() -> None:
-    """Select Keras 2 for ``tf.keras`` and quieten TensorFlow's start-up; idempotent.
-
-    Raises
-    ------
-    RuntimeError
-        If TensorFlow was already imported with Keras 3 selected.
+    No setting silences these lines, since they come before TensorFlow's logging is set up.
     """
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN may reorder float sums between runs of different thread counts; training should be repeatable
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None and not tensorflow.keras.__version__.startswith("2."):
-        raise RuntimeError(
-            "tensorflow was imported with Keras 3 before trigger_ml: import trigger_ml.core.keras2 first, "
-            "or set TF_USE_LEGACY_KERAS=1"
-        )
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
-activate()
+with _quiet_start():
+    import tensorflow as tf
+    import tf_keras
 
-import tensorflow as tf  # noqa: E402
-import tf_keras  # noqa: E402
+__all__ = ["hls4ml_sees_keras2", "tf", "tf_keras"]
+
+if not tf.keras.Model.__module__.startswith("tf_keras"):
+    raise RuntimeError(
+        "tensorflow was imported with Keras 3 before trigger_ml: import trigger_ml first, "
+        "or set TF_USE_LEGACY_KERAS=1"
+    )
 
 tf.get_logger().setLevel("ERROR")
 

@@ -78,7 +78,7 @@ class EvaluationEvents:
     @property
     def gamma(self) -> NDArray[np.bool_]:
         """Mask of the gammas."""
-        return np.asarray(self.label) == 1
+        return np.asarray(np.asarray(self.label) == 1)
 
 
 def usable(

@@ -2,13 +2,18 @@
 
 All take ``counts`` of shape (showers, resamples): how often each shower occurs in each resample. Events
 are visited once, in sorted order, and all resamples advance together: the inner loop runs over
-contiguous memory, which is what makes 200 resamples of a million events a matter of seconds.
+contiguous memory, which is what makes 200 resamples of a million events a matter of seconds. Resamples
+are shared out over threads (the compiled loops release the interpreter's lock), which changes no result.
 """
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -16,8 +21,19 @@ FloatArray = NDArray[np.float64]
 __all__ = ["bin_sums", "quantiles", "roc_scan"]
 
 
-@njit(cache=True, parallel=True)
+def _share_out(kernel: Callable[..., None], resamples: int, *arguments: Any) -> None:
+    """Run a kernel on ranges of resamples, one range for each core that this process may use."""
+    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, resamples)
+    edges = [i * resamples // workers for i in range(workers + 1)]
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(kernel, *arguments, low, high) for low, high in pairwise(edges)]
+        for job in jobs:
+            job.result()
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _roc_scan(
+    result: Any,
     counts: Any,
     shower: Any,
     weight: Any,
@@ -26,58 +42,55 @@ def _roc_scan(
     start: Any,
     gamma_target: Any,
     hadron_target: Any,
-    blocks: Any,
-) -> Any:
-    n_bins = len(start) - 1
-    resamples = counts.shape[1]
-    result = np.full((3, n_bins, resamples), np.nan)
-    for block in prange(blocks):
-        low = block * resamples // blocks
-        m = (block + 1) * resamples // blocks - low
-        total_g, total_h = np.zeros(m), np.zeros(m)
-        seen_g, seen_h = np.zeros(m), np.zeros(m)
-        tie_g, tie_h, area = np.zeros(m), np.zeros(m), np.zeros(m)
-        for b in range(n_bins):
-            total_g[:] = 0.0
-            total_h[:] = 0.0
-            for i in range(start[b], start[b + 1]):
-                w, s = weight[i], shower[i]
-                if gamma[i]:
-                    for r in range(m):
-                        total_g[r] += w * counts[s, low + r]
-                else:
-                    for r in range(m):
-                        total_h[r] += w * counts[s, low + r]
-            for array in (seen_g, seen_h, tie_g, tie_h, area):
-                array[:] = 0.0
-            for i in range(start[b], start[b + 1]):
-                w, s = weight[i], shower[i]
-                if gamma[i]:
-                    for r in range(m):
-                        tie_g[r] += w * counts[s, low + r]
-                else:
-                    for r in range(m):
-                        tie_h[r] += w * counts[s, low + r]
-                if not last[i]:
-                    continue
+    low: Any,
+    high: Any,
+) -> None:
+    m = high - low
+    total_g, total_h = np.zeros(m), np.zeros(m)
+    seen_g, seen_h = np.zeros(m), np.zeros(m)
+    tie_g, tie_h, area = np.zeros(m), np.zeros(m), np.zeros(m)
+    for b in range(len(start) - 1):
+        total_g[:] = 0.0
+        total_h[:] = 0.0
+        for i in range(start[b], start[b + 1]):
+            w, s = weight[i], shower[i]
+            if gamma[i]:
                 for r in range(m):
-                    g, h = tie_g[r], tie_h[r]
-                    area[r] += h * (seen_g[r] + 0.5 * g)
-                    target = gamma_target * total_g[r]
-                    if g > 0 and seen_g[r] < target <= seen_g[r] + g and total_h[r] > 0:
-                        result[1, b, low + r] = (seen_h[r] + h * (target - seen_g[r]) / g) / total_h[r]
-                    target = hadron_target[b, low + r] * total_h[r]
-                    if total_g[r] > 0 and seen_h[r] <= target:
-                        part = 1.0 if seen_h[r] + h <= target else (target - seen_h[r]) / h
-                        result[2, b, low + r] = (seen_g[r] + g * part) / total_g[r]
-                    seen_g[r] += g
-                    seen_h[r] += h
-                    tie_g[r] = 0.0
-                    tie_h[r] = 0.0
+                    total_g[r] += w * counts[s, low + r]
+            else:
+                for r in range(m):
+                    total_h[r] += w * counts[s, low + r]
+        for array in (seen_g, seen_h, tie_g, tie_h, area):
+            array[:] = 0.0
+        for i in range(start[b], start[b + 1]):
+            w, s = weight[i], shower[i]
+            if gamma[i]:
+                for r in range(m):
+                    tie_g[r] += w * counts[s, low + r]
+            else:
+                for r in range(m):
+                    tie_h[r] += w * counts[s, low + r]
+            if not last[i]:
+                continue
             for r in range(m):
-                if total_g[r] > 0 and total_h[r] > 0:
-                    result[0, b, low + r] = area[r] / (total_g[r] * total_h[r])
-    return result
+                g, h = tie_g[r], tie_h[r]
+                area[r] += h * (seen_g[r] + 0.5 * g)
+                # the tolerances absorb the rounding of sums that should meet a target exactly: where
+                # the curve runs along an axis, a last bit would decide over a whole step
+                target = gamma_target * total_g[r] * (1.0 - 1e-12)
+                if g > 0 and seen_g[r] < target <= seen_g[r] + g and total_h[r] > 0:
+                    result[1, b, low + r] = (seen_h[r] + h * (target - seen_g[r]) / g) / total_h[r]
+                target = hadron_target[b, low + r] * total_h[r] * (1.0 + 1e-12)
+                if total_g[r] > 0 and seen_h[r] <= target:
+                    part = 1.0 if seen_h[r] + h <= target else (target - seen_h[r]) / h
+                    result[2, b, low + r] = (seen_g[r] + g * part) / total_g[r]
+                seen_g[r] += g
+                seen_h[r] += h
+                tie_g[r] = 0.0
+                tie_h[r] = 0.0
+        for r in range(m):
+            if total_g[r] > 0 and total_h[r] > 0:
+                result[0, b, low + r] = area[r] / (total_g[r] * total_h[r])
 
 
 def roc_scan(
@@ -124,7 +137,12 @@ def roc_scan(
     last[:-1] = (sorted_score[1:] != sorted_score[:-1]) | (sorted_bins[1:] != sorted_bins[:-1])
     if hadron_target is None:
         hadron_target = np.full((n_bins, counts.shape[1]), np.nan)
-    result = _roc_scan(
+    resamples = counts.shape[1]
+    result = np.full((3, n_bins, resamples), np.nan)
+    _share_out(
+        _roc_scan,
+        resamples,
+        result,
         counts,
         shower[order],
         weight[order],
@@ -133,40 +151,44 @@ def roc_scan(
         start,
         float(gamma_target),
         hadron_target,
-        get_num_threads(),
     )
     return result[0], result[1], result[2]
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _quantiles(
-    counts: Any, shower: Any, weight: Any, value: Any, start: Any, levels: Any, blocks: Any
-) -> Any:
-    n_bins = len(start) - 1
-    resamples = counts.shape[1]
-    result = np.full((len(levels), n_bins, resamples), np.nan)
-    for block in prange(blocks):
-        low = block * resamples // blocks
-        m = (block + 1) * resamples // blocks - low
-        total, seen = np.zeros(m), np.zeros(m)
-        for b in range(n_bins):
-            total[:] = 0.0
-            for i in range(start[b], start[b + 1]):
-                w, s = weight[i], shower[i]
+    result: Any,
+    counts: Any,
+    shower: Any,
+    weight: Any,
+    value: Any,
+    start: Any,
+    levels: Any,
+    low: Any,
+    high: Any,
+) -> None:
+    m = high - low
+    total, seen, after = np.zeros(m), np.zeros(m), np.zeros(m)
+    for b in range(len(start) - 1):
+        total[:] = 0.0
+        seen[:] = 0.0
+        for i in range(start[b], start[b + 1]):
+            w, s = weight[i], shower[i]
+            for r in range(m):
+                total[r] += w * counts[s, low + r]
+        # the tolerance absorbs the rounding of sums that should hit the level exactly
+        total *= 1.0 - 1e-12
+        for i in range(start[b], start[b + 1]):
+            w, s, v = weight[i], shower[i], value[i]
+            for r in range(m):
+                after[r] = seen[r] + w * counts[s, low + r]
+            for q in range(len(levels)):
+                level = levels[q]
                 for r in range(m):
-                    total[r] += w * counts[s, low + r]
-            seen[:] = 0.0
-            for i in range(start[b], start[b + 1]):
-                w, s = weight[i], shower[i]
-                for r in range(m):
-                    before = seen[r]
-                    seen[r] = before + w * counts[s, low + r]
-                    for q in range(len(levels)):
-                        # the tolerance absorbs the rounding of sums that should hit the level exactly
-                        target = levels[q] * total[r] * (1.0 - 1e-12)
-                        if before < target <= seen[r]:
-                            result[q, b, low + r] = value[i]
-    return result
+                    target = level * total[r]
+                    if seen[r] < target <= after[r]:
+                        result[q, b, low + r] = v
+            seen[:] = after
 
 
 def quantiles(
@@ -187,33 +209,32 @@ def quantiles(
     """
     order = np.lexsort((value, bins))
     start = np.searchsorted(bins[order], np.arange(n_bins + 1)).astype(np.int64)
-    result: FloatArray = _quantiles(
+    resamples = counts.shape[1]
+    result = np.full((len(levels), n_bins, resamples), np.nan)
+    wanted = np.asarray(levels, dtype=np.float64)
+    _share_out(
+        _quantiles,
+        resamples,
+        result,
         counts,
         shower[order],
         weight[order],
         value[order],
         start,
-        np.asarray(levels, dtype=np.float64),
-        get_num_threads(),
+        wanted,
     )
     return result
 
 
-@njit(cache=True, parallel=True)
-def _bin_sums(counts: Any, shower: Any, columns: Any, bins: Any, n_bins: Any, blocks: Any) -> Any:
-    resamples = counts.shape[1]
-    result = np.zeros((columns.shape[1], n_bins, resamples))
-    for block in prange(blocks):
-        low = block * resamples // blocks
-        high = (block + 1) * resamples // blocks
-        for i in range(len(shower)):
-            s, b = shower[i], bins[i]
-            for k in range(columns.shape[1]):
-                x = columns[i, k]
-                if x != 0.0:
-                    for r in range(low, high):
-                        result[k, b, r] += x * counts[s, r]
-    return result
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _bin_sums(result: Any, counts: Any, shower: Any, columns: Any, bins: Any, low: Any, high: Any) -> None:
+    for i in range(len(shower)):
+        s, b = shower[i], bins[i]
+        for k in range(columns.shape[1]):
+            x = columns[i, k]
+            if x != 0.0:
+                for r in range(low, high):
+                    result[k, b, r] += x * counts[s, r]
 
 
 def bin_sums(
@@ -233,5 +254,7 @@ def bin_sums(
     -------
     numpy.ndarray of float64, shape (columns, n_bins, resamples)
     """
-    result: FloatArray = _bin_sums(counts, shower, columns, bins, n_bins, get_num_threads())
+    resamples = counts.shape[1]
+    result = np.zeros((columns.shape[1], n_bins, resamples))
+    _share_out(_bin_sums, resamples, result, counts, shower, columns, bins)
     return result

@@ -70,6 +70,8 @@ class EventTable:
         R1 waveform in photo-electrons per sample.
     true_image : numpy.ndarray of int32, shape (events, pixels), or None
         Simulated Cherenkov photo-electrons.
+    event_type : numpy.ndarray of int64, shape (events,), or None
+        ctapipe's ``EventType`` codes (32: triggered shower, 2: clocked, sky pedestal).
     """
 
     obs_id: NDArray[np.int64]
@@ -82,6 +84,7 @@ class EventTable:
     truth: Truth | None = None
     waveform: NDArray[np.float32] | None = None
     true_image: NDArray[np.int32] | None = None
+    event_type: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.event_id)

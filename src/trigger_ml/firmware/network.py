@@ -15,7 +15,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from trigger_ml.core.fixed_point import FixedPoint, IntArray, Overflow, Rounding, requantize
+from trigger_ml.core.fixed_point import (
+    MAX_WIDTH,
+    FixedPoint,
+    IntArray,
+    Overflow,
+    Rounding,
+    requantize,
+    shift,
+)
 
 FORMAT_VERSION = 1
 
@@ -43,14 +51,29 @@ class Bounds:
 
     def aligned(self, fraction: int) -> "Bounds":
         """The same interval in finer units."""
-        places = np.int64(fraction - self.fraction)
-        if places < 0:
+        if fraction < self.fraction:
             raise ValueError("cannot align bounds to a coarser last bit")
-        return Bounds(self.low << places, self.high << places, fraction)
+        places = fraction - self.fraction
+        return Bounds(shift(self.low, places), shift(self.high, places), fraction)
+
+    def summed(self, count: int) -> "Bounds":
+        """Bounds of the sum of ``count`` values."""
+        _require_int64(self.magnitude * count)
+        return Bounds(self.low * count, self.high * count, self.fraction)
+
+    @property
+    def magnitude(self) -> int:
+        """Largest absolute value of any channel."""
+        return max(abs(int(self.low.min())), abs(int(self.high.max())))
 
     def with_zero(self) -> "Bounds":
         """The interval widened to hold zero (what padding feeds in)."""
         return Bounds(np.minimum(self.low, 0), np.maximum(self.high, 0), self.fraction)
+
+
+def _require_int64(magnitude: float) -> None:
+    if magnitude >= 2.0 ** (MAX_WIDTH - 1):
+        raise OverflowError(f"a sum can reach {magnitude:.3g}, which needs more than {MAX_WIDTH} bits")
 
 
 @dataclass(frozen=True)
@@ -96,11 +119,14 @@ class Input(Node):
 
 def _affine_bounds(source: Bounds, kernel: IntArray, bias: IntArray, fraction: int, total: int) -> Bounds:
     """Bounds of ``kernel`` (taps, channels_in, channels_out) applied to ``source``, plus bias."""
+    reach = np.maximum(np.abs(source.low), np.abs(source.high)).astype(np.float64)
+    largest = float((reach @ np.abs(kernel).sum(axis=0, dtype=np.float64)).max())
+    _require_int64(np.ldexp(largest, total - source.fraction - fraction) + np.abs(bias).max())
     positive, negative = np.maximum(kernel, 0).sum(axis=0), np.minimum(kernel, 0).sum(axis=0)
     high = source.high @ positive + source.low @ negative
     low = source.low @ positive + source.high @ negative
-    places, bias_places = np.int64(total - source.fraction - fraction), bias
-    return Bounds((low << places) + bias_places, (high << places) + bias_places, total)
+    places = total - source.fraction - fraction
+    return Bounds(shift(low, places) + bias, shift(high, places) + bias, total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +144,7 @@ class Affine(Node):
 
     def aligned_bias(self, source: int) -> IntArray:
         """Bias in units of the accumulator's last bit."""
-        return self.bias << np.int64(self.accumulator_fraction(source) - self.bias_type.fraction)
+        return shift(self.bias, self.accumulator_fraction(source) - self.bias_type.fraction)
 
     @property
     def sparsity(self) -> float:
@@ -224,6 +250,7 @@ class Add(Node):
     def bounds(self, inputs: list[Bounds], shapes: list[Shape]) -> Bounds:  # noqa: D102
         fraction = max(b.fraction for b in inputs)
         aligned = [b.aligned(fraction) for b in inputs]
+        _require_int64(sum(b.magnitude for b in aligned))
         low = np.sum([b.low for b in aligned], axis=0)
         return Bounds(low, np.sum([b.high for b in aligned], axis=0), fraction)
 
@@ -258,8 +285,8 @@ class AveragePool2D(Node):
         return (*size, inputs[0][2])
 
     def bounds(self, inputs: list[Bounds], shapes: list[Shape]) -> Bounds:  # noqa: D102
-        count = self.window[0] * self.window[1]
-        return Bounds(inputs[0].low * count, inputs[0].high * count, inputs[0].fraction + self.divisor_log2)
+        total = inputs[0].summed(self.window[0] * self.window[1])
+        return Bounds(total.low, total.high, total.fraction + self.divisor_log2)
 
 
 @dataclass(frozen=True)
@@ -273,8 +300,8 @@ class GlobalAveragePool(Node):
         return inputs[0][2:]
 
     def bounds(self, inputs: list[Bounds], shapes: list[Shape]) -> Bounds:  # noqa: D102
-        count = shapes[0][0] * shapes[0][1]
-        return Bounds(inputs[0].low * count, inputs[0].high * count, inputs[0].fraction + self.divisor_log2)
+        total = inputs[0].summed(shapes[0][0] * shapes[0][1])
+        return Bounds(total.low, total.high, total.fraction + self.divisor_log2)
 
 
 @dataclass(frozen=True)
@@ -360,11 +387,20 @@ class Network:
 
     @cached_property
     def bounds(self) -> dict[str, Bounds]:
-        """Interval of every node's output, per channel."""
+        """Interval of every node's output, per channel.
+
+        Raises
+        ------
+        OverflowError
+            Naming the node whose sums do not fit into 62 bits.
+        """
         bounds: dict[str, Bounds] = {}
         for node in self.nodes:
             sources = [bounds[name] for name in node.inputs]
-            bounds[node.name] = node.bounds(sources, [self.shapes[name] for name in node.inputs])
+            try:
+                bounds[node.name] = node.bounds(sources, [self.shapes[name] for name in node.inputs])
+            except OverflowError as error:
+                raise OverflowError(f"{node.name}: {error}") from None
         return bounds
 
     @cached_property

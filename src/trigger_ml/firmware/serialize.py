@@ -6,6 +6,7 @@ No pickle takes part, so a file from a stranger is safe to open. The format is d
 
 import io
 import json
+import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,19 @@ def load(path: Path) -> Network:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             structure = json.loads(bytes(arrays["structure"]))
-            if structure["format"] > FORMAT_VERSION:
+            if int(structure["format"]) > FORMAT_VERSION:
                 raise InputError(
                     str(path),
                     f"network format {structure['format']} is newer than {FORMAT_VERSION}, the newest known",
                     "Upgrade trigger_ml",
                 )
             nodes = tuple(_decode(record, arrays) for record in structure["nodes"])
+        return Network(nodes, tuple(structure["outputs"]), structure["metadata"])
     except FileNotFoundError:
         raise InputError(
             str(path), "no such file", "Run `trigger-ml compress` first, or check the path"
         ) from None
-    except (BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except (BadZipFile, KeyError, IndexError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
         raise InputError(
             str(path), f"not a readable network file ({error})", "Write it again with `trigger-ml compress`"
         ) from error
-    return Network(nodes, tuple(structure["outputs"]), structure["metadata"])

@@ -14,6 +14,9 @@ class IrfConfig(Section):
     """Fraction of the gammas inside the on-region of the sensitivity, per energy bin."""
     alpha: float = Field(0.2, gt=0, le=1)
     """Size of the on-region divided by that of all off-regions."""
+    assumed_resolution: float = Field(0.18, gt=0)
+    """Degrees: radius of the on-region where directions are not reconstructed (trigger level); the
+    default is SST-1M's angular resolution with one telescope."""
     max_offset: float = Field(5.0, gt=0)
     """Degrees from the pointing within which background events are counted."""
 

@@ -39,6 +39,9 @@ class RtlConfig(Section):
     """Nanoseconds."""
     latency_cutoff: float = Field(3.0, gt=0)
     """Adder levels between two pipeline registers."""
+    duty: float = Field(1.0, gt=0, le=1)
+    """Largest fraction of the frame's clocks in which a layer's kernels may be busy. A smaller one gives
+    layers more copies of their kernel: more LUTs, less latency."""
 
 
 class FirmwareConfig(Section):

@@ -25,6 +25,8 @@ class ModelConfig(Section):
     """``resnet`` with residual connections, or a plain ``cnn``."""
     block: Literal["basic", "bottleneck"] = "basic"
     """Residual block of a ResNet: two 3x3 convolutions, or 1x1, 3x3, 1x1."""
+    bottleneck: int = Field(4, gt=0)
+    """How many times narrower than its output the middle of a bottleneck block is."""
     stem_filters: int = Field(8, gt=0)
     """Output channels of the first convolution."""
     stem_kernel: int = Field(3, gt=0)
@@ -57,10 +59,11 @@ class TrainConfig(Section):
     batch_size: int = Field(64, gt=0)
     """Events per step."""
     learning_rate: float = Field(2e-3, gt=0)
+    """Of Adam at the first step; it falls to zero along a half cosine over the planned epochs."""
     """Of the Adam optimizer."""
     patience: int = Field(3, gt=0)
     """Epochs without improvement of the validation loss before training stops."""
-    augment: bool = False
-    """Rotate images by multiples of 60 degrees and mirror them (exact on the axial grid)."""
+    regression_loss: Literal["huber", "mse"] = "huber"
+    """Loss of the tasks ``energy`` and ``direction``."""
     tensorboard: bool = True
     """Write TensorBoard logs to the run directory."""

@@ -22,7 +22,7 @@ class ParticleConfig(Section):
     """Half opening angle in degrees of the cone around the pointing; 0 is a point source."""
     max_core_distance: float = Field(500.0, gt=0)
     """Metres."""
-    uses: int = Field(10, gt=0)
+    uses: int = Field(10, gt=0, le=100)
     """Core positions for each shower."""
 
 
@@ -44,7 +44,24 @@ class SimulationConfig(Section):
     """Angle in degrees between the pointing and a point source (wobble)."""
     telescopes: tuple[tuple[float, float, float], ...] = ((0.0, 0.0, 0.0),)
     """Telescope positions on the ground in metres: x (north), y (west), z."""
+    altitude: float = Field(2150.0, ge=0, le=5000)
+    """Height of the site in metres above sea level."""
+    atmosphere: Literal["us-standard", "subtropical"] = "subtropical"
+    """Density profile; ``subtropical`` is close to Paranal's."""
+    magnetic_field: tuple[float, float, float] = (20.9, 1.25, 9.1)
+    """Geomagnetic field in microtesla: north, west, up (Paranal)."""
     nsb_rate: float = Field(0.2, ge=0)
     """Night-sky photo-electrons per pixel and nanosecond."""
+    trigger_threshold: float = Field(270.0, ge=0)
+    """Least sum of a cluster of seven patches (each clipped to 0-255) in ADC counts; one photo-electron
+    peaks at about 5 counts."""
+    min_telescopes: int = Field(1, gt=0)
+    """Telescopes that must trigger for an array event to be kept."""
+    thinning: float = Field(1e-3, ge=0, lt=1)
+    """Fraction of the primary energy below which one particle is followed for many; 0 follows all."""
+    library_scale: float = Field(1.0, gt=0)
+    """Size of the library of hadronic interactions; 1 has 1,200 of protons at each of 19 energies."""
+    waveforms: bool = False
+    """Also write the calibrated waveforms (R1; 260 kB an image before compression)."""
     workers: int | None = Field(None, gt=0)
     """Processes; default is one per core. Any number gives the same file."""

@@ -1,0 +1,183 @@
+"""Events per second: ONNX emulator, float ONNX of the same topology, QKeras, hls4ml C simulation.
+
+    python benchmarks/emulator.py [RUN]
+
+RUN is a run directory made by ``trigger-ml run``. Without one, a network of the default topology is made
+with random weights (48 x 48 pixels, half of the weights zero), which costs the same to evaluate. Prints a
+table and writes ``benchmarks/results/emulator.json``.
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from trigger_ml.core.config import HlsConfig, ModelConfig, QuantizationConfig
+from trigger_ml.core.files import write_json
+from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.firmware import serialize
+from trigger_ml.firmware.csim import Csim
+from trigger_ml.firmware.extract import extract
+from trigger_ml.firmware.hls import HlsProject, write_project
+from trigger_ml.firmware.interpreter import logits
+from trigger_ml.firmware.network import Network
+from trigger_ml.firmware.onnx import Emulator, run_batches, session, write_emulator
+from trigger_ml.models.export import export_onnx
+from trigger_ml.models.files import load_model
+from trigger_ml.models.training import predict
+
+RESULTS = Path(__file__).parent / "results" / "emulator.json"
+TARGETS = {"csim": 300.0, "float_onnx": 0.5}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured."""
+
+    source: str
+    network: Network
+    model: Any
+    emulator: Path
+    float_onnx: Path
+    project: HlsProject
+
+
+def from_run(run: Path) -> Subject:
+    project = HlsProject.open(run / "firmware" / "hls")
+    model = load_model(run / "model" / "compressed" / "model.h5")
+    network = serialize.load(run / "network" / "network.npz")
+    onnx = run / "onnx"
+    return Subject(str(run.name), network, model, onnx / "emulator.onnx", onnx / "float.onnx", project)
+
+
+def representative(folder: Path, size: int, seed: int) -> Subject:
+    """Random weights, half of them zero: what a network of the default topology costs."""
+    from trigger_ml.compression.fold import fold_batch_norm
+    from trigger_ml.compression.quantization import quantized_twin
+    from trigger_ml.models.registry import build_model
+
+    rng = np.random.default_rng(seed)
+    input_type = FixedPoint(False, 8, 8)
+    model = fold_batch_norm(build_model(ModelConfig(), (size, size, 1), "type", seed))
+    for layer in model.layers:
+        weights = layer.get_weights()
+        layer.set_weights([w * (rng.random(w.shape) < 0.5) if w.ndim > 1 else w for w in weights])
+    calibration = rng.random((64, size, size, 1)).astype(np.float32)
+    twin = quantized_twin(model, QuantizationConfig(), input_type, calibration)
+    network = extract(twin, input_type=input_type)
+    write_emulator(network, folder / "emulator.onnx")
+    export_onnx(model, folder / "float.onnx")
+    project = write_project(twin, network, HlsConfig(), folder / "hls")
+    name = f"default topology, {size} x {size}, random weights"
+    return Subject(name, network, twin, folder / "emulator.onnx", folder / "float.onnx", project)
+
+
+def rates_by_turns(
+    sides: dict[str, tuple[Callable[[NDArray[Any]], Any], NDArray[Any]]], rounds: int
+) -> dict[str, float]:
+    """Events per second of each side's fastest round; sides take turns, so that load on the host is shared."""
+    best = dict.fromkeys(sides, np.inf)
+    for run, counts in sides.values():
+        run(counts[: max(1, len(counts) // 4)])
+    for _ in range(rounds):
+        for name, (run, counts) in sides.items():
+            start = time.perf_counter()
+            run(counts)
+            best[name] = min(best[name], time.perf_counter() - start)
+    return {name: len(counts) / best[name] for name, (_, counts) in sides.items()}
+
+
+def measure(subject: Subject, events: int, csim_events: int, threads: int, seed: int) -> dict[str, Any]:
+    network = subject.network
+    dtype = network.input.dtype
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(dtype.minimum, dtype.maximum, (events, *network.input.size), endpoint=True)
+    counts = counts.astype(np.uint8 if dtype.maximum < 256 else np.uint16)
+    values = counts.astype(np.float32) * np.float32(dtype.lsb)
+    emulator = Emulator(subject.emulator, threads=threads)
+    baseline = session(subject.float_onnx.read_bytes())
+    baseline_outputs = [output.name for output in baseline.get_outputs()]
+    csim = Csim(subject.project)
+    few = counts[:csim_events]
+    expected, found = logits(network, few), [emulator.run(few), csim.run(few)]
+    equal = all((result[name] == expected[name]).all() for result in found for name in expected)
+    rates = rates_by_turns(
+        {
+            "onnx": (emulator.values, counts),
+            "float_onnx": (lambda x: run_batches(baseline, baseline_outputs, x, threads=threads), values),
+        },
+        rounds=7,
+    )
+    rates |= rates_by_turns(
+        {
+            "qkeras": (lambda x: predict(subject.model, x, dtype.fraction), counts),
+            "interpreter": (lambda x: logits(network, x, threads=threads), counts[: events // 8]),
+            "csim": (csim.run, few),
+        },
+        rounds=2,
+    )
+    ratios = {name: rates["onnx"] / rates[name] for name in rates if name != "onnx"}
+    return {
+        "network": subject.source,
+        "input": list(network.input.size),
+        "parameters": sum(n.kernel.size + n.bias.size for n in network.nodes if hasattr(n, "kernel")),
+        "events": events,
+        "csim_events": csim_events,
+        "threads": threads,
+        "equal": equal,
+        "events_per_second": rates,
+        "onnx_over": ratios,
+        "targets": {name: {"at_least": t, "met": ratios[name] >= t} for name, t in TARGETS.items()},
+        "host": {
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "load_before": os.getloadavg()[0],
+        },
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    table = Table(title=result["network"])
+    for column in ("backend", "events/s", "emulator / it", "target"):
+        table.add_column(column, justify="left" if column == "backend" else "right")
+    for name, speed in result["events_per_second"].items():
+        ratio = result["onnx_over"].get(name)
+        target = result["targets"].get(name)
+        told = f">= {target['at_least']:g} {'met' if target['met'] else 'MISSED'}" if target else ""
+        table.add_row(name, f"{speed:,.0f}", "" if ratio is None else f"{ratio:,.2f}", told)
+    console.print(table)
+    console.print(f"emulator and csim equal the interpreter bit for bit: {result['equal']}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="?", type=Path, help="run directory")
+    parser.add_argument("--size", type=int, default=48, help="image side without a run")
+    parser.add_argument("--events", type=int, default=8192)
+    parser.add_argument("--csim-events", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.run is None:
+            subject = representative(Path(folder), options.size, options.seed)
+        else:
+            subject = from_run(options.run)
+        result = measure(subject, options.events, options.csim_events, options.threads, options.seed)
+    write_json(options.output, result)
+    show(result, Console())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Reading, mapping and batching of DL1 images: trigger_ml against CTLearn's DLDataLoader, on the same files.
+
+    python benchmarks/feed.py                      # makes 2 x 12,000 stand-in images first
+    python benchmarks/feed.py --file g.h5 --background p.h5
+
+Both sides start from closed files and end with shuffled batches of network input and labels in memory. The
+peer's reader is timed from its construction, and over a stated number of its events: its time for batches is
+scaled to all events of the files, its construction is not. The sides are measured several times, by turns;
+the best times count.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from trigger_ml.core import keras2  # noqa: F401  (CTLearn imports Keras; Keras 2 must be selected before)
+from trigger_ml.core.config import EventsConfig, InputConfig, ParticleConfig, SimulationConfig
+from trigger_ml.core.files import write_json
+from trigger_ml.events.feed import Dataset, load_dataset, values
+from trigger_ml.simulation.standin import simulate
+
+RESULTS = Path(__file__).parent / "results" / "feed.json"
+BATCH = 64
+
+
+def make_files(directory: Path, n_events: int) -> tuple[Path, Path]:
+    config = SimulationConfig(
+        particles={
+            "gamma": ParticleConfig(events=n_events),
+            "proton": ParticleConfig(events=n_events, energy_min=0.5, energy_max=300.0, view_cone=8.0),
+        }
+    )
+    gamma, proton = simulate(config, directory, seed=1)
+    return gamma, proton
+
+
+def run_ours(files: tuple[Path, Path], config: EventsConfig) -> tuple[int, float]:
+    """Events and seconds: files to shuffled float32 batches of one epoch, labels beside them."""
+    start = time.perf_counter()
+    dataset: Dataset = load_dataset(files, config)
+    order = np.random.default_rng(0).permutation(len(dataset))
+    for first in range(0, len(order), BATCH):
+        rows = order[first : first + BATCH]
+        batch = values(dataset.counts[rows], config.input.bits)
+        assert batch.dtype == np.float32
+        assert len(dataset.label[rows]) == len(batch)
+    return len(dataset), time.perf_counter() - start
+
+
+def run_ctlearn(files: tuple[Path, Path], mapper: str, n_events: int) -> tuple[int, float]:
+    """Events and seconds of the peer, scaled to all its events: construction plus batches."""
+    from ctlearn.core.loader import DLDataLoader
+    from dl1_data_handler.reader import DLImageReader
+
+    start = time.perf_counter()
+    reader = DLImageReader(
+        input_url_signal=[str(files[0])],
+        input_url_background=[str(files[1])],
+        channels=["image"],
+        image_mapper_type=mapper,
+    )
+    total = reader.get_n_events()
+    construction = time.perf_counter() - start
+    order = np.random.default_rng(0).permutation(total)[:n_events].tolist()
+    loader = DLDataLoader(reader, order, tasks=["type"], batch_size=BATCH)
+    start = time.perf_counter()
+    done = 0
+    for index in range(len(loader)):
+        features, _ = loader[index]
+        done += len(features)
+    seconds = time.perf_counter() - start
+    reader._DLDataReader__destructor()
+    return total, construction + seconds * total / done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--file", type=Path, help="DL1 file of gammas")
+    parser.add_argument("--background", type=Path, help="DL1 file of hadrons (with --file)")
+    parser.add_argument("--events", type=int, default=12_000, help="images of each class to make")
+    parser.add_argument("--peer-events", type=int, default=2_048, help="events that the peer is timed on")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    if (arguments.file is None) != (arguments.background is None):
+        parser.error("--file and --background go together")
+    with tempfile.TemporaryDirectory() as folder:
+        files = (arguments.file, arguments.background)
+        if arguments.file is None:
+            files = make_files(Path(folder), arguments.events)
+        cases = {
+            "trigger_ml axial 48 x 48": lambda: run_ours(files, EventsConfig()),
+            "trigger_ml bilinear 96 x 96": lambda: run_ours(
+                files, EventsConfig(input=InputConfig(mapping="bilinear"))
+            ),
+            "CTLearn DLDataLoader axial": lambda: run_ctlearn(files, "AxialMapper", arguments.peer_events),
+            "CTLearn DLDataLoader bilinear": lambda: run_ctlearn(
+                files, "BilinearMapper", arguments.peer_events
+            ),
+        }
+        best: dict[str, float] = dict.fromkeys(cases, 0.0)
+        events: dict[str, int] = {}
+        for _ in range(arguments.repeats):
+            for name, case in cases.items():
+                n, seconds = case()
+                events[name] = n
+                best[name] = max(best[name], n / seconds)
+    ratios = {
+        mapping: best[f"trigger_ml {mapping} {size}"] / best[f"CTLearn DLDataLoader {mapping}"]
+        for mapping, size in (("axial", "48 x 48"), ("bilinear", "96 x 96"))
+    }
+    print(f"{'':32s}{'events':>10s}{'events/s':>12s}")
+    for name, rate in best.items():
+        print(f"{name:32s}{events[name]:10d}{rate:12.0f}")
+    for mapping, ratio in ratios.items():
+        print(f"ratio, {mapping} mapping: {ratio:.1f}")
+    write_json(
+        arguments.output,
+        {
+            "events": events,
+            "events_per_second": best,
+            "ratio": ratios,
+            "peer_events_timed": arguments.peer_events,
+            "batch": BATCH,
+            "repeats": arguments.repeats,
+            "stand_in_files": arguments.file is None,
+            "cores": os.cpu_count(),
+            "processor": platform.machine(),
+            "versions": {
+                name: version(name) for name in ("ctlearn", "dl1-data-handler", "ctapipe", "tables", "numpy")
+            },
+        },
+    )
+    print(json.dumps({"written": str(arguments.output)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""From a float model to the compressed one: prune, fold, quantize, fine-tune, strip, prove."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_model_optimization as tfmot
+from numpy.typing import ArrayLike, NDArray
+
+from trigger_ml.compression.fold import fold_batch_norm
+from trigger_ml.compression.pruning import (
+    LayerSparsity,
+    apply_masks,
+    layer_sparsity,
+    masks,
+    pruned_step,
+    strip,
+    wrap,
+)
+from trigger_ml.compression.quantization import quantized_twin, snap_weights
+from trigger_ml.core.config import CompressionConfig, PruningConfig
+from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.models.heads import without_squashing
+from trigger_ml.models.training import History, Plan, fit, predict
+
+__all__ = ["CompressionResult", "compress"]
+
+_CALIBRATION_EVENTS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class CompressionResult:
+    """The compressed model and the proof of its sparsity.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+        QKeras; its weights lie exactly on the fixed-point grid.
+    layers : tuple of LayerSparsity
+        Counted on the integers.
+    history : History
+        Of the fine-tuning; its metrics hold the ``sparsity`` after each epoch.
+    pruning_history : History or None
+        Of the pruning of the float model, when there was any.
+    """
+
+    model: Any
+    layers: tuple[LayerSparsity, ...]
+    history: History
+    pruning_history: History | None = None
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of all weights that are zero in firmware."""
+        zeros = sum(row.pruned + row.rounded for row in self.layers)
+        return zeros / sum(row.weights for row in self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Sparsity, layers and history as a plain dictionary for JSON."""
+        return {
+            "sparsity": self.sparsity,
+            "layers": [row.to_dict() for row in self.layers],
+            "history": self.history.to_dict(),
+            "pruning_history": self.pruning_history and self.pruning_history.to_dict(),
+        }
+
+
+def compress(
+    model: Any,
+    counts: NDArray[np.unsignedinteger[Any]],
+    y: ArrayLike,
+    validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
+    config: CompressionConfig,
+    *,
+    input_type: FixedPoint,
+    seed: int,
+    directory: Path,
+    task: str = "type",
+    regression_loss: str = "huber",
+    tensorboard: bool = True,
+) -> CompressionResult:
+    """Compress a float model.
+
+    The float model is pruned, its normalization folded, a quantized twin calibrated on training events,
+    and the twin fine-tuned at the same sparsity; or the twin is pruned while it is fine-tuned (see
+    :class:`~trigger_ml.core.config.PruningConfig`). Weights of an epoch are kept only if they have the
+    full sparsity; among those epochs the one of least validation loss. An interrupted training is resumed
+    (see :func:`~trigger_ml.models.training.train`).
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+        Float, trained; not changed.
+    counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
+        Training events.
+    y : array_like, shape (events,) or (events, outputs)
+    validation : tuple
+        Counts and targets.
+    config : CompressionConfig
+    input_type : FixedPoint
+        Of the counts; the model takes ``counts * 2**-fraction``.
+    seed : int
+    directory : Path
+        For the checkpoint and the TensorBoard logs.
+    task : {'type', 'energy', 'direction'}
+    regression_loss : {'huber', 'mse'}
+    tensorboard : bool
+
+    Returns
+    -------
+    CompressionResult
+
+    Raises
+    ------
+    MappingError
+        If the model holds a layer without fixed-point equivalent.
+    ConfigError
+        If the configuration names layers that the model has not.
+    StageError
+        If the loss is not finite, or a layer misses its sparsity.
+    """
+    model = without_squashing(model)
+    bits = input_type.fraction
+    target = _softened(model, counts, y, config.distillation, bits, task)
+    training = _Training(counts, target, validation, config, directory, tensorboard)
+    plan = Plan(
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        task=task,
+        regression_loss=regression_loss,
+        bits=bits,
+        seed=seed,
+        identity=config.model_dump_json(),
+    )
+    pruning, pruning_history = config.pruning, None
+    if pruning.sparsity > 0 and pruning.epochs > 0:
+        first = replace(plan, epochs=pruning.epochs, learning_rate=pruning.learning_rate, label="pruning")
+        pruned = tf_keras.models.clone_model(model)
+        pruned.set_weights(model.get_weights())
+        model, pruning_history, _ = training.run(pruned, first, pruning, "pruning")
+        # the removed weights are zero, so that this takes up the same masks at the first step
+        pruning = pruning.model_copy(update={"schedule": "constant", "begin": 0.0})
+
+    chosen = np.random.default_rng([seed, 2]).permutation(len(counts))[:_CALIBRATION_EVENTS]
+    calibration = counts[np.sort(chosen)].astype(np.float32) * np.float32(2.0**-bits)
+    twin = quantized_twin(fold_batch_norm(model), config.quantization, input_type, calibration)
+    second = replace(plan, label="fine-tuning")
+    twin, history, kept = training.run(twin, second, pruning, "fine-tuning")
+    table = layer_sparsity(twin, kept, pruning.sparsity)
+    snap_weights(twin)
+    return CompressionResult(twin, table, history, pruning_history)
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """What both trainings share."""
+
+    counts: NDArray[Any]
+    target: NDArray[np.float32]
+    validation: tuple[NDArray[Any], ArrayLike]
+    config: CompressionConfig
+    directory: Path
+    tensorboard: bool
+
+    def run(
+        self, model: Any, plan: Plan, pruning: PruningConfig, name: str
+    ) -> tuple[Any, History, dict[str, Any]]:
+        """Train a model in place, pruning it where asked; the model, its history and the masks."""
+        feed = (self.counts, self.target, self.validation)
+        place = self.directory / name
+        if pruning.sparsity == 0:
+            history = fit(model, *feed, plan, directory=place, tensorboard=self.tensorboard)
+            return model, history, {}
+        steps_per_epoch = math.ceil(len(self.counts) / plan.batch_size)
+        wrapped = wrap(model, pruning, plan.epochs * steps_per_epoch)
+        last = pruned_step(pruning, plan.epochs * steps_per_epoch)
+
+        def after_epoch() -> dict[str, float]:
+            ended = int(wrapped.optimizer.iterations) >= last
+            apply_masks(wrapped, pruning.sparsity if ended else None)
+            kept = list(masks(wrapped).values())
+            return {"sparsity": 1 - float(sum(m.sum() for m in kept)) / sum(m.size for m in kept)}
+
+        plan = replace(
+            plan,
+            eligible_from=math.ceil(last / steps_per_epoch) - 1,
+            callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),),
+            after_epoch=after_epoch,
+        )
+        history = fit(wrapped, *feed, plan, directory=place, tensorboard=self.tensorboard)
+        kept = masks(wrapped)
+        return strip(wrapped, model), history, kept
+
+
+def _softened(
+    teacher: Any, counts: NDArray[Any], y: ArrayLike, share: float, bits: int, task: str
+) -> NDArray[np.float32]:
+    """Targets mixed with the float model's predictions (Hinton et al. 2015, arXiv:1503.02531)."""
+    target = np.asarray(y, dtype=np.float32).reshape(len(counts), -1)
+    if share == 0 or not len(counts):
+        return target
+    output = predict(teacher, counts, bits)
+    if task == "type":
+        output = 1 / (1 + np.exp(-np.clip(output, -30, 30)))
+    return ((1 - share) * target + share * output).astype(np.float32)

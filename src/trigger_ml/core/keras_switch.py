@@ -1,0 +1,18 @@
+"""The one owner of the Keras switch; imported with the package, before anything can import TensorFlow.
+
+QKeras and tensorflow-model-optimization are written for Keras 2, which TensorFlow hands out as
+``tf.keras`` only if ``TF_USE_LEGACY_KERAS`` is set before TensorFlow is imported. CTLearn is Keras 3.
+Both can live in one process: ``import keras`` is Keras 3, ``tf_keras`` (and so ``tf.keras``) is Keras 2.
+"""
+
+import os
+
+__all__ = ["select_keras2"]
+
+
+def select_keras2() -> None:
+    """Select Keras 2 for ``tf.keras``, on the processor, with a quiet start-up; idempotent."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # oneDNN may reorder float sums between runs of different thread counts; training should be repeatable
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

@@ -1,0 +1,207 @@
+"""The trigger filter, emulated over files: what the firmware would decide for each event."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ctapipe.instrument import SubarrayDescription
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+from scipy.special import expit
+
+from trigger_ml.core.config import InputConfig
+from trigger_ml.core.errors import InputError
+from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.feed import NOT_FINITE, usable
+from trigger_ml.events.predictions import write_dl2
+from trigger_ml.events.quantize import to_counts
+from trigger_ml.events.sources import EventSource, open_events, require_camera
+from trigger_ml.events.table import EventTable
+from trigger_ml.firmware.onnx import Emulator
+
+__all__ = ["EmulationSummary", "emulate_files", "load_emulator"]
+
+
+@dataclass(frozen=True)
+class EmulationSummary:
+    """What an emulation did.
+
+    Parameters
+    ----------
+    output : Path
+    events : int
+        Events written.
+    dropped : dict of str to int
+        Events left out, by reason.
+    accepted : int
+        Events with gammaness of at least one half.
+    """
+
+    output: Path
+    events: int
+    accepted: int
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """The summary in words."""
+        share = f" ({100 * self.accepted / self.events:.1f} %)" if self.events else ""
+        return [
+            f"{self.events} events, {self.accepted}{share} with gammaness of at least 0.5",
+            *(f"{number} events dropped: {reason}" for reason, number in self.dropped.items()),
+            f"written to {self.output}",
+        ]
+
+
+def load_emulator(network: Path) -> Emulator:
+    """The emulator of an ONNX file or of a run directory.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it does not classify.
+    """
+    path = network / "onnx" / "emulator.onnx" if network.is_dir() else network
+    if network.is_dir() and not path.is_file():
+        raise InputError(
+            str(network), "no onnx/emulator.onnx in it", "Run `trigger-ml compress CONFIG` for this run first"
+        )
+    emulator = Emulator(path)
+    missing = {"grid", "input", "task"} - set(emulator.metadata)
+    if missing:
+        raise InputError(
+            str(path),
+            f"does not say how events become its input (no {', '.join(sorted(missing))})",
+            "Give an emulator that a run of trigger-ml left",
+        )
+    if emulator.metadata["task"] != "type":
+        raise InputError(
+            str(path), f"its task is {emulator.metadata['task']}, not type", "Give a network that classifies"
+        )
+    return emulator
+
+
+@dataclass(eq=False)
+class _Columns:
+    """What is kept of each event."""
+
+    parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def append(self, table: EventTable, logit: NDArray[np.float64]) -> None:
+        ids = {name: getattr(table, name) for name in ("obs_id", "event_id", "tel_id")}
+        kinds = table.event_type
+        if kinds is not None:
+            ids["event_type"] = kinds
+        self.parts.append({**ids, "logit": logit})
+
+    def column(self, name: str) -> NDArray[Any]:
+        return np.concatenate([part[name] for part in self.parts])
+
+    def has(self, name: str) -> bool:
+        return all(name in part for part in self.parts)
+
+
+def _emulate_source(
+    source: EventSource, emulator: Emulator, config: InputConfig, columns: _Columns, advance: Any
+) -> None:
+    output = next(iter(emulator.fractions))
+    for table in source:
+        good = usable(table, config)
+        columns.dropped[NOT_FINITE] += int((~good).sum())
+        kept = table[good]
+        logit = emulator.values(to_counts(kept, config, source.grid))[output][:, 0]
+        columns.append(kept, logit)
+        advance(len(table))
+
+
+def _numbered(source: EventSource, number: int) -> EventSource:
+    """Raw files do not tell their observation: number them, so that their events stay apart."""
+    if source.kind != "digicam":
+        return source
+    read = source._read
+
+    def numbered() -> Any:
+        for table in read():
+            yield replace(table, obs_id=np.full(len(table), number, dtype=np.int64))
+
+    return replace(source, _read=numbered)
+
+
+def emulate_files(
+    network: Path, inputs: Sequence[Path], output: Path, *, overwrite: bool = False
+) -> EmulationSummary:
+    """Run the emulator over files and write event ids, logit and gammaness in ctapipe's DL2 layout.
+
+    Events are read, mapped and evaluated in chunks; the output appears when all is done.
+
+    Parameters
+    ----------
+    network : Path
+        ``.onnx`` file or run directory.
+    inputs : sequence of Path
+        ctapipe HDF5, sim_telarray or DigiCam zfits files.
+    output : Path
+    overwrite : bool
+        Replace an existing output.
+
+    Returns
+    -------
+    EmulationSummary
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the output exists, or no event is left.
+    CameraMismatchError
+        If a file's camera is not the network's.
+    """
+    if output.exists() and not overwrite:
+        raise InputError(str(output), "exists already", "Give another name, or --overwrite")
+    emulator = load_emulator(network)
+    metadata = emulator.metadata
+    config = InputConfig.model_validate(metadata["input"])
+    grid = AxialGrid.from_dict(metadata["grid"])
+    sources = []
+    for number, path in enumerate(inputs):
+        source = _numbered(open_events(path, camera=grid.camera), number)
+        require_camera(source, grid)
+        sources.append(source)
+    columns = _Columns()
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        for source in sources:
+            task = progress.add_task(source.path.name, total=None)
+            _emulate_source(source, emulator, config, columns, lambda n, task=task: progress.advance(task, n))
+    logit = columns.column("logit") if columns.parts else np.zeros(0)
+    if not len(logit):
+        raise InputError(
+            ", ".join(str(path) for path in inputs),
+            "no event is left to write",
+            "Give files with usable images",
+        )
+    gammaness = expit(logit)
+    simulated = all(source.simulated for source in sources)
+    write_dl2(
+        output,
+        obs_id=columns.column("obs_id"),
+        event_id=columns.column("event_id"),
+        tel_id=columns.column("tel_id"),
+        logit=logit,
+        gammaness=gammaness,
+        event_type=columns.column("event_type") if columns.has("event_type") else None,
+        subarray=_subarray(sources),
+        simulated=simulated,
+        source={"network": str(metadata.get("name", network.name)), "task": str(metadata["task"])},
+    )
+    dropped = {reason: number for reason, number in columns.dropped.items() if number}
+    return EmulationSummary(output, len(logit), int((gammaness >= 0.5).sum()), dropped)
+
+
+def _subarray(sources: Sequence[EventSource]) -> SubarrayDescription | None:
+    """The array that all files share, so that the output opens by itself; None if there is no such one."""
+    first = sources[0].subarray
+    return first if all(source.subarray == first for source in sources[1:]) else None

@@ -1,0 +1,189 @@
+"""How many showers were thrown, and the weight that turns an event into a rate."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import astropy.units as u
+import numpy as np
+from numpy.typing import NDArray
+from pyirf.simulations import SimulatedEventsInfo
+from pyirf.spectral import (
+    CRAB_MAGIC_JHEAP2015,
+    IRFDOC_ELECTRON_SPECTRUM,
+    IRFDOC_PROTON_SPECTRUM,
+    PowerLaw,
+    calculate_event_weights,
+)
+
+from trigger_ml.core.errors import InputError
+from trigger_ml.evaluation.events import EvaluationEvents
+
+__all__ = ["PARTICLES", "SPECTRA", "Simulated", "event_rates", "pooled"]
+
+FloatArray = NDArray[np.float64]
+
+# sim_telarray particle codes
+PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium"}
+SPECTRA = {
+    "gamma": (CRAB_MAGIC_JHEAP2015, "Crab Nebula, MAGIC, JHEAP 5-6 (2015) 30"),
+    "proton": (IRFDOC_PROTON_SPECTRUM, "protons, CTA IRF document (prod3b)"),
+    "electron": (IRFDOC_ELECTRON_SPECTRUM, "electrons, CTA IRF document (prod3b)"),
+}
+
+
+class Run(Protocol):
+    """The bookkeeping of one simulated observation, as event files keep it."""
+
+    n_showers: int
+    n_reuse: int
+    energy_min: float
+    energy_max: float
+    spectral_index: float
+    max_core_distance: float
+    view_cone: float
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The showers thrown that stand behind the events evaluated.
+
+    Parameters
+    ----------
+    particle : {"gamma", "proton", "electron"}
+    n_showers : float
+        Thrown, every use counted, triggered or not; for a subset of the events, that fraction of them.
+    energy_min, energy_max : float
+        TeV.
+    spectral_index : float
+        Of the power law thrown, negative.
+    max_impact : float
+        Metres.
+    view_cone : float
+        Half opening angle in degrees; 0 for a point source.
+    """
+
+    particle: Literal["gamma", "proton", "electron"]
+    n_showers: float
+    energy_min: float
+    energy_max: float
+    spectral_index: float
+    max_impact: float
+    view_cone: float = 0.0
+
+    def to_pyirf(self) -> SimulatedEventsInfo:
+        """The same for pyirf."""
+        return SimulatedEventsInfo(
+            n_showers=self.n_showers,
+            energy_min=self.energy_min * u.TeV,
+            energy_max=self.energy_max * u.TeV,
+            max_impact=self.max_impact * u.m,
+            spectral_index=self.spectral_index,
+            viewcone_min=0 * u.deg,
+            viewcone_max=self.view_cone * u.deg,
+        )
+
+
+def pooled(
+    particle: Literal["gamma", "proton", "electron"], runs: Iterable[Run], fraction: float = 1.0
+) -> Simulated:
+    """One account of several runs of a particle.
+
+    Parameters
+    ----------
+    particle : str
+    runs : iterable of Run
+    fraction : float
+        Part of the showers whose events are evaluated (the test set's).
+
+    Raises
+    ------
+    InputError
+        If there is no run, or runs were thrown differently.
+    """
+    listed = list(runs)
+    what = f"simulation bookkeeping of {particle}s"
+    if not listed:
+        raise InputError(what, "there is no run of this particle", "Give a file with simulation tables")
+    first = listed[0]
+    for name in ("energy_min", "energy_max", "spectral_index", "max_core_distance", "view_cone"):
+        values = {float(getattr(run, name)) for run in listed}
+        if not np.allclose(list(values), getattr(first, name), rtol=1e-6):
+            raise InputError(what, f"runs differ in {name}: {sorted(values)}", "Evaluate such runs apart")
+    return Simulated(
+        particle,
+        fraction * sum(run.n_showers * run.n_reuse for run in listed),
+        first.energy_min,
+        first.energy_max,
+        first.spectral_index,
+        first.max_core_distance,
+        first.view_cone,
+    )
+
+
+def event_rates(
+    events: EvaluationEvents, simulations: Mapping[str, Simulated]
+) -> tuple[FloatArray, dict[str, NDArray[np.bool_]], list[str]]:
+    """Weight of each event such that sums are rates in 1/s under the reference spectra.
+
+    Gammas: the Crab Nebula as a point source. Protons and electrons: isotropic fluxes over the view cone
+    that was thrown.
+
+    Parameters
+    ----------
+    events : EvaluationEvents
+        With ``primary_id``; without it every hadron counts as a proton.
+    simulations : mapping of str to Simulated
+        By particle; gamma and proton are needed.
+
+    Returns
+    -------
+    rate : numpy.ndarray of float64, shape (events,)
+        Zero for particles without spectrum or bookkeeping.
+    masks : dict of str to numpy.ndarray of bool
+        Events of each particle.
+    notes : list of str
+        What was assumed or left out.
+
+    Raises
+    ------
+    InputError
+        If the bookkeeping of gammas or protons is missing or cannot give a rate.
+    """
+    for needed in ("gamma", "proton"):
+        if needed not in simulations:
+            raise InputError(
+                "simulation bookkeeping",
+                f"missing for {needed}s",
+                "Use files with ctapipe's simulation tables",
+            )
+    energy = np.asarray(events.energy, dtype=np.float64) * u.TeV
+    kind = np.where(events.gamma, 0, 101) if events.primary_id is None else np.asarray(events.primary_id)
+    rate = np.zeros(len(events))
+    masks: dict[str, NDArray[np.bool_]] = {}
+    notes: list[str] = []
+    for code, particle in PARTICLES.items():
+        mask = kind == code
+        masks[particle] = mask
+        if not mask.any():
+            if particle == "electron":
+                notes.append("No electrons were simulated: the background is that of protons alone.")
+            continue
+        if particle not in SPECTRA or particle not in simulations:
+            notes.append(f"{int(mask.sum())} {particle} events have no rate and are left out.")
+            continue
+        thrown, (target, source) = simulations[particle], SPECTRA[particle]
+        simulated: Any = PowerLaw.from_simulation(thrown.to_pyirf(), 1 * u.s)
+        if particle == "gamma" and thrown.view_cone > 0:
+            simulated = simulated.integrate_cone(0 * u.deg, thrown.view_cone * u.deg)
+            notes.append(f"Gammas are diffuse: results are averages over {thrown.view_cone:g} degrees.")
+        if particle != "gamma" and thrown.view_cone <= 0:
+            raise InputError(
+                f"simulation bookkeeping of {particle}s",
+                "they come from one direction, which gives no rate of an isotropic flux",
+                "Simulate them with a view cone",
+            )
+        weights = calculate_event_weights(energy[mask], target, simulated)
+        rate[mask] = u.Quantity(weights).to_value(u.one)
+        notes.append(f"Spectrum of {particle}s: {source}.")
+    return rate, masks, notes

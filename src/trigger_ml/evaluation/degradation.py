@@ -1,0 +1,208 @@
+"""What compression costs: a figure of merit of two models on the same resamples, and a verdict in words."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trigger_ml.evaluation.quantities import QUANTITIES
+from trigger_ml.evaluation.uncertainty import Interval, Resamples, intervals
+
+__all__ = ["Comparison", "compare", "flips", "verdict"]
+
+FloatArray = NDArray[np.float64]
+
+# a verdict of "worse" or "better" is given when the central interval of this content excludes "no change"
+VERDICT_CONFIDENCE = 0.95
+# a change that is not excluded beyond this bound is called unresolved, not unchanged
+RESOLVED = 0.10
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure of merit of the float and of the compressed model.
+
+    Parameters
+    ----------
+    float_model, compressed : Interval
+    difference : Interval
+        Compressed minus float.
+    ratio : Interval
+        Compressed divided by float.
+    state : str
+        ``unchanged``, ``worse``, ``better``, ``unresolved`` or ``undefined``.
+    verdict : str
+        The same in words, with the size of the change.
+    """
+
+    float_model: Interval
+    compressed: Interval
+    difference: Interval
+    ratio: Interval
+    state: str
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON."""
+        return {
+            "float": self.float_model.to_dict(),
+            "compressed": self.compressed.to_dict(),
+            "difference": self.difference.to_dict(),
+            "ratio": self.ratio.to_dict(),
+            "state": self.state,
+            "verdict": self.verdict,
+        }
+
+
+def _percent(fraction: float) -> str:
+    """A percentage with two digits, never in exponent notation."""
+    percent = 100.0 * abs(fraction)
+    if percent == 0:
+        return "0"
+    decimals = max(0, 1 - int(np.floor(np.log10(percent))))
+    return f"{percent:.{min(decimals, 4)}f}"
+
+
+def _with_error(value: float, error: float) -> str:
+    """Value ± error, both to the digits that the error deserves: one, or two when it begins with a 1."""
+    if not error > 0:
+        return f"{value:.3g}"
+    place = int(np.floor(np.log10(error)))
+    decimals = min(max(0, -place + (1 if round(error / 10.0**place, 1) < 2 else 0)), 6)
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def verdict(change: FloatArray, better: str) -> tuple[str, str]:
+    """Judge a relative change from its resamples.
+
+    Parameters
+    ----------
+    change : numpy.ndarray of float64, shape (1 + resamples,)
+        Relative change (0 is none); the estimate first.
+    better : {"higher", "lower"}
+        Which sign is an improvement.
+
+    Returns
+    -------
+    state, words : str
+        For instance ``("worse", "worse by 8 ± 2 %")`` or ``("unchanged", "unchanged within 1.2 %")``.
+        The ± is half the central 68 % interval.
+    """
+    draws = change[1:][np.isfinite(change[1:])]
+    if not np.isfinite(change[0]) or len(draws) < 0.9 * (len(change) - 1):
+        return "undefined", "cannot be computed from these events"
+    tail = 50 * (1 - VERDICT_CONFIDENCE)
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    if low <= 0 <= high:
+        bound = max(abs(low), abs(high))
+        if bound <= RESOLVED:
+            return "unchanged", "identical" if bound == 0 else f"unchanged within {_percent(bound)} %"
+        return "unresolved", f"no change seen, but only known within {_percent(bound)} %"
+    one_sigma = 0.5 * float(np.diff(np.percentile(draws, [16, 84]))[0])
+    # the estimate of a skewed quantity may lie on the other side of zero: the resamples' median decides
+    centre = change[0] if change[0] * (low + high) > 0 else float(np.median(draws))
+    state = "better" if (centre > 0) == (better == "higher") else "worse"
+    return state, f"{state} by {_with_error(100 * abs(centre), 100 * one_sigma)} %"
+
+
+def compare(
+    name: str,
+    float_model: FloatArray,
+    compressed: FloatArray,
+    confidence: float,
+    flags: list[str] | None = None,
+    events: NDArray[np.int64] | None = None,
+) -> list[Comparison]:
+    """Compare two models on the same resamples, row by row.
+
+    Parameters
+    ----------
+    name : str
+        A key of `trigger_ml.evaluation.quantities.QUANTITIES`.
+    float_model, compressed : numpy.ndarray of float64, shape (rows, 1 + resamples)
+    confidence : float
+        Of the intervals; verdicts use 95 %.
+    flags : list of str, optional
+        One for each row.
+    events : numpy.ndarray of int64, shape (rows,), optional
+
+    Returns
+    -------
+    list of Comparison
+    """
+    better = QUANTITIES[name].better
+    difference = compressed - float_model
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(float_model != 0, compressed / float_model, np.nan)
+    flag = (lambda row: flags[row]) if flags else None
+    columns = [
+        intervals(values, confidence, flag, events) for values in (float_model, compressed, difference, ratio)
+    ]
+    result = []
+    for row in range(len(float_model)):
+        if better == "zero":
+            state, words = _verdict_of_bias(float_model[row], compressed[row], QUANTITIES[name].unit)
+        elif np.array_equal(float_model[row], compressed[row], equal_nan=True) and np.isfinite(
+            float_model[row, 0]
+        ):
+            state, words = "unchanged", "identical"
+        else:
+            state, words = verdict(ratio[row] - 1.0, better)
+        values = [column[row] for column in columns]
+        result.append(Comparison(values[0], values[1], values[2], values[3], state, words))
+    return result
+
+
+def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str) -> tuple[str, str]:
+    """A bias is judged by its distance from zero, in its own unit: a ratio of biases means nothing."""
+    change = np.abs(compressed) - np.abs(float_model)
+    draws = change[1:][np.isfinite(change[1:])]
+    if not np.isfinite(change[0]) or len(draws) < 0.9 * (len(change) - 1):
+        return "undefined", "cannot be computed from these events"
+    tail = 50 * (1 - VERDICT_CONFIDENCE)
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    suffix = f" {unit}" if unit else ""
+    if low <= 0 <= high:
+        return "unchanged", f"unchanged within {max(abs(low), abs(high)):.2g}{suffix}"
+    one_sigma = 0.5 * float(np.diff(np.percentile(draws, [16, 84]))[0])
+    state = "worse" if low > 0 else "better"
+    return state, f"{state} by {_with_error(abs(float(change[0])), one_sigma)}{suffix}"
+
+
+def flips(
+    resamples: Resamples,
+    gamma: NDArray[np.bool_],
+    float_passes: NDArray[np.bool_],
+    compressed_passes: NDArray[np.bool_],
+    confidence: float,
+) -> dict[str, Any]:
+    """Events that change side between the models.
+
+    Parameters
+    ----------
+    resamples : Resamples
+    gamma, float_passes, compressed_passes : numpy.ndarray of bool, shape (events,)
+
+    Returns
+    -------
+    dict
+        For ``all``, ``gamma`` and ``hadron``: number of events ``lost`` (kept by the float model only) and
+        ``gained`` (kept by the compressed model only), and their weighted ``fraction`` with interval.
+    """
+    lost, gained = float_passes & ~compressed_passes, ~float_passes & compressed_passes
+    changed = lost | gained
+    classes = {"all": np.ones(len(gamma), dtype=bool), "gamma": gamma, "hadron": ~gamma}
+    columns = np.stack([m * x for m in classes.values() for x in (changed, np.ones(len(gamma)))], axis=1)
+    sums = resamples.sums(columns, np.zeros(len(gamma), dtype=np.int64), 1)[:, 0]
+    result: dict[str, Any] = {}
+    for row, (name, mask) in enumerate(classes.items()):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            fraction = sums[2 * row] / sums[2 * row + 1]
+        result[name] = {
+            "events": int(mask.sum()),
+            "lost": int((lost & mask).sum()),
+            "gained": int((gained & mask).sum()),
+            "fraction": intervals(fraction[None], confidence)[0].to_dict(),
+        }
+    return result

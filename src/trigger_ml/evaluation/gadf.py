@@ -1,0 +1,143 @@
+"""Instrument response functions as GADF files, for gammapy and others.
+
+Format: https://gamma-astro-data-formats.readthedocs.io (version 0.2), written by pyirf. A reconstructed
+selection gives effective area, energy dispersion, point-spread function and background, all full-enclosure;
+a trigger-level selection gives the effective area alone, since nothing is reconstructed.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import QTable
+from numpy.typing import NDArray
+from pyirf.io.gadf import (
+    create_aeff2d_hdu,
+    create_background_2d_hdu,
+    create_energy_dispersion_hdu,
+    create_psf_table_hdu,
+)
+from pyirf.irf import (
+    background_2d,
+    effective_area_per_energy,
+    effective_area_per_energy_and_fov,
+    energy_dispersion,
+    psf_table,
+)
+
+from trigger_ml import __version__
+from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.files import atomic_path
+from trigger_ml.evaluation.bookkeeping import Simulated, event_rates
+from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
+from trigger_ml.evaluation.irf import Reconstruction, select
+
+__all__ = ["write_irfs"]
+
+FloatArray = NDArray[np.float64]
+
+MIGRATION = np.geomspace(0.2, 5.0, 51)
+# a source thrown at one offset gives one response; two equal bins let readers interpolate
+OFFSET_BINS = 2
+
+
+def _offset_edges(max_offset: float, diffuse: bool, view_cone: float) -> Any:
+    if not diffuse:
+        return np.linspace(0, max_offset, OFFSET_BINS + 1) * u.deg
+    limit = min(max_offset, view_cone)
+    return np.linspace(0, limit, max(OFFSET_BINS, int(np.ceil(limit))) + 1) * u.deg
+
+
+def _repeated(values: Any, axis: int, times: int) -> Any:
+    return values.take(np.zeros(times, dtype=int), axis=axis)
+
+
+def write_irfs(
+    path: Path,
+    events: EvaluationEvents,
+    score: FloatArray,
+    simulations: Mapping[str, Simulated],
+    config: EvaluationConfig,
+    reconstruction: Reconstruction | None = None,
+) -> Path:
+    """Write the instrument response of one model.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.fits`` or ``.fits.gz``.
+    events : EvaluationEvents
+        With true directions and pointing.
+    score : numpy.ndarray of float64, shape (events,)
+        Logit.
+    simulations : mapping of str to Simulated
+    config : EvaluationConfig
+    reconstruction : Reconstruction, optional
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If the simulation's bookkeeping is missing or unusable.
+    """
+    rate, masks, _ = event_rates(events, simulations)
+    bins = energy_bins(np.asarray(events.energy, dtype=np.float64), config.bins_per_decade)
+    chosen = select(events, score, bins, config, reconstruction)
+    gamma = masks["gamma"]
+    background = masks["proton"] | masks["electron"]
+    diffuse = simulations["gamma"].view_cone > 0
+    offsets = _offset_edges(config.irf.max_offset, diffuse, simulations["gamma"].view_cone)
+    one_bin = offsets if diffuse else offsets[[0, -1]]
+    edges = bins.edges * u.TeV
+    # the offset of the truth, whatever was reconstructed
+    true_offset = select(events, score, bins, config).offset
+
+    def table(mask: NDArray[np.bool_]) -> QTable:
+        result = QTable()
+        result["true_energy"] = np.asarray(events.energy)[mask] * u.TeV
+        result["reco_energy"] = chosen.energy[mask] * u.TeV
+        result["true_source_fov_offset"] = true_offset[mask] * u.deg
+        result["reco_source_fov_offset"] = chosen.offset[mask] * u.deg
+        result["theta"] = chosen.theta[mask] * u.deg
+        result["weight"] = rate[mask]
+        return result
+
+    signal = table(gamma & chosen.passes)
+    thrown = simulations["gamma"].to_pyirf()
+    if diffuse:
+        area = effective_area_per_energy_and_fov(signal, thrown, edges, offsets)
+    else:
+        area = effective_area_per_energy(signal, thrown, edges)[:, np.newaxis]
+        area = _repeated(area, 1, OFFSET_BINS)
+    # bins in which nothing was thrown have no area, and GADF has no word for unknown
+    area = np.nan_to_num(area)
+    cards = {"CREATOR": f"trigger-ml {__version__}", "TELESCOP": "SST-1M", "INSTRUME": "SST-1M"}
+    cards["COMMENT"] = "diffuse gammas" if diffuse else "gammas thrown at one offset: the same for all"
+    hdus = [fits.PrimaryHDU(), create_aeff2d_hdu(area, edges, offsets, point_like=False, **cards)]
+    if reconstruction is not None:
+        repeat = 1 if diffuse else OFFSET_BINS
+        dispersion = energy_dispersion(signal, edges, one_bin, MIGRATION)
+        width = np.linspace(0, max(float(np.quantile(chosen.theta[gamma], 0.999)), 0.1), 41) * u.deg
+        psf = psf_table(signal, edges, width, one_bin)
+        noise = background_2d(
+            table(background & chosen.passes),
+            edges,
+            np.linspace(0, config.irf.max_offset, 6) * u.deg,
+            t_obs=1 * u.s,
+        )
+        if repeat > 1:
+            dispersion, psf = _repeated(dispersion, 2, repeat), _repeated(psf, 1, repeat)
+        hdus += [
+            create_energy_dispersion_hdu(dispersion, edges, MIGRATION, offsets, point_like=False, **cards),
+            create_psf_table_hdu(psf, edges, width, offsets, **cards),
+            create_background_2d_hdu(noise, edges, np.linspace(0, config.irf.max_offset, 6) * u.deg, **cards),
+        ]
+    with atomic_path(path) as partial:
+        fits.HDUList(hdus).writeto(partial, overwrite=True)
+    return path

@@ -1,0 +1,301 @@
+"""Instrument response and sensitivity of both models, with intervals.
+
+Effective area, weights, cuts and sensitivity follow pyirf; its functions are used wherever they take what
+is at hand, and its tables are the oracle of the tests. Cuts are part of the instrument's definition: they
+are set on the sample and held fixed in the resamples.
+
+A *trigger-level* selection has gammaness alone: results are in bins of true energy, and the sensitivity
+assumes an angular resolution. A *reconstructed* selection has energy and direction of each event too.
+"""
+
+import logging
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from numpy.typing import NDArray
+from pyirf.cuts import calculate_percentile_cut, evaluate_binned_cut
+from pyirf.sensitivity import relative_sensitivity
+from pyirf.utils import cone_solid_angle
+
+from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.evaluation.bookkeeping import SPECTRA, Simulated, event_rates
+from trigger_ml.evaluation.degradation import compare
+from trigger_ml.evaluation.direction import separation
+from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents
+from trigger_ml.evaluation.uncertainty import Resamples
+
+__all__ = ["Reconstruction", "Selection", "evaluate_irf", "select"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What other models say of the events.
+
+    Parameters
+    ----------
+    energy : numpy.ndarray of float64, shape (events,)
+        TeV.
+    alt, az : numpy.ndarray of float64, shape (events,)
+        Radians.
+    """
+
+    energy: FloatArray
+    alt: FloatArray
+    az: FloatArray
+
+    def __getitem__(self, rows: Any) -> "Reconstruction":
+        """Rows chosen by a slice, a mask or an index array."""
+        return Reconstruction(self.energy[rows], self.alt[rows], self.az[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Events that pass the cuts.
+
+    Parameters
+    ----------
+    passes : numpy.ndarray of bool, shape (events,)
+        Gammaness at least its energy bin's cut.
+    on : numpy.ndarray of bool, shape (events,)
+        And within the on-region around the true source (all, at trigger level).
+    energy : numpy.ndarray of float64, shape (events,)
+        TeV: reconstructed, or true at trigger level.
+    theta : numpy.ndarray of float64, shape (events,)
+        Degrees between reconstructed and true direction; NaN at trigger level.
+    offset : numpy.ndarray of float64, shape (events,)
+        Degrees from the pointing: reconstructed, or true at trigger level.
+    score_cut : numpy.ndarray of float64, shape (bins,)
+        Logit.
+    theta_cut : numpy.ndarray of float64, shape (bins,)
+        Degrees.
+    """
+
+    passes: BoolArray
+    on: BoolArray
+    energy: FloatArray
+    theta: FloatArray
+    offset: FloatArray
+    score_cut: FloatArray
+    theta_cut: FloatArray
+
+
+def _offset(alt: Any, az: Any, events: EvaluationEvents) -> FloatArray:
+    if any(x is None for x in (alt, az, events.pointing_alt, events.pointing_az)):
+        return np.zeros(len(events))
+    return separation(alt, az, events.pointing_alt, events.pointing_az)  # type: ignore[arg-type]
+
+
+def select(
+    events: EvaluationEvents,
+    score: FloatArray,
+    bins: EnergyBins,
+    config: EvaluationConfig,
+    reconstruction: Reconstruction | None = None,
+) -> Selection:
+    """Cut on gammaness in each energy bin, and on the angle to the source where it is known.
+
+    Parameters
+    ----------
+    events : EvaluationEvents
+    score : numpy.ndarray of float64, shape (events,)
+        Logit.
+    bins : EnergyBins
+    config : EvaluationConfig
+    reconstruction : Reconstruction, optional
+
+    Returns
+    -------
+    Selection
+    """
+    gamma = events.gamma
+    true = np.asarray(events.energy, dtype=np.float64)
+    energy = true if reconstruction is None else reconstruction.energy
+    edges = bins.edges * u.TeV
+    overall = float(np.quantile(score[gamma], 1 - config.gamma_efficiency, method="inverted_cdf"))
+    gh = calculate_percentile_cut(
+        score[gamma],
+        energy[gamma] * u.TeV,
+        bins=edges,
+        fill_value=overall,
+        percentile=100 * (1 - config.gamma_efficiency),
+        min_events=config.min_events,
+    )
+    passes = np.asarray(evaluate_binned_cut(score, energy * u.TeV, gh, operator.ge))
+    if reconstruction is None:
+        theta = np.full(len(events), np.nan)
+        theta_cut = np.full(len(bins), config.irf.assumed_resolution)
+        offset = _offset(events.alt, events.az, events)
+        return Selection(passes, passes, energy, theta, offset, np.asarray(gh["cut"]), theta_cut)
+    theta = separation(reconstruction.alt, reconstruction.az, events.alt, events.az)  # type: ignore[arg-type]
+    kept = gamma & passes
+    on_cut = calculate_percentile_cut(
+        theta[kept] * u.deg,
+        energy[kept] * u.TeV,
+        bins=edges,
+        fill_value=config.irf.assumed_resolution * u.deg,
+        percentile=100 * config.irf.theta_containment,
+        min_events=config.min_events,
+    )
+    inside = np.asarray(evaluate_binned_cut(theta * u.deg, energy * u.TeV, on_cut, operator.le))
+    return Selection(
+        passes,
+        passes & inside,
+        energy,
+        theta,
+        _offset(reconstruction.alt, reconstruction.az, events),
+        np.asarray(gh["cut"]),
+        on_cut["cut"].to_value(u.deg),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Bins without a solution are flagged by us; pyirf would log each of them in every resample."""
+    log = logging.getLogger("pyirf.sensitivity")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def _place(energy: FloatArray, edges: FloatArray) -> tuple[NDArray[np.int64], BoolArray]:
+    index = np.searchsorted(edges, energy, side="right") - 1
+    return index.astype(np.int64), (index >= 0) & (index < len(edges) - 1)
+
+
+def evaluate_irf(
+    events: EvaluationEvents,
+    scores: FloatArray,
+    bins: EnergyBins,
+    resamples: Resamples,
+    simulations: Mapping[str, Simulated],
+    config: EvaluationConfig,
+    reconstruction: Sequence[Reconstruction] | None = None,
+) -> dict[str, Any]:
+    """Effective area, background rate and sensitivity of both models, compared bin by bin.
+
+    Parameters
+    ----------
+    events : EvaluationEvents
+    scores : numpy.ndarray of float64, shape (2, events)
+        Logits, float first.
+    bins : EnergyBins
+        Of true energy; the same edges serve the reconstructed energy.
+    resamples : Resamples
+    simulations : mapping of str to Simulated
+    config : EvaluationConfig
+    reconstruction : two Reconstruction, optional
+        Float first. Without it the selection is at trigger level.
+
+    Returns
+    -------
+    dict
+        JSON-able: ``level``, ``notes``, ``quantities``, ``bins`` (comparisons), ``metrics``, ``models``
+        (cuts).
+
+    Raises
+    ------
+    InputError
+        If the simulation's bookkeeping is missing or unusable.
+    """
+    rate, masks, notes = event_rates(events, simulations)
+    gamma, background = masks["gamma"], masks["proton"] | masks["electron"]
+    irf, n = config.irf, len(bins)
+    seconds = irf.observation_hours * 3600.0
+    thrown = simulations["gamma"].to_pyirf()
+    area = np.pi * simulations["gamma"].max_impact ** 2
+    n_thrown = np.asarray(thrown.calculate_n_showers_per_energy(bins.edges * u.TeV))[:, None]
+    counting = replace(resamples, weight=np.ones(len(events)))
+    rates = replace(resamples, weight=rate)
+    crab = SPECTRA["gamma"][0](bins.centers * u.TeV).to_value("TeV-1 cm-2 s-1")[:, None]
+    field_of_view = cone_solid_angle(irf.max_offset * u.deg)
+    true_index, true_inside = _place(np.asarray(events.energy, dtype=np.float64), bins.edges)
+    result: dict[str, list[Any]] = {"effective_area": [], "background_rate": [], "sensitivity": []}
+    models: dict[str, Any] = {}
+    left: list[NDArray[np.int64]] = []
+    totals = []
+
+    def summed(source: Resamples, mask: BoolArray, index: NDArray[np.int64]) -> FloatArray:
+        ones = np.ones((int(mask.sum()), 1))
+        total: FloatArray = source[mask].sums(ones, index[mask], n)[0]
+        return total
+
+    for m, name in enumerate(("float", "compressed")):
+        reco = None if reconstruction is None else reconstruction[m]
+        chosen = select(events, scores[m], bins, config, reco)
+        index, inside = _place(chosen.energy, bins.edges)
+        selected = summed(counting, gamma & chosen.on & true_inside, true_index)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result["effective_area"].append(np.where(n_thrown > 0, selected / n_thrown * area, np.nan))
+        in_view = background & chosen.passes & inside & (chosen.offset < irf.max_offset)
+        background_rate = summed(rates, in_view, index)
+        result["background_rate"].append(background_rate)
+        totals.append(background_rate.sum(axis=0, keepdims=True))
+        left.append(np.bincount(index[in_view], minlength=n))
+        signal = summed(rates, gamma & chosen.on & inside, index) * seconds
+        if reco is None:
+            signal = signal * irf.theta_containment
+        ratio = (cone_solid_angle(chosen.theta_cut * u.deg) / field_of_view).to_value(u.one)[:, None]
+        off = background_rate * seconds * ratio / irf.alpha
+        with _quiet(), np.errstate(invalid="ignore", divide="ignore"):
+            needed = relative_sensitivity(n_on=signal + irf.alpha * off, n_off=off, alpha=irf.alpha)
+        needed = np.where(np.isfinite(needed) & (signal > 0), needed, np.nan)
+        result["sensitivity"].append(needed * crab * bins.centers[:, None] ** 2)
+        models[name] = {"score_cut": chosen.score_cut.tolist(), "theta_cut": chosen.theta_cut.tolist()}
+    gammas = np.bincount(true_index[gamma & true_inside], minlength=n)
+    few = np.minimum(*left)
+    flags = {
+        "effective_area": [f"{c or 'no'} gammas" if c < config.min_events else "" for c in gammas],
+        "background_rate": [f"{c or 'no'} background events" if c < config.min_events else "" for c in few],
+    }
+    flags["sensitivity"] = [
+        ", ".join(filter(None, pair))
+        for pair in zip(flags["effective_area"], flags["background_rate"], strict=True)
+    ]
+    level = "trigger" if reconstruction is None else "reconstructed"
+    notes += _assumptions(level, config)
+    return {
+        "level": level,
+        "energy": "true" if reconstruction is None else "reconstructed",
+        "notes": notes,
+        "observation_hours": irf.observation_hours,
+        "bins": {
+            name: [
+                row.to_dict()
+                for row in compare(name, values[0], values[1], config.confidence, flags[name], gammas)
+            ]
+            for name, values in result.items()
+        },
+        "metrics": {
+            "background_rate": compare("background_rate", totals[0], totals[1], config.confidence)[
+                0
+            ].to_dict()
+        },
+        "models": models,
+    }
+
+
+def _assumptions(level: str, config: EvaluationConfig) -> list[str]:
+    irf = config.irf
+    common = (
+        f"Sensitivity: {irf.observation_hours:g} h, 5 standard deviations (Li and Ma), at least 10 events "
+        f"and 5 % of the background, on-region to off-regions {irf.alpha:g}. "
+        f"Gammaness is cut at {config.gamma_efficiency:.0%} gamma efficiency in each energy bin; "
+        "cuts are held fixed in the resamples."
+    )
+    if level == "trigger":
+        return [
+            common,
+            "Trigger level: energies are true ones, and the on-region has the assumed angular resolution of "
+            f"{irf.assumed_resolution:g} degrees with {irf.theta_containment:.0%} of the gammas inside.",
+        ]
+    return [common, f"The on-region holds {irf.theta_containment:.0%} of the gammas of its energy bin."]

@@ -1,0 +1,324 @@
+"""From event files to the arrays that models train and are tested on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trigger_ml.core.config import EventsConfig, InputConfig, SplitConfig
+from trigger_ml.core.errors import CameraMismatchError, InputError
+from trigger_ml.events.bilinear import BilinearMap, bilinear_map
+from trigger_ml.events.camera import AxialGrid, axial_grid
+from trigger_ml.events.dl1 import image_telescopes, read_dl1, read_subarray
+from trigger_ml.events.quantize import Counts, channel_values, to_counts, values
+from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
+
+__all__ = ["Dataset", "Splits", "load_dataset", "pixel_map", "split_by_shower", "usable", "values"]
+
+Indices = NDArray[np.int64]
+NOT_FINITE = "pixel not finite"
+TOO_SMALL = "below min_size"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled events as network input, one row each.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of uint8 or uint16, shape (n, H, W, C)
+    label : numpy.ndarray of int8, shape (n,)
+        1 gamma, 0 background.
+    energy : numpy.ndarray of float64, shape (n,)
+        True energy in TeV.
+    obs_id, event_id, tel_id : numpy.ndarray of int64, shape (n,)
+    shower_id : numpy.ndarray of int64, shape (n,)
+        Equal for all images of one shower, unique over files.
+    truth : Truth
+        Its ``shower_id`` is the one above.
+    pointing_alt, pointing_az : numpy.ndarray of float64, shape (n,)
+        Radians.
+    dropped : dict of str to int
+        Reason and number of events left out.
+    grid : AxialGrid or BilinearMap
+        Which cell each pixel has.
+    """
+
+    counts: Counts
+    label: NDArray[np.int8]
+    energy: NDArray[np.float64]
+    obs_id: NDArray[np.int64]
+    event_id: NDArray[np.int64]
+    tel_id: NDArray[np.int64]
+    shower_id: NDArray[np.int64]
+    truth: Truth
+    pointing_alt: NDArray[np.float64]
+    pointing_az: NDArray[np.float64]
+    dropped: dict[str, int]
+    grid: AxialGrid | BilinearMap
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitem__(self, rows: Any) -> "Dataset":
+        """Rows chosen by a slice, a mask or an index array; ``dropped`` and ``grid`` stay."""
+        columns = {
+            item.name: getattr(self, item.name)[rows]
+            for item in fields(self)
+            if item.name not in ("dropped", "grid")
+        }
+        return replace(self, **columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Row numbers of the three parts of a dataset, each ascending."""
+
+    train: Indices
+    validation: Indices
+    test: Indices
+
+
+def pixel_map(geometry: Any, mapping: str) -> AxialGrid | BilinearMap:
+    """Map of a camera by the name that the configuration gives it."""
+    return axial_grid(geometry) if mapping == "axial" else bilinear_map(geometry)
+
+
+def usable(table: EventTable, config: InputConfig) -> NDArray[np.bool_]:
+    """Events whose every used pixel is finite, shape (n,)."""
+    good = np.ones(len(table), dtype=bool)
+    for channel in config.channels:
+        # a sum is finite only if every term is (opposite infinities make NaN), and costs no array of flags
+        with np.errstate(invalid="ignore"):
+            total = channel_values(table, channel).sum(axis=1, dtype=np.float64)
+        good &= np.isfinite(total)
+    return good
+
+
+@dataclass(eq=False)
+class _Collector:
+    """What is kept of each chunk: counts and small columns, never float images."""
+
+    config: EventsConfig
+    dropped: dict[str, int]
+    kept: dict[int, int]
+
+    def take(self, table: EventTable, grid: AxialGrid | BilinearMap) -> tuple[EventTable, Counts]:
+        good = usable(table, self.config.input)
+        self._drop(NOT_FINITE, int((~good).sum()))
+        table = table if good.all() else table[good]
+        if self.config.min_size > 0:
+            large = table.image.sum(axis=1, dtype=np.float64) >= self.config.min_size
+            self._drop(TOO_SMALL, int((~large).sum()))
+            table = table[large]
+        if self.config.max_events is not None:
+            assert table.truth is not None
+            signal = table.truth.primary_id == PRIMARY_IDS["gamma"]
+            rank = np.where(signal, np.cumsum(signal), np.cumsum(~signal))
+            rank = rank + np.where(signal, self.kept[1], self.kept[0])
+            table = table[rank <= self.config.max_events]
+        assert table.truth is not None
+        n_signal = int((table.truth.primary_id == PRIMARY_IDS["gamma"]).sum())
+        self.kept[1] += n_signal
+        self.kept[0] += len(table) - n_signal
+        return table, to_counts(table, self.config.input, grid)
+
+    def _drop(self, reason: str, number: int) -> None:
+        if number:
+            self.dropped[reason] = self.dropped.get(reason, 0) + number
+
+
+def _telescopes(path: Path, config: EventsConfig) -> tuple[list[int], AxialGrid | BilinearMap]:
+    """Telescopes of a file that have the configured camera, and that camera's map."""
+    subarray = read_subarray(path)
+    present = image_telescopes(path)
+    cameras = {tel_id: subarray.tel[tel_id].camera.name for tel_id in present}
+    if config.tel_ids:
+        chosen = list(config.tel_ids)
+        absent = sorted(set(chosen) - set(present))
+        if absent:
+            raise InputError(
+                str(path),
+                f"has no images of telescope {absent[0]}",
+                f"Telescopes with images: {', '.join(map(str, present))}",
+            )
+        wrong = [tel_id for tel_id in chosen if cameras[tel_id] != config.camera]
+    else:
+        chosen = [tel_id for tel_id in present if cameras[tel_id] == config.camera]
+        wrong = [] if chosen else present
+    if wrong:
+        raise CameraMismatchError(
+            f"{path}: telescope {wrong[0]}",
+            f"has camera {cameras[wrong[0]]}, the configuration asks for {config.camera}",
+            "Set `events.camera`, or give files of that camera",
+        )
+    return chosen, pixel_map(subarray.tel[chosen[0]].camera.geometry, config.input.mapping)
+
+
+def _check_channels(table: EventTable, path: Path, config: EventsConfig) -> None:
+    for channel in config.input.channels:
+        if channel == "peak_time" and table.peak_time is None:
+            raise InputError(
+                str(path),
+                "has no peak_time, which `events.input.channels` asks for",
+                "Take it from the channels",
+            )
+    if table.truth is None:
+        raise InputError(
+            str(path), "has no simulated showers, so its events have no label", "Train on simulated events"
+        )
+
+
+def _tables(path: Path, tel_ids: Sequence[int], config: EventsConfig) -> Iterator[EventTable]:
+    for table in read_dl1(path, tel_ids=tel_ids, peak_time="peak_time" in config.input.channels):
+        _check_channels(table, path, config)
+        yield table
+
+
+def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
+    """Read event files into network input, chunk by chunk.
+
+    Memory is that of the counts (one or two bytes for each cell) plus one chunk of float images.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        ctapipe DL1 files with images and simulated showers.
+    config : EventsConfig
+
+    Returns
+    -------
+    Dataset
+        In the order of the files.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, is given twice, or a class has no events.
+    CameraMismatchError
+        If a file has another camera, or the same one on another grid.
+    """
+    paths = [Path(path) for path in paths]
+    if not paths:
+        raise InputError("events", "no files are given", "Set `events.files`, or run the simulate stage")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise InputError("events.files", "names a file twice", "Name each file once")
+    collector = _Collector(config, dropped={}, kept={0: 0, 1: 0})
+    parts: list[tuple[EventTable, Counts]] = []
+    grid: AxialGrid | BilinearMap | None = None
+    next_shower = 0
+    for path in paths:
+        tel_ids, own_grid = _telescopes(path, config)
+        if grid is None:
+            grid = own_grid
+        elif grid.n_pixels != own_grid.n_pixels or not grid.same_layout(own_grid):  # type: ignore[arg-type]
+            raise CameraMismatchError(
+                str(path),
+                f"its {config.camera} lies on another grid than that of {paths[0]}",
+                "Use files of one camera version together",
+            )
+        highest = next_shower
+        for table in _tables(path, tel_ids, config):
+            assert table.truth is not None
+            shower_id = table.truth.shower_id + next_shower
+            highest = max(highest, int(shower_id.max(initial=-1)) + 1)
+            table = replace(table, truth=replace(table.truth, shower_id=shower_id))
+            kept, counts = collector.take(table, own_grid)
+            # the float images are not needed any more
+            nothing = np.zeros((len(kept), 0), dtype=np.float32)
+            parts.append((replace(kept, image=nothing, peak_time=None), counts))
+        next_shower = highest
+    assert grid is not None
+    return _join(parts, grid, collector, paths)
+
+
+def _join(
+    parts: list[tuple[EventTable, Counts]],
+    grid: AxialGrid | BilinearMap,
+    collector: _Collector,
+    paths: Sequence[Path],
+) -> Dataset:
+    names = ", ".join(path.name for path in paths)
+    for label, name in ((1, "gamma"), (0, "background")):
+        if collector.kept[label] == 0:
+            lost = ", ".join(f"{number} {reason}" for reason, number in collector.dropped.items())
+            raise InputError(
+                names,
+                f"hold no usable {name} events" + (f" (dropped: {lost})" if lost else ""),
+                "Give files of gammas and of hadrons, or lower `events.min_size`",
+            )
+    n = sum(len(counts) for _, counts in parts)
+    joined = np.empty((n, *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
+    row = 0
+    tables = []
+    # parts are released one by one, so that the whole is not held twice
+    while parts:
+        table, counts = parts.pop(0)
+        joined[row : row + len(counts)] = counts
+        row += len(counts)
+        tables.append(table)
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(table, name) for table in tables])
+
+    truths = [table.truth for table in tables]
+    truth = Truth(*(np.concatenate([getattr(part, item.name) for part in truths]) for item in fields(Truth)))
+    return Dataset(
+        counts=joined,
+        label=(truth.primary_id == PRIMARY_IDS["gamma"]).astype(np.int8),
+        energy=np.asarray(truth.energy, dtype=np.float64),
+        obs_id=column("obs_id"),
+        event_id=column("event_id"),
+        tel_id=column("tel_id"),
+        shower_id=truth.shower_id,
+        truth=truth,
+        pointing_alt=column("pointing_alt"),
+        pointing_az=column("pointing_az"),
+        dropped=dict(collector.dropped),
+        grid=grid,
+    )
+
+
+def split_by_shower(dataset: Dataset, config: SplitConfig, seed: int) -> Splits:
+    """Divide a dataset into training, validation and test rows; all images of one shower stay together.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    config : SplitConfig
+        Fractions of the showers, kept in each class.
+    seed : int
+        The same seed, dataset and fractions give the same split.
+
+    Returns
+    -------
+    Splits
+
+    Raises
+    ------
+    InputError
+        If a class has fewer than three showers, one for each part.
+    """
+    rng = np.random.default_rng(seed)
+    part_of_row = np.zeros(len(dataset), dtype=np.int8)
+    for label in (1, 0):
+        rows = np.flatnonzero(dataset.label == label)
+        showers, inverse = np.unique(dataset.shower_id[rows], return_inverse=True)
+        n = len(showers)
+        if n < 3:
+            name = "gamma" if label else "background"
+            raise InputError(
+                "events", f"only {n} {name} showers, too few to split", "Give or simulate more events"
+            )
+        n_test = min(max(round(config.test * n), 1), n - 2)
+        n_validation = min(max(round(config.validation * n), 1), n - n_test - 1)
+        part = np.zeros(n, dtype=np.int8)
+        order = rng.permutation(n)
+        part[order[:n_test]] = 2
+        part[order[n_test : n_test + n_validation]] = 1
+        part_of_row[rows] = part[inverse]
+    train, validation, test = (np.flatnonzero(part_of_row == part) for part in range(3))
+    return Splits(train=train, validation=validation, test=test)

@@ -1,0 +1,191 @@
+"""Writing a network's answers as ctapipe DL2 tables."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tables
+from astropy.table import Column, Table
+from astropy.time import Time, TimeDelta
+from ctapipe.containers import EventType
+from ctapipe.instrument import SubarrayDescription
+from ctapipe.io import DataLevel, metadata, write_table
+from ctapipe.io.hdf5dataformat import (
+    DL1_SUBARRAY_TRIGGER_TABLE,
+    DL1_TEL_TRIGGER_TABLE,
+    DL2_TEL_PARTICLETYPE_GROUP,
+)
+from numpy.typing import ArrayLike, NDArray
+
+from trigger_ml.core.errors import InputError
+from trigger_ml.core.files import atomic_path
+from trigger_ml.events.provenance import write_reference
+
+# files that tell no time get times in their order, one millisecond apart
+UNKNOWN_TIME = Time("1970-01-01T00:00:00", scale="tai")
+
+
+def write_dl2(
+    path: Path,
+    *,
+    obs_id: ArrayLike,
+    event_id: ArrayLike,
+    tel_id: ArrayLike,
+    logit: ArrayLike,
+    gammaness: ArrayLike,
+    prefix: str = "trigger_ml",
+    event_type: ArrayLike | None = None,
+    columns: Mapping[str, ArrayLike] | None = None,
+    subarray: SubarrayDescription | None = None,
+    simulated: bool = False,
+    source: Mapping[str, str] | None = None,
+) -> None:
+    """Write predictions, one row for each telescope event, atomically.
+
+    The layout is that of ctapipe's classifiers: ``/dl2/event/telescope/particle_type/<prefix>/tel_<id>`` with
+    the columns ``<prefix>_tel_prediction`` (gammaness) and ``<prefix>_tel_is_valid``;
+    ``<prefix>_tel_logit`` and further columns stand beside them. With a subarray the file also gets its
+    description and trigger tables, so that ctapipe's ``TableLoader`` opens it by itself.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        HDF5 file; replaced if there is one.
+    obs_id, event_id, tel_id : array_like of int, shape (n,)
+    logit : array_like of float, shape (n,)
+    gammaness : array_like of float, shape (n,)
+        In [0, 1].
+    prefix : str
+        Name of the algorithm.
+    event_type : array_like of int, shape (n,), optional
+        ctapipe's ``EventType`` codes; an ``event_type`` column tells triggered showers from clocked events.
+    columns : mapping of str to array_like of shape (n,), optional
+        Written with the prefix before each name.
+    subarray : ctapipe.instrument.SubarrayDescription, optional
+    simulated : bool
+    source : mapping of str to str, optional
+        Facts about the network and the input, kept as ``CONTEXT`` entries of the file's metadata.
+
+    Raises
+    ------
+    InputError
+        If a prediction is not finite, or a telescope event is there twice.
+    ValueError
+        If the columns differ in length.
+    """
+    table: dict[str, NDArray[Any]] = {
+        "obs_id": np.asarray(obs_id, dtype=np.int32),
+        "event_id": np.asarray(event_id, dtype=np.int64),
+        "tel_id": np.asarray(tel_id, dtype=np.int16),
+    }
+    name = f"{prefix}_tel"
+    predictions: dict[str, NDArray[Any]] = {
+        f"{name}_prediction": np.asarray(gammaness, dtype=np.float64),
+        f"{name}_is_valid": np.ones(len(table["event_id"]), dtype=bool),
+        f"{name}_logit": np.asarray(logit, dtype=np.float64),
+        **{f"{name}_{key}": np.asarray(column) for key, column in (columns or {}).items()},
+    }
+    if event_type is not None:
+        predictions["event_type"] = np.asarray(event_type, dtype=np.int64)
+    for key, column in (table | predictions).items():
+        if column.shape != (len(table["event_id"]),):
+            raise ValueError(f"column {key} has shape {column.shape}, expected ({len(table['event_id'])},)")
+    _check(path, table, predictions)
+    order = _order(table)
+    table = {key: column[order] for key, column in table.items()}
+    predictions = {key: column[order] for key, column in predictions.items()}
+    with atomic_path(path) as partial, tables.open_file(str(partial), mode="w") as h5:
+        for tel in np.unique(table["tel_id"]):
+            rows = table["tel_id"] == tel
+            write_table(
+                Table({key: column[rows] for key, column in (table | predictions).items()}),
+                h5,
+                f"{DL2_TEL_PARTICLETYPE_GROUP}/{prefix}/tel_{tel:03d}",
+            )
+        if subarray is not None:
+            subarray.to_hdf(h5)
+            _write_triggers(h5, table, event_type, order, subarray)
+        write_reference(
+            h5,
+            simulated=simulated,
+            levels={DataLevel.DL2},
+            obs_ids=np.unique(table["obs_id"]).tolist(),
+            subarray="unknown" if subarray is None else subarray.name,
+            activity="trigger-ml emulate",
+            description="trigger_ml predictions",
+        )
+        metadata.write_to_hdf5({f"CONTEXT {key.upper()}": text for key, text in (source or {}).items()}, h5)
+
+
+def _check(path: Path, table: dict[str, NDArray[Any]], predictions: dict[str, NDArray[Any]]) -> None:
+    def row_name(row: int) -> str:
+        event, run, tel = (table[key][row] for key in ("event_id", "obs_id", "tel_id"))
+        return f"event {event} of observation {run}, telescope {tel}"
+
+    for key, column in predictions.items():
+        if column.dtype.kind == "f" and not np.isfinite(column).all():
+            row = int(np.flatnonzero(~np.isfinite(column))[0])
+            raise InputError(
+                row_name(row), f"its {key} is {column[row]}", "Drop events with pixels that are not finite"
+            )
+    keys = np.stack([column.astype(np.int64) for column in table.values()])
+    _, first, count = np.unique(keys, axis=1, return_index=True, return_counts=True)
+    if (count > 1).any():
+        row = int(first[count > 1][0])
+        raise InputError(
+            row_name(row),
+            f"is there {count.max()} times, so {path.name} was not written",
+            "Give each input file once",
+        )
+
+
+def _order(table: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Rows with the telescopes of an array event together, array events in the order of their first row."""
+    keys = np.stack([table["obs_id"].astype(np.int64), table["event_id"]])
+    _, first, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    return np.asarray(np.lexsort((table["tel_id"], first[inverse.ravel()])))
+
+
+def _write_triggers(
+    h5: tables.File,
+    table: dict[str, NDArray[Any]],
+    event_type: ArrayLike | None,
+    order: NDArray[np.int64],
+    subarray: SubarrayDescription,
+) -> None:
+    new = (np.diff(table["obs_id"], prepend=-1) != 0) | (np.diff(table["event_id"], prepend=-1) != 0)
+    place, starts = np.cumsum(new) - 1, np.flatnonzero(new)
+    times = UNKNOWN_TIME + TimeDelta(np.arange(len(starts)) * 1e-3, format="sec")
+    triggered = np.zeros((len(starts), len(subarray)), dtype=bool)
+    triggered[place, subarray.tel_ids_to_indices(table["tel_id"])] = True
+    kind = np.full(len(place), EventType.SUBARRAY.value, dtype=np.int64)
+    if event_type is not None:
+        kind = np.asarray(event_type, dtype=np.int64)[order]
+    enum = {"ENUM": EventType, "TRANSFORM": "enum"}
+    write_table(
+        Table(
+            {
+                "obs_id": table["obs_id"][starts],
+                "event_id": table["event_id"][starts],
+                "time": times,
+                "tels_with_trigger": Column(triggered, meta={"TRANSFORM": "tel_list_to_mask"}),
+                "event_type": Column(kind[starts], meta=enum),
+            }
+        ),
+        h5,
+        DL1_SUBARRAY_TRIGGER_TABLE,
+    )
+    write_table(
+        Table(
+            {
+                "obs_id": table["obs_id"],
+                "event_id": table["event_id"],
+                "tel_id": table["tel_id"],
+                "time": times[place],
+                "event_type": Column(kind, meta=enum),
+            }
+        ),
+        h5,
+        DL1_TEL_TRIGGER_TABLE,
+    )

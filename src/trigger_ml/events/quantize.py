@@ -1,0 +1,116 @@
+"""From charges and times to the integers that the network reads."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trigger_ml.core.config import InputConfig
+from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.table import EventTable
+
+# elements that stay in a core's cache from one step to the next
+BLOCK = 2**15
+
+Counts = NDArray[np.unsignedinteger[Any]]
+
+
+class PixelMap(Protocol):
+    """What lays a camera's pixels out as an image: `AxialGrid` or `BilinearMap`."""
+
+    @property
+    def camera(self) -> str:
+        """Name of the camera."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels."""
+
+    def to_grid(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Images of shape (n, H, W) from pixels of shape (n, pixels)."""
+
+
+def count_dtype(bits: int) -> type[np.uint8] | type[np.uint16]:
+    """Smallest unsigned type that holds ``bits`` bits (at most 16)."""
+    return np.uint8 if bits <= 8 else np.uint16
+
+
+def quantize(values: NDArray[np.floating[Any]], lsb: float, bits: int) -> Counts:
+    """Round to counts of ``lsb`` (half to even), clipped to [0, 2**bits - 1].
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Finite.
+    lsb : float
+        Size of one count, in the unit of the values.
+    bits : int
+        Width of the result.
+
+    Returns
+    -------
+    numpy.ndarray of uint8 (up to 8 bits) or uint16, same shape
+    """
+    flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
+    counts = np.empty(flat.shape, dtype=count_dtype(bits))
+    scratch = np.empty(min(BLOCK, flat.size), dtype=np.float32)
+    for start in range(0, flat.size, BLOCK):
+        block = scratch[: min(BLOCK, flat.size - start)]
+        np.multiply(flat[start : start + BLOCK], np.float32(1 / lsb), out=block)
+        np.rint(block, out=block)
+        np.clip(block, 0, 2**bits - 1, out=block)
+        counts[start : start + BLOCK] = block
+    return counts.reshape(values.shape)
+
+
+def channel_values(table: EventTable, channel: str) -> NDArray[np.float32]:
+    """Per-pixel column of a channel, shape (n, pixels).
+
+    Raises
+    ------
+    ValueError
+        If the table lacks it.
+    """
+    values = table.image if channel == "image" else table.peak_time
+    if values is None:
+        raise ValueError(f"the events have no {channel}")
+    return values
+
+
+def to_counts(table: EventTable, config: InputConfig, grid: PixelMap) -> Counts:
+    """Network input of all events.
+
+    On the exact grid pixels are quantized first, as a camera's electronics would; an interpolating map works
+    on charges, so quantization comes after it.
+
+    Parameters
+    ----------
+    table : EventTable
+        With finite images (and peak times where the configuration uses them).
+    config : InputConfig
+    grid : AxialGrid or BilinearMap
+        Of the events' camera.
+
+    Returns
+    -------
+    numpy.ndarray of uint8 or uint16, shape (n, H, W, C)
+        Channels in the order of ``config.channels``; cells without a pixel are 0.
+    """
+    counts = np.empty((len(table), *grid.shape, len(config.channels)), dtype=count_dtype(config.bits))
+    for index, channel in enumerate(config.channels):
+        lsb = config.charge_lsb if channel == "image" else config.time_lsb
+        pixels = channel_values(table, channel)
+        if isinstance(grid, AxialGrid):
+            counts[..., index] = grid.to_grid(quantize(pixels, lsb, config.bits))
+        else:
+            counts[..., index] = quantize(grid.to_grid(pixels), lsb, config.bits)
+    return counts
+
+
+def values(counts: Counts, bits: int) -> NDArray[np.float32]:
+    """Values that the counts stand for: ``counts * 2**-bits``, exact in float32."""
+    return counts.astype(np.float32) * np.float32(2.0**-bits)

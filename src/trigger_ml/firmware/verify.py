@@ -1,0 +1,350 @@
+"""Proof by comparison: every backend gives every bit of every logit of the integer interpreter.
+
+The test events and the corner inputs go through all backends. Where one differs, the first layer that
+does is found by looking into the backend, so that the report can say where to search.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trigger_ml.core.config.firmware import VerifyConfig
+from trigger_ml.core.errors import StageError, VerificationError
+from trigger_ml.core.fixed_point import OFF_GRID, IntArray, to_float
+from trigger_ml.firmware.backends import Backend
+from trigger_ml.firmware.corners import corner_inputs
+from trigger_ml.firmware.exactness import LayerProof, prove_float32_exact
+from trigger_ml.firmware.float_comparison import FloatComparison, compare_with_float
+from trigger_ml.firmware.interpreter import evaluate, logits
+from trigger_ml.firmware.network import Network
+
+__all__ = ["BackendResult", "Check", "Difference", "VerificationResult", "verify"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A backend and how many of the test events go through it.
+
+    Parameters
+    ----------
+    backend : Backend
+    events : int or None
+        The first so many test events (and all corner inputs); None for all.
+    """
+
+    backend: Backend
+    events: int | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where a backend differs from the interpreter.
+
+    Parameters
+    ----------
+    backend : str
+    layer : str
+        First layer, in the order of the network, whose output differs.
+    event : str
+        Event id, or name of the corner input.
+    element : tuple of int
+        Position in the layer's output; empty if a stored weight differs.
+    expected, found : int, str or None
+        Integers of the interpreter and of the backend; for a weight, what is stored.
+    expected_type, found_type : str
+    note : str
+        What else there is to know.
+    """
+
+    backend: str
+    layer: str
+    event: str
+    element: tuple[int, ...]
+    expected: int | str | None
+    found: int | str | None
+    expected_type: str
+    found_type: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        if not self.element:
+            return f"{self.backend}, layer {self.layer}: {self.note}"
+        return (
+            f"{self.backend} first differs in layer {self.layer}{list(self.element)} at event {self.event}: "
+            f"{self.found} ({self.found_type}) instead of {self.expected} ({self.expected_type})"
+        )
+
+
+@dataclass(frozen=True)
+class BackendResult:
+    """Outcome of one backend.
+
+    Parameters
+    ----------
+    events, corner_inputs : int
+        Compared.
+    mismatches : int
+        Events and corner inputs with any bit of any output different, plus stored constants that differ.
+    difference : Difference or None
+        The first one.
+    """
+
+    events: int
+    corner_inputs: int
+    mismatches: int
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """What ``verification.json`` holds.
+
+    Parameters
+    ----------
+    events : int
+        Test events.
+    corner_inputs : int
+    backends : dict of str to BackendResult
+    proof : tuple of LayerProof
+        Bound of the partial sums of each layer.
+    against_float : dict of str to FloatComparison
+        By output; of the backend named in it against the float model.
+    """
+
+    events: int
+    corner_inputs: int
+    backends: Mapping[str, BackendResult]
+    proof: tuple[LayerProof, ...]
+    against_float: Mapping[str, FloatComparison] = field(default_factory=dict)
+
+    @property
+    def exact_float32(self) -> bool:
+        """Whether every layer is proven exact in float32."""
+        return all(layer.exact for layer in self.proof)
+
+    @property
+    def mismatches(self) -> int:
+        """Over all backends."""
+        return sum(result.mismatches for result in self.backends.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON."""
+        return {
+            "events": self.events,
+            "corner_inputs": self.corner_inputs,
+            "backends": {name: asdict(result) for name, result in self.backends.items()},
+            "exact_float32": self.exact_float32,
+            "proof": [
+                {"layer": p.name, "op": p.op, "bound": p.bound, "limit": p.limit, "exact": p.exact}
+                for p in self.proof
+            ],
+            "against_float": {name: asdict(c) for name, c in self.against_float.items()},
+        }
+
+    def require_equal(self) -> None:
+        """Raise if any backend differs; to be called after the result was written.
+
+        Raises
+        ------
+        VerificationError
+            Naming backend, layer, event, both values and both types of the first difference.
+        """
+        for result in self.backends.values():
+            if result.difference is not None:
+                raise VerificationError(
+                    str(result.difference),
+                    f"{result.mismatches} of {result.events + result.corner_inputs} inputs differ",
+                    "See verification.json; build again if a file was changed",
+                )
+
+
+def _subset(counts: NDArray[Any], events: int | None) -> NDArray[Any]:
+    return counts if events is None else counts[:events]
+
+
+def _different(expected: Mapping[str, IntArray], found: Mapping[str, IntArray]) -> NDArray[np.bool_]:
+    """Which events differ in any output."""
+    rows = [
+        (np.asarray(found[name]).reshape(values.shape) != values).reshape(len(values), -1).any(axis=1)
+        for name, values in expected.items()
+    ]
+    return np.asarray(np.any(rows, axis=0))
+
+
+def _type_of(backend: Backend, layer: str) -> str:
+    type_of = getattr(backend, "type_of", None)
+    return str(type_of(layer)) if type_of is not None else "unknown"
+
+
+def _value(number: Any) -> int | str:
+    return "a value between two integers" if int(number) == OFF_GRID else int(number)
+
+
+def _locate(
+    network: Network, backend: Backend, counts: NDArray[Any], event: str, found: Mapping[str, IntArray]
+) -> Difference:
+    """First layer that differs for one event; ``counts`` has that event alone."""
+    reference = evaluate(network, counts)
+    taps = backend.taps(counts)
+    if taps is None:
+        note = "the backend's inner layers cannot be seen"
+    else:
+        note = "no layer differs when the event runs alone: the backend keeps a state between events"
+    for visible, text in ((taps or {}, ""), (found, note)):
+        for node in network.nodes:
+            if node.name not in visible:
+                continue
+            expected = reference[node.name]
+            values = np.asarray(visible[node.name]).reshape(expected.shape)
+            wrong = np.argwhere(values != expected)
+            if len(wrong):
+                where = tuple(int(i) for i in wrong[0])
+                return Difference(
+                    backend.name,
+                    node.name,
+                    event,
+                    where[1:],
+                    _value(expected[where]),
+                    _value(values[where]),
+                    str(network.types[node.name]),
+                    _type_of(backend, node.name),
+                    text,
+                )
+    raise AssertionError("called for an event that does not differ")
+
+
+def _audit(network: Network, backend: Backend) -> tuple[int, Difference | None]:
+    audit = getattr(backend, "audit", None)
+    changed: list[tuple[str, str]] = [] if audit is None else audit()
+    if not changed:
+        return 0, None
+    layer, what = changed[0]
+    known = str(network.types[layer]) if layer in network.types else "unknown"
+    return len(changed), Difference(
+        backend.name, layer, "every event", (), None, None, known, _type_of(backend, layer), what
+    )
+
+
+def _check(
+    network: Network,
+    backend: Backend,
+    inputs: NDArray[Any],
+    expected: Mapping[str, IntArray],
+    names: Sequence[str],
+) -> tuple[Mapping[str, IntArray], int, Difference | None]:
+    changed, audited = _audit(network, backend)
+    found = backend.run(inputs)
+    if missing := set(expected) - set(found):
+        raise StageError(backend.name, f"gives no output {sorted(missing)}", "Build again")
+    wrong = np.flatnonzero(_different(expected, found))
+    difference = audited
+    if len(wrong):
+        first = int(wrong[0])
+        one = {name: np.asarray(found[name])[first : first + 1] for name in expected}
+        difference = _locate(network, backend, inputs[first : first + 1], names[first], one)
+    return found, len(wrong) + changed, difference
+
+
+def verify(
+    network: Network,
+    counts: ArrayLike,
+    checks: Sequence[Check],
+    config: VerifyConfig,
+    *,
+    seed: int,
+    event_ids: Sequence[Any] | None = None,
+    float_logits: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    gamma_efficiency: float = 0.7,
+) -> VerificationResult:
+    """Compare backends with the integer interpreter on test events and corner inputs.
+
+    Parameters
+    ----------
+    network : Network
+    counts : array_like of int, shape (events, *network.input.size)
+        Test events.
+    checks : sequence of Check
+    config : VerifyConfig
+        Its ``random_corners`` is used here.
+    seed : int
+        Of the random corner inputs.
+    event_ids : sequence, optional
+        Names of the events in reports; default: their number.
+    float_logits : array_like of float, shape (events, outputs), optional
+        The float model's results for the same events. The last backend of ``checks`` that is a hardware
+        simulation (``csim``), or else the interpreter, is compared with them.
+    labels : array_like of int, shape (events,), optional
+        1 gamma, 0 hadron; for AUC and decisions.
+    gamma_efficiency : float
+        Of the operating point.
+
+    Returns
+    -------
+    VerificationResult
+        Nothing is raised for a difference: write the result, then call ``require_equal``.
+    """
+    events = np.asarray(counts)
+    corners, corner_names = corner_inputs(network.input, random=config.random_corners, seed=seed)
+    limits = (
+        np.min_scalar_type(network.input.dtype.minimum),
+        np.min_scalar_type(network.input.dtype.maximum),
+    )
+    corners = corners.astype(np.result_type(events.dtype, *limits))
+    ids = [str(i) for i in (range(len(events)) if event_ids is None else event_ids)]
+    expected_events = logits(network, events)
+    expected_corners = logits(network, corners)
+    results: dict[str, BackendResult] = {}
+    source, values = "interpreter", expected_events
+    for check in checks:
+        chosen = _subset(events, check.events)
+        n = len(chosen)
+        expected = {
+            name: np.concatenate([expected_corners[name], expected_events[name][:n]])
+            for name in network.outputs
+        }
+        # corner inputs first: they are what fails first
+        inputs = np.concatenate([corners, chosen])
+        found, mismatches, difference = _check(
+            network, check.backend, inputs, expected, [*corner_names, *ids[:n]]
+        )
+        results[check.backend.name] = BackendResult(n, len(corners), mismatches, difference)
+        if check.backend.name == "csim":
+            source = "csim"
+            values = {name: np.asarray(found[name])[len(corners) :] for name in network.outputs}
+    against = {}
+    if float_logits is not None:
+        against = _against_float(network, source, values, float_logits, labels, gamma_efficiency)
+    return VerificationResult(len(events), len(corners), results, prove_float32_exact(network), against)
+
+
+def _against_float(
+    network: Network,
+    source: str,
+    values: Mapping[str, IntArray],
+    float_logits: ArrayLike,
+    labels: ArrayLike | None,
+    gamma_efficiency: float,
+) -> dict[str, FloatComparison]:
+    """One comparison for each output number."""
+    columns = {
+        name if values[name].shape[1] == 1 else f"{name}[{i}]": to_float(
+            values[name][:, i], network.types[name].fraction
+        )
+        for name in network.outputs
+        for i in range(values[name].shape[1])
+    }
+    reference = np.asarray(float_logits, dtype=np.float64).reshape(-1, len(columns))
+    return {
+        name: compare_with_float(
+            column,
+            reference[: len(column), i],
+            None if labels is None else np.asarray(labels)[: len(column)],
+            source=source,
+            gamma_efficiency=gamma_efficiency,
+        )
+        for i, (name, column) in enumerate(columns.items())
+    }

@@ -1,0 +1,149 @@
+"""CTLearn's Keras 3 models as flat tf_keras models of the same function.
+
+CTLearn nests a backbone model inside the full one and ends with a softmax over (background, gamma).
+The twin has one functional graph and ends with one logit, so that it can be compressed like any other.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trigger_ml.core.errors import InputError, MappingError
+from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.models.heads import without_squashing
+
+__all__ = ["from_keras3", "load_keras3"]
+
+# settings that define a layer's function; whatever else its configuration holds concerns training
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias"),
+    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate", "use_bias"),
+    "Dense": ("units", "use_bias"),
+    "BatchNormalization": ("axis", "epsilon", "center", "scale"),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "Activation": (),
+    "Softmax": ("axis",),
+    "Add": (),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "AveragePooling2D": ("pool_size", "strides", "padding"),
+    "GlobalAveragePooling2D": ("keepdims",),
+    "ZeroPadding2D": ("padding",),
+    "Flatten": (),
+    "Dropout": ("rate",),
+    "SpatialDropout2D": ("rate",),
+}
+_WITHOUT_ACTIVATION = ("SpatialDropout2D", "Dropout")
+
+
+def load_keras3(path: Path) -> Any:
+    """Read a Keras 3 file and convert it; see :func:`from_keras3`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no Keras model.
+    MappingError
+        Naming the layer that has no equivalent.
+    """
+    import keras
+
+    if not path.exists():
+        raise InputError(str(path), "no such file", "Check model.weights in the configuration")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:
+        # keras raises what its many readers raise; the user needs to know which file it was
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            str(path), f"not a readable Keras 3 model ({reason})", "Save it again with model.save('x.keras')"
+        ) from error
+    return from_keras3(model)
+
+
+def from_keras3(model: Any) -> Any:
+    """Flat tf_keras model of the same function, with a linear output.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Keras 3, functional; models inside it are flattened. One input, one output. A two-class softmax
+        whose column 1 means gamma (CTLearn's order) becomes the logit ``z[1] - z[0]``.
+
+    Returns
+    -------
+    tf_keras.Model
+        Layers keep their names; where two inner models use the same one, the inner model's name is put
+        before it.
+
+    Raises
+    ------
+    MappingError
+        Naming the layer that has no equivalent, for instance those of Dual-SE attention.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise MappingError(
+            model.name, f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs", "Use one of each"
+        )
+    converter = _Converter()
+    counts = tf_keras.Input(model.inputs[0].shape[1:], name="counts")
+    (output,) = converter.call(model, [counts], "")
+    twin = tf_keras.Model(counts, output, name="model")
+    for layer, weights in converter.made:
+        layer.set_weights(weights)
+    return without_squashing(twin)
+
+
+class _Converter:
+    """Repeats a Keras 3 model's calls with tf_keras layers."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[Any, list[Any]]] = []
+        self.names: set[str] = {"counts"}
+
+    def call(self, model: Any, inputs: list[Any], prefix: str) -> list[Any]:
+        """Outputs of a (nested) functional model."""
+        if not hasattr(model, "_nodes_by_depth"):
+            raise MappingError(
+                model.name, "is no functional model", "Build it with keras.Model(inputs, outputs)"
+            )
+        values = {id(tensor): value for tensor, value in zip(model.inputs, inputs, strict=True)}
+        for depth in sorted(model._nodes_by_depth, reverse=True):
+            for node in model._nodes_by_depth[depth]:
+                operation = node.operation
+                if type(operation).__name__ == "InputLayer":
+                    continue
+                sources = [values[id(tensor)] for tensor in node.input_tensors]
+                if hasattr(operation, "_nodes_by_depth"):
+                    results = self.call(operation, sources, f"{prefix}{operation.name}_")
+                else:
+                    results = [self._layer(operation, sources, prefix)]
+                for tensor, result in zip(node.outputs, results, strict=True):
+                    values[id(tensor)] = result
+        return [values[id(tensor)] for tensor in model.outputs]
+
+    def _layer(self, layer: Any, sources: list[Any], prefix: str) -> Any:
+        kind = type(layer).__name__
+        name = layer.name if layer.name not in self.names else f"{prefix}{layer.name}"
+        if kind not in _SETTINGS:
+            raise MappingError(
+                f"layer {prefix}{layer.name}",
+                f"{kind} has no equivalent in firmware",
+                "Train without attention (attention_mechanism=None), with layers of "
+                + ", ".join(k for k in _SETTINGS if k not in _WITHOUT_ACTIVATION),
+            )
+        if name in self.names:
+            raise MappingError(f"layer {name}", "is called more than once", "Use a layer for each place")
+        self.names.add(name)
+        config = layer.get_config()
+        settings = {key: config[key] for key in _SETTINGS[kind]}
+        if "activation" in config:
+            settings["activation"] = config["activation"]
+            if not isinstance(config["activation"], str):
+                raise MappingError(f"layer {name}", "has an activation of its own", "Use a named activation")
+        if config.get("data_format", "channels_last") != "channels_last":
+            raise MappingError(f"layer {name}", "is not channels_last", "Build the model with channels last")
+        twin = getattr(tf_keras.layers, kind)(**settings, name=name)
+        result = twin(sources if len(sources) > 1 else sources[0])
+        self.made.append((twin, [np.asarray(w) for w in layer.get_weights()]))
+        return result

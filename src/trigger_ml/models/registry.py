@@ -1,0 +1,49 @@
+"""Model families by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from trigger_ml.core.config import ModelConfig
+from trigger_ml.core.errors import ConfigError
+from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.models import cnn, resnet
+from trigger_ml.models.heads import add_head
+
+__all__ = ["FAMILIES", "build_model"]
+
+FAMILIES: dict[str, Callable[[Any, ModelConfig], Any]] = {"cnn": cnn.backbone, "resnet": resnet.backbone}
+"""From the input tensor and the configuration to the last feature map; add a family by adding a key."""
+
+
+def build_model(config: ModelConfig, input_shape: tuple[int, int, int], task: str, seed: int = 0) -> Any:
+    """Float model with random weights.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    input_shape : tuple of int
+        (height, width, channels) of the axial grid.
+    task : {'type', 'energy', 'direction'}
+    seed : int
+        Of the initial weights.
+
+    Returns
+    -------
+    tf_keras.Model
+        Functional. The input ``counts`` takes float32 values ``n * 2**-bits``; the output ``head`` is
+        linear, shape (events, outputs).
+
+    Raises
+    ------
+    ConfigError
+        If the strides shrink the image to less than one cell, or an even kernel is to be hexagonal.
+    """
+    if config.kernel == "hexagonal" and config.stem_kernel % 2 == 0:
+        raise ConfigError("model.stem_kernel", "an even kernel has no hexagonal mask", "Give an odd size")
+    tf_keras.utils.set_random_seed(seed)
+    counts = tf_keras.Input(input_shape, name="counts")
+    model = tf_keras.Model(counts, add_head(FAMILIES[config.family](counts, config), config, task))
+    for layer in model.layers:
+        if rule := getattr(layer, "kernel_constraint", None):
+            layer.kernel.assign(rule(layer.kernel))
+    return model

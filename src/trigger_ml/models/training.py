@@ -1,0 +1,406 @@
+"""Training: one loop for float models and for their quantized, pruned twins."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trigger_ml.core.config import TrainConfig
+from trigger_ml.core.errors import InputError, StageError
+from trigger_ml.core.files import atomic_path
+from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.models.heads import OUTPUTS, loss
+from trigger_ml.models.optimizer import RangedAdam
+
+__all__ = ["History", "Plan", "fit", "predict", "train"]
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training did.
+
+    Parameters
+    ----------
+    epochs_planned, epochs_run : int
+        Fewer are run than planned when the validation loss stopped improving.
+    best_epoch : int
+        Epoch (from 0) whose weights were kept.
+    seconds : float
+        Time of all epochs, those before an interruption included.
+    metrics : dict of str to tuple of float
+        ``loss``, ``val_loss``, ``learning_rate``, ``seconds``, and more where the caller adds any: one
+        number for each epoch run.
+    """
+
+    epochs_planned: int
+    epochs_run: int
+    best_epoch: int
+    seconds: float
+    metrics: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is trained.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        At the first step; falls to zero along a half cosine over all planned epochs.
+    patience : int
+        Epochs without a better validation loss before training stops.
+    eligible_from : int
+        First epoch whose weights may be kept, and from which patience counts.
+    task : {'type', 'energy', 'direction'}
+    regression_loss : {'huber', 'mse'}
+    bits : int
+        Of the input: the model takes ``counts * 2**-bits``.
+    seed : int
+    callbacks : tuple
+        Keras callbacks.
+    after_epoch : callable, optional
+        Called after the last step of an epoch, before validation; returns more metrics.
+    identity : str
+        Anything else that a checkpoint must agree with to be resumed.
+    label : str
+        Shown beside the progress bar.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    bits: int
+    seed: int
+    patience: int = 1_000_000
+    eligible_from: int = 0
+    task: str = "type"
+    regression_loss: str = "huber"
+    callbacks: tuple[Any, ...] = ()
+    after_epoch: Callable[[], dict[str, float]] | None = None
+    identity: str = ""
+    label: str = "training"
+
+
+def train(
+    model: Any,
+    counts: NDArray[np.unsignedinteger[Any]],
+    y: ArrayLike,
+    validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
+    config: TrainConfig,
+    *,
+    bits: int,
+    seed: int,
+    directory: Path,
+    task: str = "type",
+) -> History:
+    """Train a float model in place; the weights of the best epoch stay in it.
+
+    Every epoch leaves ``directory/checkpoint.npz``. When a training of the same model, settings and
+    number of events was interrupted, it goes on after the last complete epoch, with the same result as
+    an uninterrupted one: the order of the events depends on seed and epoch only.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+    counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
+    y : array_like, shape (events,) or (events, outputs)
+        1 gamma, 0 hadron; log10(E/TeV); or camera offsets in degrees.
+    validation : tuple
+        Counts and targets that early stopping watches.
+    config : TrainConfig
+    bits : int
+        Of the input integers.
+    seed : int
+    directory : Path
+        For the checkpoint and, in ``tensorboard/``, the logs.
+    task : {'type', 'energy', 'direction'}
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    InputError
+        If there are no events of a class, or targets do not fit the events or the task.
+    StageError
+        If the loss becomes NaN or infinite.
+    """
+    plan = Plan(
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        patience=config.patience,
+        task=task,
+        regression_loss=config.regression_loss,
+        bits=bits,
+        seed=seed,
+    )
+    return fit(model, counts, y, validation, plan, directory=directory, tensorboard=config.tensorboard)
+
+
+def fit(
+    model: Any,
+    counts: NDArray[np.unsignedinteger[Any]],
+    y: ArrayLike,
+    validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
+    plan: Plan,
+    *,
+    directory: Path,
+    tensorboard: bool = True,
+) -> History:
+    """Train a model in place along a plan; see :func:`train`."""
+    x, target = counts, _targets(y, len(counts), plan.task, "training")
+    x_val, target_val = validation[0], _targets(validation[1], len(validation[0]), plan.task, "validation")
+    optimizer = _compile(model, plan, math.ceil(len(x) / plan.batch_size))
+    checkpoint = _Checkpoint(directory / "checkpoint.npz", model, optimizer, _signature(model, x, plan))
+    state = checkpoint.load()
+    writer = tf.summary.create_file_writer(str(directory / "tensorboard")) if tensorboard else None
+    feed, feed_val = _Feed(x, target, plan.bits), _Feed(x_val, target_val, plan.bits)
+    ordered = feed_val.batches(np.arange(len(x_val)), 512)
+    with _progress(plan, len(x)) as progress:
+        for epoch in range(len(state.metrics.get("loss", [])), plan.epochs):
+            if _is_exhausted(state, epoch, plan):
+                break
+            start = time.monotonic()
+            metrics = _run_epoch(model, feed, plan, epoch, progress)
+            metrics["val_loss"] = float(model.evaluate(ordered, verbose=0))
+            metrics["seconds"] = time.monotonic() - start
+            _check_finite(metrics, epoch)
+            for name, value in metrics.items():
+                state.metrics.setdefault(name, []).append(value)
+                if writer is not None:
+                    with writer.as_default(step=epoch):
+                        tf.summary.scalar(name, value)
+            if epoch >= plan.eligible_from and metrics["val_loss"] < state.best_loss:
+                state.best_loss, state.best_epoch = metrics["val_loss"], epoch
+                state.best_weights = model.get_weights()
+            checkpoint.save(state)
+    if writer is not None:
+        writer.close()
+    model.set_weights(state.best_weights)
+    return History(
+        epochs_planned=plan.epochs,
+        epochs_run=len(state.metrics["loss"]),
+        best_epoch=state.best_epoch,
+        seconds=sum(state.metrics["seconds"]),
+        metrics={name: tuple(values) for name, values in state.metrics.items()},
+    )
+
+
+def predict(
+    model: Any, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
+) -> NDArray[np.float64]:
+    """Outputs of a model.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+    counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
+    bits : int
+        The model takes ``counts * 2**-bits``.
+    batch : int
+        Events at a time.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (events, outputs)
+    """
+    if not len(counts):
+        return np.zeros((0, model.output_shape[-1]))
+    call = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+    scale = np.float32(2.0**-bits)
+    parts = [
+        call(tf.constant(counts[i : i + batch].astype(np.float32) * scale)).numpy()
+        for i in range(0, len(counts), batch)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+class _Feed:
+    """Batches of values and targets from integers kept once in memory."""
+
+    def __init__(self, counts: NDArray[Any], target: NDArray[np.float32], bits: int) -> None:
+        # tensors captured by a function are passed by reference, not copied into the graph
+        self.counts, self.target = tf.constant(counts), tf.constant(target)
+        self.scale = np.float32(2.0**-bits)
+
+    def batches(self, order: NDArray[np.int64], batch_size: int) -> Any:
+        def take(rows: Any) -> Any:
+            x = tf.cast(tf.gather(self.counts, rows), tf.float32) * self.scale
+            return x, tf.gather(self.target, rows)
+
+        data = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return data.map(take, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+@dataclass
+class _State:
+    """What besides weights a training has come to."""
+
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    best_loss: float = math.inf
+    best_epoch: int = -1
+    best_weights: list[Any] = field(default_factory=list)
+
+
+class _Checkpoint:
+    """Weights, optimizer and state in one file, replaced atomically after every epoch."""
+
+    def __init__(self, path: Path, model: Any, optimizer: Any, signature: str) -> None:
+        self.path, self.model, self.optimizer, self.signature = path, model, optimizer, signature
+
+    def save(self, state: _State) -> None:
+        slots: dict[str, Any] = {}
+        self.optimizer.save_own_variables(slots)
+        arrays = {f"weight{i}": w for i, w in enumerate(self.model.get_weights())}
+        arrays |= {f"best{i}": w for i, w in enumerate(state.best_weights)}
+        arrays |= {f"slot{key}": value for key, value in slots.items()}
+        facts = {
+            "signature": self.signature,
+            "metrics": state.metrics,
+            "best_loss": state.best_loss if math.isfinite(state.best_loss) else None,
+            "best_epoch": state.best_epoch,
+        }
+        arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
+        with atomic_path(self.path) as partial:
+            np.savez(partial, **arrays)
+
+    def load(self) -> _State:
+        """The interrupted training's state, or a new one when there is none that fits."""
+        try:
+            with np.load(self.path, allow_pickle=False) as arrays:
+                stored = dict(arrays)
+            facts = json.loads(bytes(stored["facts"]))
+        except (OSError, KeyError, ValueError, BadZipFile, EOFError):
+            return _State()
+        if facts["signature"] != self.signature:
+            return _State()
+        self.model.set_weights([stored[f"weight{i}"] for i in range(len(self.model.weights))])
+        slots = {key.removeprefix("slot"): value for key, value in stored.items() if key.startswith("slot")}
+        self.optimizer.load_own_variables(slots)
+        best_loss = math.inf if facts["best_loss"] is None else facts["best_loss"]
+        best = [stored[f"best{i}"] for i in range(sum(key.startswith("best") for key in stored))]
+        return _State(facts["metrics"], best_loss, facts["best_epoch"], best)
+
+
+def _targets(y: ArrayLike, events: int, task: str, part: str) -> NDArray[np.float32]:
+    """Targets as (events, outputs), checked."""
+    what = f"{part} events"
+    if events == 0:
+        raise InputError(what, "there are none", "Give more files, or other split fractions")
+    target = np.asarray(y, dtype=np.float32)
+    target = target[:, None] if target.ndim == 1 else target
+    if target.shape != (events, OUTPUTS[task]):
+        raise InputError(
+            what, f"{events} images have targets of shape {target.shape}", f"Give {OUTPUTS[task]} per image"
+        )
+    if not np.isfinite(target).all():
+        raise InputError(what, "some targets are not finite", "Drop these events")
+    if task == "type":
+        for value, name in ((0, "hadrons"), (1, "gammas")):
+            # soft labels (from a teacher) lie between 0 and 1
+            if not (np.abs(target - value) < 0.5).any():
+                raise InputError(what, f"there are no {name}", "Give files of both classes")
+    return target
+
+
+def _compile(model: Any, plan: Plan, steps_per_epoch: int) -> Any:
+    rate = tf_keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps_per_epoch)
+    optimizer = RangedAdam(rate)
+    model.compile(optimizer, loss(plan.task, plan.regression_loss))
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _signature(model: Any, counts: NDArray[Any], plan: Plan) -> str:
+    """What must agree for a checkpoint to be resumed: the start, the data and the plan."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    digest.update(np.ascontiguousarray(counts[:: max(1, len(counts) // 64)]).tobytes())
+    settings = {
+        name: value for name, value in vars(plan).items() if name not in ("callbacks", "after_epoch", "label")
+    }
+    digest.update(json.dumps([settings, counts.shape], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _run_epoch(model: Any, feed: _Feed, plan: Plan, epoch: int, progress: Any) -> dict[str, float]:
+    order = np.random.default_rng([plan.seed, epoch]).permutation(len(feed.counts))
+    tf_keras.utils.set_random_seed(int(np.random.default_rng([plan.seed, epoch, 1]).integers(2**31)))
+    bar = _ProgressCallback(progress, len(order), plan.batch_size)
+    history = model.fit(
+        feed.batches(order, plan.batch_size),
+        epochs=epoch + 1,
+        initial_epoch=epoch,
+        callbacks=[*plan.callbacks, bar],
+        verbose=0,
+    )
+    metrics = {name: float(values[-1]) for name, values in history.history.items()}
+    if plan.after_epoch is not None:
+        metrics |= plan.after_epoch()
+    metrics["learning_rate"] = float(model.optimizer.learning_rate)
+    return metrics
+
+
+def _is_exhausted(state: _State, epoch: int, plan: Plan) -> bool:
+    return state.best_epoch >= 0 and epoch - 1 - max(state.best_epoch, plan.eligible_from) >= plan.patience
+
+
+def _check_finite(metrics: dict[str, float], epoch: int) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise StageError(
+                f"training, epoch {epoch + 1}",
+                f"the {name} became {value}",
+                "Lower learning_rate, or look for wrong values in the events",
+            )
+
+
+def _progress(plan: Plan, events: int) -> Any:
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("events"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    progress.add_task(plan.label, total=plan.epochs * events, note="")
+    return progress
+
+
+class _ProgressCallback(tf_keras.callbacks.Callback):  # type: ignore[misc]
+    """Moves the bar now and then within an epoch, and to its exact place at the end of it."""
+
+    def __init__(self, progress: Any, events: int, batch_size: int) -> None:
+        super().__init__()
+        self.progress, self.events, self.batch_size = progress, events, batch_size
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch % 16 == 15:
+            self.progress.advance(self.progress.task_ids[0], 16 * self.batch_size)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.progress.update(
+            self.progress.task_ids[0], completed=(epoch + 1) * self.events, note=f"loss {logs['loss']:.4f}"
+        )

@@ -1,0 +1,234 @@
+"""Figures of the regression tasks: energy and direction."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+
+from trigger_ml.report.content import RunContent
+from trigger_ml.report.plots import column, energy_axis, interval_points, model_styles, per_energy
+from trigger_ml.report.reference import Curve
+from trigger_ml.report.spec import Spec
+from trigger_ml.report.style import Palette, figure
+
+__all__ = ["reconstruction_specs"]
+
+MODELS = ("float", "compressed")
+
+
+def _edges(content: RunContent) -> Any:
+    return np.asarray(content.evaluation["energy_bins"]["edges"], dtype=np.float64)
+
+
+def resolution(content: RunContent, palette: Palette, name: str, curves: Sequence[Curve]) -> Figure:
+    """Resolution of both models against true energy."""
+    quantity = content.evaluation["quantities"][name]
+    drawing = figure()
+    axes = drawing.subplots()
+    per_energy(axes, content.evaluation, name, palette)
+    axes.set_ylabel(quantity["label"] + (f" ({quantity['unit']})" if quantity["unit"] else ""))
+    for curve in curves:
+        known = np.isfinite(curve.value)
+        axes.plot(
+            curve.energy[known],
+            curve.value[known],
+            color=palette.reference,
+            linestyle="-.",
+            label=curve.label,
+        )
+        axes.fill_between(curve.energy, curve.low, curve.high, color=palette.reference, alpha=0.15, lw=0)
+    ours = np.r_[[column([row[m] for row in content.evaluation["bins"][name]], "high") for m in MODELS]]
+    if np.isfinite(ours).any():
+        # the reference may reach energies at which it is useless
+        axes.set_ylim(0, 1.6 * np.nanmax(ours))
+    if not quantity["unit"]:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.legend(loc="best")
+    return drawing
+
+
+def bias_and_spread(content: RunContent, palette: Palette, names: tuple[tuple[str, str], ...]) -> Figure:
+    """Bias above standard deviation, against true energy; one column for each coordinate."""
+    edges = _edges(content)
+    drawing = figure(5.4, 4.6)
+    grid = drawing.subplots(2, len(names), sharex=True, squeeze=False)
+    for col, pair in enumerate(names):
+        for row, name in enumerate(pair):
+            axes, rows = grid[row, col], content.evaluation["bins"][name]
+            for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
+                interval_points(axes, edges, [r[model] for r in rows], shift, **style)
+            energy_axis(axes, list(edges), "True energy (TeV)" if row else "")
+            if row == 0:
+                axes.axhline(0, color=palette.muted, linewidth=0.9)
+            label = content.evaluation["quantities"][name]["label"]
+            axes.set_title(label, loc="left", fontsize=9.5)
+            if not content.evaluation["quantities"][name]["unit"]:
+                axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if content.evaluation["quantities"][names[0][0]]["unit"]:
+        drawing.supylabel("degrees", fontsize=10.5)
+    grid[0, 0].legend()
+    return drawing
+
+
+def reconstructed(content: RunContent, palette: Palette) -> Figure:
+    """Bias and resolution against reconstructed energy."""
+    edges = _edges(content)
+    models = content.evaluation["details"]["models"]
+    drawing = figure(5.4, 4.6)
+    top, bottom = drawing.subplots(2, 1, sharex=True)
+    pairs = ((top, "energy_bias", "Bias (median)"), (bottom, "energy_resolution", "Resolution (68 %)"))
+    for axes, name, label in pairs:
+        for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
+            interval_points(axes, edges, models[model]["reconstructed"][name], shift, **style)
+        energy_axis(axes, list(edges), "Reconstructed energy (TeV)" if axes is bottom else "")
+        axes.set_ylabel(label)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    top.axhline(0, color=palette.muted, linewidth=0.9)
+    top.legend()
+    return drawing
+
+
+def _maps(
+    content: RunContent, palette: Palette, key: str, width: float = 5.4, height: float = 3.0
+) -> tuple[Figure, Any]:
+    """Two panels with event densities on one colour scale."""
+    models = content.evaluation["details"]["models"]
+    drawing = figure(width, height)
+    grid = drawing.subplots(1, 2, sharex=True, sharey=True)
+    top = max(np.max(models[name][key]["events"]) for name in ("float", "compressed"))
+    mesh = None
+    for axes, name in zip(grid, ("float", "compressed"), strict=True):
+        content_ = np.asarray(models[name][key]["events"], dtype=np.float64)
+        edges = np.asarray(models[name][key]["edges"])
+        # the migration matrix has truth in its rows: truth along x
+        values = content_.T if key == "migration" else content_
+        mesh = axes.pcolormesh(
+            edges,
+            edges,
+            np.where(values > 0, values, np.nan),
+            norm=LogNorm(1, max(top, 2)),
+            cmap=palette.colormap,
+            rasterized=True,
+        )
+        axes.set_title(name)
+        axes.set_aspect("equal")
+    assert mesh is not None
+    bar = drawing.colorbar(mesh, ax=grid, shrink=0.9, pad=0.02)
+    bar.set_label("Events", color=palette.ink)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    return drawing, grid
+
+
+def migration(content: RunContent, palette: Palette) -> Figure:
+    """Reconstructed against true energy."""
+    drawing, grid = _maps(content, palette, "migration")
+    edges = content.evaluation["details"]["models"]["float"]["migration"]["edges"]
+    for axes in grid:
+        energy_axis(axes, edges)
+        axes.set_yscale("log")
+        axes.set_ylim(edges[0], edges[-1])
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.plot(edges[:: len(edges) - 1], edges[:: len(edges) - 1], color=palette.muted, linewidth=1)
+    grid[0].set_ylabel("Reconstructed energy (TeV)")
+    return drawing
+
+
+def containment(content: RunContent, palette: Palette) -> Figure:
+    """Fraction of events within an angle of the truth."""
+    models = content.evaluation["details"]["models"]
+    drawing = figure()
+    axes = drawing.subplots()
+    for name, style in model_styles(palette).items():
+        curve = models[name]["containment"]
+        rows = curve["fraction"]
+        axes.fill_between(
+            curve["angle"], column(rows, "low"), column(rows, "high"), color=style["color"], alpha=0.2, lw=0
+        )
+        axes.plot(
+            curve["angle"],
+            column(rows, "value"),
+            color=style["color"],
+            linestyle=style["linestyle"],
+            label=name,
+        )
+    axes.axhline(0.68, color=palette.muted, linestyle=":", linewidth=0.9)
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlabel("Angle from the true direction (deg)")
+    axes.set_ylabel("Events within the angle")
+    axes.legend(loc="lower right")
+    return drawing
+
+
+def density(content: RunContent, palette: Palette) -> Figure:
+    """Reconstructed directions around the pointing."""
+    drawing, grid = _maps(content, palette, "density")
+    for axes in grid:
+        axes.plot(0, 0, marker="+", markersize=11, markeredgewidth=1.8, color=palette.compressed)
+        axes.set_xlabel("Along azimuth (deg)")
+    grid[0].set_ylabel("Along altitude (deg)")
+    return drawing
+
+
+def reconstruction_specs(content: RunContent, bars: str, references: Sequence[Curve] = ()) -> list[Spec]:
+    """The figures of an energy or direction run."""
+    result: list[Spec] = []
+    details = content.evaluation.get("details", {}).get("models")
+
+    def add(name: str, title: str, caption: str, make: Callable[..., Figure], *rest: Any) -> None:
+        result.append(Spec(name, content.task, title, caption, lambda palette: make(content, palette, *rest)))
+
+    main = {"energy": "energy_resolution", "direction": "angular_resolution"}[content.task]
+    curves = [curve for curve in references if curve.quantity == main]
+    notes = "".join(f" Reference {curve.label}: {curve.assumption}." for curve in curves)
+    if content.task == "energy":
+        add("energy_resolution", "Energy resolution", bars + notes, resolution, main, curves)
+        add(
+            "energy_bias",
+            "Bias and standard deviation",
+            f"Of the relative error, mean and standard deviation in bins of true energy. {bars}",
+            bias_and_spread,
+            (("energy_mean_bias", "energy_std"),),
+        )
+        if details:
+            add(
+                "migration",
+                "Migration matrix",
+                "Events in cells of true and reconstructed energy; the line is the perfect answer.",
+                migration,
+            )
+            add(
+                "energy_reconstructed",
+                "Bias and resolution by reconstructed energy",
+                f"What an observer sees, who does not know the truth. {bars}",
+                reconstructed,
+            )
+    else:
+        add("angular_resolution", "Angular resolution", bars + notes, resolution, main, curves)
+        add(
+            "direction_bias",
+            "Bias and standard deviation of both coordinates",
+            f"In bins of true energy. {bars}",
+            bias_and_spread,
+            (("azimuth_bias", "azimuth_std"), ("altitude_bias", "altitude_std")),
+        )
+        if details:
+            add(
+                "containment",
+                "Containment",
+                "Fraction of events reconstructed within an angle; the dotted line is 68 %.",
+                containment,
+            )
+            add(
+                "direction_density",
+                "Reconstructed directions around the pointing",
+                "Gammas; the cross is the pointing.",
+                density,
+            )
+    return result

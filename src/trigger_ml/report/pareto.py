@@ -1,0 +1,138 @@
+"""The explorer of what compression costs against what it saves: an interactive plot without network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from trigger_ml.report.style import LIGHT
+
+__all__ = ["Axis", "explorer", "front"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A quantity of all runs.
+
+    Parameters
+    ----------
+    label : str
+    values : sequence of float or None
+        One for each run; smaller is better.
+    low, high : sequence of float or None
+        Intervals, where there are any.
+    """
+
+    label: str
+    values: Sequence[float | None]
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether at least two runs have it."""
+        return sum(value is not None for value in self.values) > 1
+
+
+def front(x: Sequence[float | None], y: Sequence[float | None]) -> list[int]:
+    """Runs that no other run beats in both quantities (smaller is better), by rising ``x``.
+
+    Parameters
+    ----------
+    x, y : sequence of float or None
+        A run with None takes no part.
+
+    Returns
+    -------
+    list of int
+    """
+    known = [(a, b, i) for i, (a, b) in enumerate(zip(x, y, strict=True)) if a is not None and b is not None]
+    best = float("inf")
+    result = []
+    for _, b, i in sorted(known):
+        if b < best:
+            result.append(i)
+            best = b
+    return result
+
+
+def _traces(names: Sequence[str], x: Axis, y: Axis) -> list[Mapping[str, Any]]:
+    line = front(x.values, y.values)
+    error: dict[str, Any] = {}
+    if y.low and y.high:
+        pairs = list(zip(y.values, y.low, y.high, strict=True))
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [None if v is None or h is None else max(h - v, 0) for v, _, h in pairs],
+            "arrayminus": [None if v is None or a is None else max(v - a, 0) for v, a, _ in pairs],
+            "thickness": 1.2,
+        }
+    return [
+        {
+            "x": list(x.values),
+            "y": list(y.values),
+            "error_y": error,
+            "text": list(names),
+            "hovertemplate": f"<b>%{{text}}</b><br>{x.label}: %{{x}}<br>{y.label}: %{{y:.3g}}<extra></extra>",
+        },
+        {"x": [x.values[i] for i in line], "y": [y.values[i] for i in line]},
+    ]
+
+
+def explorer(names: Sequence[str], savings: Sequence[Axis], costs: Sequence[Axis]) -> str:
+    """An interactive scatter plot, as HTML with its library inside.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the runs.
+    savings : sequence of Axis
+        Choices of the horizontal axis.
+    costs : sequence of Axis
+        Choices of the vertical axis.
+
+    Returns
+    -------
+    str
+        Empty when there is nothing to plot.
+    """
+    xs, ys = [axis for axis in savings if axis.known], [axis for axis in costs if axis.known]
+    if not xs or not ys:
+        return ""
+    views = [(x, y) for y in ys for x in xs]
+    points, line = _traces(names, *views[0])
+    marker = {"size": 11, "color": LIGHT.compressed, "line": {"width": 1, "color": "white"}}
+    plot = go.Figure(
+        [
+            go.Scatter(
+                **line, mode="lines", line={"color": LIGHT.float_model, "dash": "dot"}, hoverinfo="skip"
+            ),
+            go.Scatter(**points, mode="markers", marker=marker),
+        ]
+    )
+    buttons = []
+    for x, y in views:
+        shown, joined = _traces(names, x, y)
+        change = {key: [joined.get(key), shown.get(key)] for key in ("x", "y", "error_y", "hovertemplate")}
+        layout = {"xaxis.title.text": x.label, "yaxis.title.text": y.label}
+        buttons.append({"label": f"{y.label} — {x.label}", "method": "update", "args": [change, layout]})
+    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.16, "yanchor": "top", "showactive": True}
+    plot.update_layout(
+        template="plotly_white",
+        showlegend=False,
+        height=520,
+        margin={"l": 70, "r": 20, "t": 80, "b": 60},
+        xaxis={"title": {"text": views[0][0].label}, "automargin": True},
+        yaxis={"title": {"text": views[0][1].label}, "automargin": True},
+        updatemenus=[menu] if len(views) > 1 else [],
+        hovermode="closest",
+    )
+    html: str = plot.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        div_id="pareto",
+        config={"responsive": True, "displaylogo": False},
+    )
+    return html

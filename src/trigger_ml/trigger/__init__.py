@@ -1,1 +1,0 @@
-"""Trigger chain of the camera."""

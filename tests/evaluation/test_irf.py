@@ -1,0 +1,266 @@
+import json
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from pyirf.binning import create_histogram_table
+from pyirf.irf import effective_area_per_energy
+from pyirf.sensitivity import calculate_sensitivity, estimate_background
+
+from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.errors import InputError
+from trigger_ml.evaluation import direction
+from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, pooled
+from trigger_ml.evaluation.evaluate import evaluate
+from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
+from trigger_ml.evaluation.gadf import write_irfs
+from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf, select
+from trigger_ml.evaluation.uncertainty import resample_showers
+
+CONFIG = EvaluationConfig(bootstrap=30)
+THROWN = {
+    "gamma": Simulated("gamma", 200_000, 0.5, 50.0, -2.0, 800.0),
+    "proton": Simulated("proton", 900_000, 0.5, 50.0, -2.0, 1200.0, view_cone=6.0),
+    "electron": Simulated("electron", 50_000, 0.5, 50.0, -2.0, 800.0, view_cone=6.0),
+}
+
+
+def power_law(rng, n, low=0.5, high=50.0):
+    """Energies from an index of -2."""
+    return 1 / (1 / low - rng.random(n) * (1 / low - 1 / high))
+
+
+@pytest.fixture(scope="module")
+def sample():
+    rng = np.random.default_rng(6)
+    counts = {"gamma": 6000, "proton": 6000, "electron": 800}
+    code = np.repeat([0, 101, 1], list(counts.values()))
+    n = len(code)
+    label = (code == 0).astype(int)
+    alt0, az0 = np.full(n, np.deg2rad(70)), np.full(n, 0.01)
+    radius = np.where(label == 1, 0.5, 6 * np.sqrt(rng.random(n)))
+    turn = rng.uniform(0, 2 * np.pi, n)
+    plane = np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1)
+    alt, az = direction.sky_direction(plane, alt0, az0)
+    energy = power_law(rng, n)
+    events = EvaluationEvents(
+        label,
+        energy,
+        np.arange(n) // 2,
+        alt=alt,
+        az=az,
+        pointing_alt=alt0,
+        pointing_az=az0,
+        primary_id=code,
+    )
+    score = rng.normal(np.where(label == 1, 1.5, -1.5), 1.0)
+    other = score + rng.normal(0, 0.4, n)
+    reco = [
+        Reconstruction(
+            energy * np.exp(rng.normal(0, 0.15, n)),
+            *direction.sky_direction(plane + rng.normal(0, 0.12, plane.shape), alt0, az0),
+        )
+        for _ in range(2)
+    ]
+    bins = energy_bins(energy, 5)
+    return events, np.stack([score, other]), reco, bins, resample_showers(events.shower_id, label, 30, 1)
+
+
+def table(events, reco, rate, mask):
+    result = QTable()
+    result["true_energy"] = events.energy[mask] * u.TeV
+    result["reco_energy"] = reco.energy[mask] * u.TeV
+    result["weight"] = rate[mask]
+    away = direction.separation(reco.alt, reco.az, events.pointing_alt, events.pointing_az)
+    result["reco_source_fov_offset"] = away[mask] * u.deg
+    return result
+
+
+def test_reconstructed_results_are_pyirfs(sample):
+    events, scores, reco, bins, resamples = sample
+    found = evaluate_irf(events, scores, bins, resamples, THROWN, CONFIG, reco)
+    json.dumps(found, allow_nan=False)
+    chosen = select(events, scores[0], bins, CONFIG, reco[0])
+    rate, masks, _ = event_rates(events, THROWN)
+    edges, hours = bins.edges * u.TeV, 50 * 3600.0
+    signal = table(events, reco[0], rate * hours, masks["gamma"] & chosen.on)
+    noise = table(events, reco[0], rate * hours, ~masks["gamma"] & chosen.passes)
+    area = effective_area_per_energy(signal, THROWN["gamma"].to_pyirf(), edges).to_value("m2")
+    mine = [row["float"]["value"] for row in found["bins"]["effective_area"]]
+    np.testing.assert_allclose(mine, area, rtol=1e-9)
+    cuts = QTable()
+    cuts["center"] = 0.5 * (edges[1:] + edges[:-1])
+    cuts["cut"] = chosen.theta_cut * u.deg
+    off = estimate_background(
+        noise, edges, cuts, alpha=0.2, fov_offset_min=0 * u.deg, fov_offset_max=5 * u.deg
+    )
+    sensitivity = calculate_sensitivity(create_histogram_table(signal, edges), off, alpha=0.2)
+    relative = np.array(sensitivity["relative_sensitivity"])
+    assert np.isfinite(relative).sum() >= 5
+    crab = 3.23e-11 * bins.centers ** (-2.47 - 0.24 * np.log10(bins.centers)) * bins.centers**2
+    for row, value in zip(found["bins"]["sensitivity"], relative * crab, strict=True):
+        if np.isfinite(value):
+            assert row["float"]["value"] == pytest.approx(value, rel=1e-6)
+        else:
+            assert row["float"]["value"] is None
+    assert found["level"] == "reconstructed"
+    fields = (masks["proton"] | masks["electron"]) & chosen.passes
+    away = direction.separation(reco[0].alt, reco[0].az, events.pointing_alt, events.pointing_az)
+    inside = (reco[0].energy >= bins.edges[0]) & (reco[0].energy < bins.edges[-1])
+    assert found["metrics"]["background_rate"]["float"]["value"] == pytest.approx(
+        rate[fields & (away < 5) & inside].sum()
+    )
+
+
+def test_cuts_keep_the_asked_fractions(sample):
+    events, scores, reco, bins, _ = sample
+    chosen = select(events, scores[0], bins, CONFIG, reco[0])
+    index = np.searchsorted(bins.edges, reco[0].energy) - 1
+    for b in range(2, 6):
+        inside = (index == b) & events.gamma
+        assert chosen.passes[inside].mean() == pytest.approx(0.7, abs=0.02)
+        assert chosen.on[inside & chosen.passes].mean() == pytest.approx(0.68, abs=0.02)
+
+
+def test_rates_integrate_the_flux_over_area_and_solid_angle(sample):
+    events = sample[0]
+    rate, masks, notes = event_rates(events, THROWN)
+    # every shower thrown would give this; only the fraction in the sample triggered
+    norm, index = 9.8e-6, -2.62
+    flux = norm / (index + 1) * (50.0 ** (index + 1) - 0.5 ** (index + 1))
+    everything = flux * np.pi * 1200e2**2 * 2 * np.pi * (1 - np.cos(np.deg2rad(6)))
+    proton = masks["proton"]
+    assert rate[proton].sum() == pytest.approx(everything * proton.sum() / 900_000, rel=0.05)
+    assert any("MAGIC" in note for note in notes)
+
+
+def test_trigger_level_uses_true_energies_and_says_so(sample):
+    events, scores, _, bins, resamples = sample
+    found = evaluate_irf(events, scores, bins, resamples, THROWN, CONFIG)
+    assert found["level"] == "trigger"
+    assert any("assumed angular resolution of 0.18 degrees" in note for note in found["notes"])
+    kept = events.gamma & select(events, scores[0], bins, CONFIG).passes
+    thrown = THROWN["gamma"].to_pyirf().calculate_n_showers_per_energy(bins.edges * u.TeV)
+    expected = np.histogram(events.energy[kept], bins.edges)[0] / thrown * np.pi * 800**2
+    mine = [row["float"]["value"] for row in found["bins"]["effective_area"]]
+    np.testing.assert_allclose(mine, expected, rtol=1e-9)
+
+
+def test_a_worse_model_has_more_background(sample):
+    events, scores, _, bins, resamples = sample
+    rng = np.random.default_rng(1)
+    bad = scores[0] + rng.normal(0, 1.5, len(events))
+    found = evaluate_irf(events, np.stack([scores[0], bad]), bins, resamples, THROWN, CONFIG)
+    assert found["metrics"]["background_rate"]["state"] == "worse"
+
+
+def test_evaluate_carries_the_response_or_the_reason(sample):
+    events, scores, _, _, _ = sample
+    with_it = evaluate(*scores, events, CONFIG, 1, simulations=THROWN).to_dict()
+    assert with_it["irf"]["level"] == "trigger"
+    assert with_it["quantities"]["sensitivity"]["better"] == "lower"
+    json.dumps(with_it, allow_nan=False)
+    assert "not known" in evaluate(*scores, events, CONFIG, 1).irf["reason"]
+    few = {"gamma": THROWN["gamma"]}
+    assert "missing for protons" in evaluate(*scores, events, CONFIG, 1, simulations=few).irf["reason"]
+    narrow = {**THROWN, "proton": Simulated("proton", 10, 0.5, 50, -2, 1200)}
+    reason = evaluate(*scores, events, CONFIG, 1, simulations=narrow).irf["reason"]
+    assert "isotropic flux" in reason
+
+
+def test_particles_without_a_spectrum_are_left_out_and_named(sample):
+    events = sample[0]
+    helium = EvaluationEvents(
+        events.label, events.energy, events.shower_id, primary_id=np.where(events.primary_id == 1, 402, 101)
+    )
+    rate, masks, notes = event_rates(helium, THROWN)
+    assert rate[masks["helium"]].sum() == 0
+    assert any("800 helium events" in note for note in notes)
+    assert any("No electrons" in note for note in notes)
+
+
+class Run:
+    n_showers, n_reuse = 100, 10
+    energy_min, energy_max, spectral_index = 0.5, 50.0, -2.0
+    max_core_distance, view_cone = 800.0, 0.0
+
+
+def test_runs_are_pooled():
+    found = pooled("gamma", [Run(), Run()], fraction=0.25)
+    assert found == Simulated("gamma", 500, 0.5, 50.0, -2.0, 800.0, 0.0)
+    other = Run()
+    other.spectral_index = -2.7
+    with pytest.raises(InputError, match="differ in spectral_index"):
+        pooled("gamma", [Run(), other])
+    with pytest.raises(InputError, match="no run"):
+        pooled("gamma", [])
+
+
+# gammapy's own sources warn when they are compiled for the first time
+@pytest.mark.filterwarnings("ignore")
+def test_gammapy_computes_a_sensitivity_from_the_written_responses(sample, tmp_path):
+    reason = "gammapy 2.1 cannot be imported beside regions 0.12 or later"
+    pytest.importorskip("gammapy.datasets", reason=reason, exc_type=ImportError)
+    from gammapy.irf import load_irf_dict_from_file
+
+    events, scores, reco, _, _ = sample
+    path = write_irfs(tmp_path / "irf.fits.gz", events, scores[0], THROWN, CONFIG, reco[0])
+    irfs = load_irf_dict_from_file(path)
+    assert set(irfs) == {"aeff", "edisp", "psf", "bkg"}
+    inside = irfs["psf"].containment(rad=0.2 * u.deg, energy_true=2 * u.TeV, offset=0.5 * u.deg)
+    assert float(inside) == pytest.approx(1 - np.exp(-0.5 * (0.2 / 0.12) ** 2), abs=0.04)
+    table = sensitivity_with_gammapy(irfs)
+    good = table[np.isfinite(table["e2dnde"].data)]
+    assert len(good) >= 3
+    # the Crab itself is seen easily in 50 hours, and far below it is not
+    flux = good["e2dnde"].quantity.to_value("TeV cm-2 s-1")
+    assert (flux < 3e-11).all()
+    assert (flux > 1e-14).all()
+
+
+def sensitivity_with_gammapy(irfs):
+    from astropy.coordinates import SkyCoord
+    from gammapy.data import FixedPointingInfo, Observation
+    from gammapy.datasets import SpectrumDataset, SpectrumDatasetOnOff
+    from gammapy.estimators import SensitivityEstimator
+    from gammapy.makers import SpectrumDatasetMaker
+    from gammapy.maps import MapAxis, RegionGeom
+    from regions import CircleSkyRegion
+
+    pointing = SkyCoord(0 * u.deg, 0 * u.deg, frame="icrs")
+    observation = Observation.create(
+        pointing=FixedPointingInfo(fixed_icrs=pointing), livetime=50 * u.h, irfs=irfs
+    )
+    reco = MapAxis.from_energy_bounds(1 * u.TeV, 30 * u.TeV, nbin=5)
+    true = MapAxis.from_energy_bounds(0.6 * u.TeV, 45 * u.TeV, nbin=12, name="energy_true")
+    region = CircleSkyRegion(pointing.directional_offset_by(0 * u.deg, 0.5 * u.deg), 0.2 * u.deg)
+    geometry = RegionGeom.create(region, axes=[reco])
+    empty = SpectrumDataset.create(geom=geometry, energy_axis_true=true)
+    maker = SpectrumDatasetMaker(selection=["exposure", "edisp", "background"], containment_correction=True)
+    dataset = maker.run(empty, observation)
+    both = SpectrumDatasetOnOff.from_spectrum_dataset(dataset=dataset, acceptance=1, acceptance_off=5)
+    return SensitivityEstimator(gamma_min=10, n_sigma=5, bkg_syst_fraction=0.05).run(both)
+
+
+def test_trigger_level_file_has_the_area_alone(sample, tmp_path):
+    events, scores, _, bins, _ = sample
+    path = write_irfs(tmp_path / "irf.fits", events, scores[0], THROWN, CONFIG)
+    with fits.open(path) as content:
+        assert [hdu.name for hdu in content[1:]] == ["EFFECTIVE AREA"]
+        area = content[1].data["EFFAREA"][0]
+        assert content[1].header["HDUCLAS4"] == "AEFF_2D"
+    assert area.shape == (2, len(bins))
+    np.testing.assert_array_equal(area[0], area[1])
+
+
+def test_diffuse_gammas_have_offset_bins(sample, tmp_path):
+    events, scores, reco, _, _ = sample
+    thrown = {**THROWN, "gamma": Simulated("gamma", 200_000, 0.5, 50.0, -2.0, 800.0, view_cone=3.0)}
+    path = write_irfs(tmp_path / "irf.fits", events, scores[0], thrown, CONFIG, reco[0])
+    with fits.open(path) as content:
+        area = content["EFFECTIVE AREA"].data["EFFAREA"][0]
+    assert area.shape[0] == 3
+    assert area[0].sum() > 0
+    assert area[2].sum() == 0

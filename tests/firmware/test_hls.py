@@ -1,0 +1,196 @@
+"""hls4ml projects and their C simulation."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from qkeras import QActivation, QConv2D, QDense
+
+from trigger_ml.core.config import HlsConfig
+from trigger_ml.core.errors import InputError, MappingError, StageError, ToolMissingError
+from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.firmware.corners import corner_inputs
+from trigger_ml.firmware.csim import Csim, compile_csim
+from trigger_ml.firmware.extract import extract
+from trigger_ml.firmware.hls import HlsProject, preflight, write_project
+from trigger_ml.firmware.interpreter import evaluate
+
+INPUT = FixedPoint(False, 8, 8)
+layers = tf_keras.layers
+
+
+def all_inputs(network, make, events=20):
+    corners, _ = corner_inputs(network.input, random=10, seed=3)
+    return np.concatenate([corners, make.counts(network, events)])
+
+
+def check_csim(model, make, config, directory, trace=False):
+    network = extract(model, input_type=INPUT)
+    project = write_project(model, network, config, directory, trace=trace)
+    csim = Csim(project)
+    counts = all_inputs(network, make)
+    expected = evaluate(network, counts)
+    for name, values in csim.run(counts).items():
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+    return network, csim
+
+
+def test_csim_equals_the_interpreter(simulated, make):
+    counts = all_inputs(simulated.network, make, 200)
+    expected = evaluate(simulated.network, counts)["logit"]
+    found = simulated.csim.run(counts)
+    assert set(found) == {"logit"}
+    np.testing.assert_array_equal(found["logit"], expected)
+    assert np.unique(expected).size > 50
+
+
+def test_the_library_is_compiled_once(simulated):
+    (library,) = (simulated.project.directory / "csim").iterdir()
+    before = library.stat().st_mtime_ns
+    again = Csim(HlsProject.open(simulated.project.directory))
+    assert library.stat().st_mtime_ns == before
+    assert again.run(np.zeros((1, 7, 6, 1), int))["logit"].shape == (1, 1)
+
+
+def test_the_project_is_described(simulated):
+    manifest = simulated.project.manifest
+    assert manifest["input"] == {"shape": [7, 6, 1], "type": INPUT.to_dict()}
+    assert manifest["outputs"] == [
+        {"name": "logit", "shape": [1], "fraction": simulated.network.types["logit"].fraction}
+    ]
+    nodes = {layer["node"] for layer in manifest["layers"]} - {None}
+    assert {"stem", "stem_q", "a", "sum_q", "logit"} <= nodes <= set(simulated.network.types)
+    assert (simulated.project.directory / "firmware" / "trigger.cpp").is_file()
+    assert not list(simulated.project.directory.parent.glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_type", ["io_stream", "io_parallel"])
+@pytest.mark.parametrize("backend", ["Vitis", "Vivado"])
+def test_every_layer_type(models, make, tmp_path, io_type, backend):
+    """With the layers recorded, as far as hls4ml keeps them."""
+    config = HlsConfig(io_type=io_type, backend=backend)
+    network, csim = check_csim(models.mixed(), make, config, tmp_path / "p", trace=True)
+    counts = all_inputs(network, make, 4)
+    expected = evaluate(network, counts)
+    taps = csim.taps(counts)
+    assert {"first", "first_q", "deep", "deep_q", "largest_q", "mean_q", "hidden", "logit"} <= set(taps)
+    for name, values in taps.items():
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config",
+    [
+        HlsConfig(io_type="io_parallel"),
+        HlsConfig(strategy="Resource", reuse_factor=4, layers={"logit": {"ReuseFactor": 2}}),
+    ],
+    ids=["io_parallel", "resource"],
+)
+def test_other_settings_keep_the_arithmetic(models, make, tmp_path, config):
+    check_csim(models.residual(size=(7, 6), channels=2), make, config, tmp_path / "p")
+
+
+@pytest.mark.slow
+def test_two_outputs_and_a_flat_input(models, make, tmp_path):
+    x = layers.Input((5,), name="counts")
+    quantizers = {"kernel_quantizer": models.bits(4), "bias_quantizer": models.bits(4, 1)}
+    hidden = QActivation(models.relu(), name="h_q")(QDense(6, name="h", **quantizers)(x))
+    heads = [QDense(n, name=name, **quantizers)(hidden) for n, name in ((1, "energy"), (2, "direction"))]
+    check_csim(tf_keras.Model(x, heads), make, HlsConfig(io_type="io_parallel"), tmp_path / "p")
+
+
+def test_taps_need_a_project_with_trace(simulated, make):
+    with pytest.raises(ValueError, match="trace=True"):
+        simulated.csim.taps(make.counts(simulated.network, 2))
+
+
+def test_counts_of_another_shape_are_refused(simulated):
+    with pytest.raises(ValueError, match="shape"):
+        simulated.csim.run(np.zeros((2, 6, 7, 1), int))
+
+
+def test_preflight_names_the_layer(models):
+    def refused(model, config=None):
+        network = extract(model, input_type=INPUT)
+        with pytest.raises(MappingError) as caught:
+            preflight(model, network, config or HlsConfig())
+        return str(caught.value)
+
+    x = layers.Input((6, 6, 2), name="counts")
+    overlapping = tf_keras.Model(x, layers.MaxPooling2D(3, strides=1, name="wide")(x))
+    assert "layer wide (MaxPooling2D): hls4ml pools only with strides" in refused(overlapping)
+    quantizers = {"kernel_quantizer": models.bits(4), "bias_quantizer": models.bits(4)}
+    named = tf_keras.Model(x, QConv2D(2, 3, name="block-1", **quantizers)(x))
+    assert "layer block-1 (QConv2D): its name" in refused(named)
+    big = layers.Input((200, 200, 2), name="counts")
+    unrolled = tf_keras.Model(big, QConv2D(64, 3, name="conv", **quantizers)(big))
+    message = refused(unrolled, HlsConfig(io_type="io_parallel"))
+    assert "layer conv" in message
+    assert "io_stream" in message
+    preflight(unrolled, extract(unrolled, input_type=INPUT), HlsConfig())
+    residual = models.residual()
+    settings = HlsConfig(layers={"sten": {"ReuseFactor": 2}})
+    assert "Did you mean `stem`?" in refused(residual, settings)
+    settings = HlsConfig(layers={"stem": {"Precision": "fixed<3,1>"}})
+    assert "firmware.hls.layers.stem.Precision" in refused(residual, settings)
+
+
+def test_a_strategy_without_its_package_is_refused(models):
+    model = models.residual()
+    network = extract(model, input_type=INPUT)
+    with pytest.raises(ToolMissingError, match="da4ml"):
+        preflight(model, network, HlsConfig(strategy="Distributed_Arithmetic"))
+
+
+@pytest.fixture
+def project(simulated, tmp_path):
+    """A copy that is not compiled."""
+    folder = tmp_path / "copy"
+    shutil.copytree(simulated.project.directory, folder, ignore=shutil.ignore_patterns("csim"))
+    return HlsProject.open(folder)
+
+
+def test_no_compiler(project, monkeypatch):
+    monkeypatch.setenv("PATH", str(project.directory))
+    with pytest.raises(ToolMissingError, match=r"g\+\+.*Install"):
+        compile_csim(project)
+
+
+def test_a_vendors_compiler_is_not_replaced(project):
+    project.manifest["backend"] = "oneAPI"
+    with pytest.raises(ToolMissingError, match="oneAPI"):
+        compile_csim(project)
+
+
+def test_a_failing_compilation_is_reported_and_leaves_nothing(project):
+    (project.directory / "firmware" / "trigger.cpp").write_text("int f() { return missing; }\n")
+    with pytest.raises(StageError, match="missing"):
+        compile_csim(project)
+    assert not (project.directory / "csim").exists()
+
+
+def test_a_failed_conversion_leaves_the_old_project(models, simulated, tmp_path, monkeypatch):
+    import hls4ml
+
+    target = tmp_path / "project"
+    target.mkdir()
+    (target / "old").touch()
+
+    def broken(*_, output_dir, **__):
+        open(os.path.join(output_dir, "half"), "w").close()
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(hls4ml.converters, "convert_from_keras_model", broken)
+    with pytest.raises(RuntimeError, match="no"):
+        write_project(simulated.model, simulated.network, simulated.config, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+    assert (target / "old").exists()
+
+
+def test_no_project(tmp_path):
+    with pytest.raises(InputError, match="no hls4ml project"):
+        HlsProject.open(tmp_path)

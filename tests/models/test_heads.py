@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from trigger_ml.core.errors import MappingError
+from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.models.heads import loss, without_squashing
+
+
+def model_ending_with(*, units: int, activation: str | None = None, layer: str | None = None):
+    x = counts = tf_keras.Input((4, 4, 1), name="counts")
+    x = tf_keras.layers.Flatten(name="flatten")(x)
+    x = tf_keras.layers.Dense(units, activation=activation, name="dense", bias_initializer="normal")(x)
+    if layer is not None:
+        x = getattr(tf_keras.layers, layer)(name="last")(x)
+    return tf_keras.Model(counts, x)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(50, 4, 4, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("settings", [{"activation": "softmax"}, {"layer": "Softmax"}])
+@pytest.mark.parametrize("gamma_column", [0, 1])
+def test_two_class_softmax_becomes_an_equal_logit(settings: dict, gamma_column: int, images) -> None:
+    model = model_ending_with(units=2, **settings)
+    logit = without_squashing(model, gamma_column)(images).numpy()
+    assert logit.shape == (50, 1)
+    np.testing.assert_allclose(expit(logit[:, 0]), model(images).numpy()[:, gamma_column], atol=1e-6)
+
+
+def test_sigmoid_is_cut_off(images) -> None:
+    model = model_ending_with(units=1, activation="sigmoid")
+    np.testing.assert_allclose(expit(without_squashing(model)(images)), model(images), atol=1e-6)
+
+
+def test_a_linear_model_is_returned_as_it_is() -> None:
+    model = model_ending_with(units=1)
+    assert without_squashing(model) is model
+
+
+def test_three_classes_are_refused() -> None:
+    with pytest.raises(MappingError, match="dense: softmax"):
+        without_squashing(model_ending_with(units=3, activation="softmax"))
+
+
+def test_losses_are_those_of_the_task() -> None:
+    logit, label = np.array([[2.0]], dtype=np.float32), np.array([[1.0]], dtype=np.float32)
+    assert float(loss("type")(label, logit)) == pytest.approx(np.log1p(np.exp(-2)))
+    assert float(loss("energy", "mse")(label, logit)) == pytest.approx(1.0)
+    assert float(loss("energy", "huber")(label, 4 * logit)) == pytest.approx(6.5)
