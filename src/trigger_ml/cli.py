@@ -68,9 +68,34 @@ def evaluate(config: Config, run: Run = None) -> None:
 
 
 @app.command()
-def report(config: Config, run: Run = None) -> None:
+def report(
+    config: Config,
+    run: Run = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Published performance to lay over: GADF FITS, or a table or folder.")
+    ] = None,
+) -> None:
     """Write the figures and the page."""
-    _until("report", config, run)
+    _, directory = _until("report", config, run)
+    if reference is not None:
+        from trigger_ml.report.page import write_report
+
+        write_report(directory, reference)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, or the folder of a sweep.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("comparison.html"),
+    to: Annotated[Path | None, typer.Option(help="Run that the others are compared with.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Published performance to lay over.")] = None,
+) -> None:
+    """Write one page that compares runs."""
+    from trigger_ml.report.compare import compare as write_page
+    from trigger_ml.sweep import runs_below
+
+    page = write_page([found for run in runs for found in runs_below(run)], output, to, reference)
+    console.print(f"written to {page}", highlight=False, soft_wrap=True)
 
 
 @app.command(name="run")

@@ -79,7 +79,7 @@ STAGES: dict[str, Stage] = {
         ),
         Stage("build", ("compress",), ("firmware",), ("firmware", "resources.json")),
         Stage("verify", ("build",), ("verify",), ("verification.json",)),
-        Stage("evaluate", ("compress",), ("evaluation",), ("predictions", "evaluation.json")),
+        Stage("evaluate", ("compress",), ("evaluation",), ("predictions", "irfs", "evaluation.json")),
         Stage("report", ("verify", "evaluate"), (), ("figures", "report.html")),
     )
 }

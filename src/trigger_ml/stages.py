@@ -17,8 +17,12 @@ from scipy.special import expit
 
 from trigger_ml import __version__
 from trigger_ml.core.config import ExperimentConfig
-from trigger_ml.core.errors import ConfigError
+from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import write_json
+from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
+from trigger_ml.evaluation.direction import camera_offsets
+from trigger_ml.evaluation.events import EvaluationEvents
+from trigger_ml.events.dl1 import read_runs
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
 from trigger_ml.pipeline import Workspace
 
@@ -31,7 +35,7 @@ FLOAT_ONNX = Path("onnx/float.onnx")
 
 def simulate(workspace: Workspace) -> None:
     """Make the events, or note which files of the user take their place."""
-    from trigger_ml.simulation.standin import simulate as produce
+    from trigger_ml.simulation.production import simulate as produce
 
     config, folder = workspace.config, workspace.path / "events"
     folder.mkdir(exist_ok=True)
@@ -64,7 +68,8 @@ def targets(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.floating[A
         return dataset.label.astype(np.float32)[:, np.newaxis]
     if config.task == "energy":
         return np.log10(dataset.energy)[:, np.newaxis]
-    raise ConfigError("task", "direction is not available yet", "Use type or energy")
+    truth = dataset.truth
+    return camera_offsets(truth.alt, truth.az, dataset.pointing_alt, dataset.pointing_az)
 
 
 def _subset(dataset: Dataset, rows: NDArray[np.int64], config: ExperimentConfig) -> NDArray[np.int64]:
@@ -142,6 +147,7 @@ def compress(workspace: Workspace) -> None:
         seed=config.seed,
         directory=path / COMPRESSED_MODEL.parent,
         task=config.task,
+        regression_loss=config.train.regression_loss,
         tensorboard=config.train.tensorboard,
     )
     save_model(result.model, path / COMPRESSED_MODEL)
@@ -175,6 +181,8 @@ def _write_model_summary(workspace: Workspace, float_model: Any, result: Any) ->
         ("compressed", result.model, result.history.to_dict()),
     ):
         summary[name] = {**describe_model(model), "history": history}
+    if result.pruning_history is not None:
+        summary["compressed"]["pruning_history"] = result.pruning_history.to_dict()
     summary["compressed"]["sparsity"] = result.sparsity
     summary["compressed"]["sparsity_by_layer"] = [row.to_dict() for row in result.layers]
     write_json(workspace.path / "model" / "model.json", summary)
@@ -268,7 +276,7 @@ def verify(workspace: Workspace) -> None:
 def evaluate(workspace: Workspace) -> None:
     """Judge the float and the compressed model on the same test events."""
     from trigger_ml.evaluation.evaluate import evaluate as judge
-    from trigger_ml.evaluation.events import EvaluationEvents
+    from trigger_ml.evaluation.gadf import write_irfs
     from trigger_ml.events.predictions import write_dl2
     from trigger_ml.firmware.onnx import Emulator
     from trigger_ml.models.files import load_model
@@ -287,22 +295,18 @@ def evaluate(workspace: Workspace) -> None:
         start = time.perf_counter()
         outputs[name] = run()
         inference[name] = {"seconds": time.perf_counter() - start, "events": len(test)}
-    events = EvaluationEvents(
-        label=test.label,
-        energy=test.energy,
-        shower_id=test.shower_id,
-        alt=test.truth.alt,
-        az=test.truth.az,
-        pointing_alt=test.pointing_alt,
-        pointing_az=test.pointing_az,
-        obs_id=test.obs_id,
-        event_id=test.event_id,
-        tel_id=test.tel_id,
-        primary_id=test.truth.primary_id,
-    )
+    events = _judged(test)
+    simulations = _simulations(workspace, dataset, splits) if config.task == "type" else None
     evaluation = judge(
-        outputs["float"], outputs["compressed"], events, config.evaluation, config.seed, config.task
+        outputs["float"],
+        outputs["compressed"],
+        events,
+        config.evaluation,
+        config.seed,
+        config.task,
+        simulations=simulations,
     )
+    (path / "irfs").mkdir(exist_ok=True)
     for name, output in outputs.items():
         if config.task == "type":
             write_dl2(
@@ -316,7 +320,39 @@ def evaluate(workspace: Workspace) -> None:
                 simulated=True,
                 source={"run": config.name, "model": name},
             )
+        if simulations is not None:
+            write_irfs(
+                path / "irfs" / f"{name}.fits.gz", events, output[:, 0], simulations, config.evaluation
+            )
     write_json(path / "evaluation.json", {**evaluation.to_dict(), "inference": inference})
+
+
+def _judged(test: Dataset) -> EvaluationEvents:
+    return EvaluationEvents(
+        label=test.label,
+        energy=test.energy,
+        shower_id=test.shower_id,
+        alt=test.truth.alt,
+        az=test.truth.az,
+        pointing_alt=test.pointing_alt,
+        pointing_az=test.pointing_az,
+        obs_id=test.obs_id,
+        event_id=test.event_id,
+        tel_id=test.tel_id,
+        primary_id=test.truth.primary_id,
+    )
+
+
+def _simulations(workspace: Workspace, dataset: Dataset, splits: Splits) -> dict[str, Simulated] | None:
+    """The showers thrown behind the test events; None, with the reason, where the files do not tell."""
+    try:
+        runs = [run for path in event_files(workspace.path) for run in read_runs(path)]
+        return simulations_of(
+            runs, dataset.obs_id, dataset.truth.primary_id, dataset.shower_id, rows=splits.test
+        )
+    except InputError as error:
+        workspace.console.print(f"  no instrument response: {error}", highlight=False)
+        return None
 
 
 def report(workspace: Workspace) -> None:

@@ -14,12 +14,12 @@ from pydantic import Field
 from rich.console import Console
 
 from trigger_ml.core.config import ExperimentConfig, Section, load_yaml, parse
-from trigger_ml.core.errors import ConfigError, TriggerMLError
+from trigger_ml.core.errors import ConfigError, InputError, TriggerMLError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline import execute
 
-__all__ = ["Point", "SweepConfig", "load_sweep", "points", "run_point", "run_sweep"]
+__all__ = ["Point", "SweepConfig", "load_sweep", "points", "run_point", "run_sweep", "runs_below"]
 
 
 class SweepConfig(Section):
@@ -162,3 +162,21 @@ def finished(grid: Iterable[Point], directory: Path) -> list[tuple[Point, RunDir
     """Points whose run left an evaluation."""
     runs = [(point, RunDirectory(directory / f"point-{point.index:03d}")) for point in grid]
     return [(point, run) for point, run in runs if (run.path / "evaluation.json").exists()]
+
+
+def runs_below(directory: Path) -> list[Path]:
+    """A run directory itself, or the evaluated points of a sweep's folder.
+
+    Raises
+    ------
+    InputError
+        If the folder is neither.
+    """
+    if (directory / "manifest.json").exists():
+        return [directory]
+    found = sorted(path.parent for path in directory.glob("point-*/evaluation.json"))
+    if not found:
+        raise InputError(
+            str(directory), "neither a run directory nor a sweep with finished points", "Check the path"
+        )
+    return found

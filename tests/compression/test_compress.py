@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from trigger_ml.compression import compress as module
@@ -105,3 +106,12 @@ def test_only_epochs_of_full_sparsity_are_kept(float_model, tmp_path: Path) -> N
     result = run(float_model, tmp_path, sparsity=0.9, epochs=0, end=0.9)
     assert result.history.metrics["sparsity"][result.history.best_epoch] == pytest.approx(0.9, abs=0.02)
     assert result.history.best_epoch == 1
+
+
+def test_distillation_mixes_labels_and_predictions(float_model) -> None:
+    counts, label = TRAINING[0][:8], TRAINING[1][:8]
+    gammaness = expit(predict(float_model, counts, 8))
+    mixed = module._softened(float_model, counts, label, 0.25, 8, "type")
+    np.testing.assert_allclose(mixed, 0.75 * label[:, None] + 0.25 * gammaness, atol=1e-6)
+    hard = module._softened(float_model, counts, label, 0.0, 8, "type")
+    assert hard[:, 0].tolist() == label.tolist()

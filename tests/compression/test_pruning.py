@@ -12,6 +12,7 @@ from trigger_ml.compression.pruning import (
     masks,
     prunable,
     pruned_step,
+    pruning_schedule,
     removed,
     strip,
     wrap,
@@ -42,20 +43,16 @@ def test_the_last_update_reaches_the_sparsity_asked(
         sparsity=0.8, schedule=schedule, begin=begin, end=min(1.0, begin + length), frequency=frequency
     )
     try:
-        wrapped = wrap_schedule(config, steps)
+        schedule_made = pruning_schedule(config, steps)
     except StageError:
         # only when the schedule ends within one interval of the last step
         assert config.end * steps > steps - max(1, (config.end - config.begin) * steps / 10) - 1
         return
     last = pruned_step(config, steps)
-    due, sparsity = wrapped(last)
+    due, sparsity = schedule_made(last)
     assert bool(due)
     assert float(sparsity) == pytest.approx(0.8)
     assert last <= steps
-
-
-def wrap_schedule(config: PruningConfig, steps: int):
-    return wrap(MODEL, config, steps).layers[1].pruning_schedule
 
 
 MODEL = small()

@@ -12,7 +12,7 @@ from pyirf.sensitivity import calculate_sensitivity, estimate_background
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation import direction
-from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, pooled
+from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, pooled, simulations_of
 from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.gadf import write_irfs
@@ -198,6 +198,31 @@ def test_runs_are_pooled():
         pooled("gamma", [])
 
 
+def numbered(obs_id, **changes):
+    run = Run()
+    run.obs_id = obs_id
+    for name, value in changes.items():
+        setattr(run, name, value)
+    return run
+
+
+def test_runs_find_their_particle_and_the_part_evaluated():
+    obs_id = np.repeat([1, 2, 3], 40)
+    primary = np.repeat([0, 0, 101], 40)
+    shower = np.arange(120) // 2
+    runs = [numbered(1), numbered(2), numbered(3, view_cone=5.0)]
+    found = simulations_of(runs, obs_id, primary, shower, rows=np.r_[0:20, 80:90])
+    # 10 of 40 gamma showers, 5 of 20 proton showers
+    assert found["gamma"].n_showers == pytest.approx(2000 / 4)
+    assert found["proton"].n_showers == pytest.approx(1000 / 4)
+    assert found["proton"].view_cone == 5.0
+    assert simulations_of(runs, obs_id, primary, shower)["gamma"].n_showers == 2000
+    with pytest.raises(InputError, match="run 1: mixes"):
+        simulations_of(runs, np.ones(120), primary, shower)
+    with pytest.raises(InputError, match="has no event"):
+        simulations_of([numbered(9)], obs_id, primary, shower)
+
+
 # gammapy's own sources warn when they are compiled for the first time
 @pytest.mark.filterwarnings("ignore")
 def test_gammapy_computes_a_sensitivity_from_the_written_responses(sample, tmp_path):
@@ -218,6 +243,19 @@ def test_gammapy_computes_a_sensitivity_from_the_written_responses(sample, tmp_p
     flux = good["e2dnde"].quantity.to_value("TeV cm-2 s-1")
     assert (flux < 3e-11).all()
     assert (flux > 1e-14).all()
+
+
+# pyirf writes optional column references that the schema does not list
+@pytest.mark.filterwarnings("ignore:Unexpected header card")
+def test_the_schema_of_the_format_accepts_the_files(sample, tmp_path):
+    schema = pytest.importorskip("ogadf_schema.irfs", reason="ogadf-schema is not installed")
+    events, scores, reco, _, _ = sample
+    path = write_irfs(tmp_path / "irf.fits", events, scores[0], THROWN, CONFIG, reco[0])
+    with fits.open(path) as content:
+        kinds = [hdu.header["HDUCLAS4"] for hdu in content[1:]]
+        for kind, hdu in zip(kinds, content[1:], strict=True):
+            getattr(schema, kind).validate_hdu(hdu)
+    assert kinds == ["AEFF_2D", "EDISP_2D", "PSF_TABLE", "BKG_2D"]
 
 
 def sensitivity_with_gammapy(irfs):

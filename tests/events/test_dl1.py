@@ -13,9 +13,9 @@ from ctapipe.io import EventSource, TableLoader, read_table
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import (
+    RowIndex,
     SimulatedRun,
     image_telescopes,
-    match_rows,
     read_dl1,
     read_runs,
     read_subarray,
@@ -55,8 +55,10 @@ def test_reading_gives_back_what_was_written(written):
     events, path = written
     back = concatenate(list(read_dl1(path, chunk_size=3, peak_time=True, true_image=True)))
     order = np.lexsort((np.arange(40), events.tel_id))
-    for name in ("obs_id", "event_id", "tel_id", "image", "peak_time", "true_image", "event_type"):
+    for name in ("obs_id", "event_id", "tel_id", "image", "true_image", "event_type"):
         np.testing.assert_array_equal(getattr(back, name), getattr(events, name)[order], err_msg=name)
+    # times are kept in steps of 0.02 ns
+    np.testing.assert_allclose(back.peak_time, events.peak_time[order], atol=0.0101)
     for name in ("energy", "alt", "az", "core_x", "core_y", "h_first_int", "x_max", "primary_id"):
         expected = getattr(events.truth, name)[order]
         np.testing.assert_allclose(getattr(back.truth, name), expected, rtol=1e-12, err_msg=name)
@@ -199,10 +201,22 @@ def test_impact_distance_agrees_with_ctapipe():
         assert ours[row] == pytest.approx(shower_impact_distance(shower, subarray).to_value(u.m)[0])
 
 
-def test_match_rows():
-    found = match_rows(
-        np.array([1, 1, 2, 3]), np.array([5, 9, 5, 5]), np.array([2, 1, 1]), np.array([5, 9, 7])
-    )
+def test_peak_times_that_are_not_numbers_stay_so(tmp_path, make_events):
+    from dataclasses import replace
+
+    events = make_events(4)
+    times = events.peak_time.copy()
+    times[1, 2], times[2, 3] = np.nan, 1e4
+    write_dl1(tmp_path / "odd.h5", replace(events, peak_time=times), sst1m_subarray())
+    (back,) = read_dl1(tmp_path / "odd.h5", peak_time=True)
+    assert np.isnan(back.peak_time[1, 2])
+    assert back.peak_time[2, 3] == np.inf
+    assert np.isfinite(back.peak_time).sum() == 4 * 1296 - 2
+
+
+def test_rows_are_found():
+    index = RowIndex(np.array([2, 1, 1]), np.array([5, 9, 7]))
+    found = index.find(np.array([1, 1, 2, 3]), np.array([5, 9, 5, 5]))
     np.testing.assert_array_equal(found, [-1, 1, 0, -1])
 
 
@@ -256,6 +270,7 @@ def test_image_without_shower(written):
         list(read_dl1(written[1]))
 
 
+@pytest.mark.slow
 def test_importing_it_starts_no_tensorflow():
     code = "import sys, trigger_ml.events.dl1; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -47,6 +47,8 @@ def test_columns_follow_the_files(two_files):
     expected = to_counts(joined, InputConfig(), axial_grid(digicam_geometry()))
     np.testing.assert_array_equal(dataset.counts, expected)
     assert dataset.dropped == {}
+    assert dataset.files == tuple(paths)
+    np.testing.assert_array_equal(dataset.file_index, [0] * 40 + [1] * 60)
     assert len(set(dataset.shower_id[:40]) & set(dataset.shower_id[40:])) == 0
     assert len(np.unique(dataset.shower_id)) == 10 + 15
     np.testing.assert_array_equal(dataset.shower_id, dataset.truth.shower_id)
@@ -58,6 +60,7 @@ def test_rows_can_be_chosen(two_files):
     np.testing.assert_array_equal(part.label, [0, 1])
     np.testing.assert_array_equal(part.counts, dataset.counts[[99, 3]])
     np.testing.assert_array_equal(part.truth.energy, dataset.energy[[99, 3]])
+    np.testing.assert_array_equal(part.file_index, [1, 0])
     assert part.grid is dataset.grid
 
 

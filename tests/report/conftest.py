@@ -1,4 +1,7 @@
-"""A page in a real browser, without a driver: frames of given widths, measured by a script beside them."""
+"""Small runs to report on, and their pages in a real browser.
+
+The browser needs no driver: a wrapper page holds frames of given widths and a script that measures them.
+"""
 
 import html
 import json
@@ -7,9 +10,18 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.evaluation import direction
+from trigger_ml.evaluation.bookkeeping import Simulated
+from trigger_ml.evaluation.evaluate import evaluate
+from trigger_ml.evaluation.events import EvaluationEvents
 
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -99,3 +111,93 @@ def open_page(tmp_path):
 def assert_sound():
     """Asserts what every page must satisfy."""
     return _assert_sound
+
+
+def _write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, allow_nan=False))
+
+
+def _manifest(task: str = "type", name: str = "tiny-run") -> dict[str, Any]:
+    config = ExperimentConfig(name=name, task=task)
+    return {
+        "name": name,
+        "task": task,
+        "config": config.model_dump(mode="json"),
+        "seeds": {"experiment": 1},
+        "versions": {"numpy": "2.5"},
+        "host": {"cores": 2},
+        "inputs": {},
+        "command": "trigger-ml run configs/tiny-run.yaml --run /a/rather/long/path/to/a/folder",
+        "started": "2026-01-02T03:04:05+00:00",
+        "stages": {"train": {"seconds": 61.5, "started": "2026-01-02T03:04:05+00:00"}},
+    }
+
+
+def _comparison(task: str = "type", noise: float = 0.4, n: int = 1200) -> dict[str, Any]:
+    rng = np.random.default_rng(3)
+    label, shower = np.arange(n) % 2, np.arange(n) // 4
+    energy = 10 ** rng.uniform(-0.2, 1.4, n // 4 + 1)[shower]
+    alt0, az0 = np.full(n, 1.2), np.full(n, 0.01)
+    plane = rng.normal(0, 0.7, (n, 2))
+    alt, az = direction.sky_direction(plane, alt0, az0)
+    truth = {"alt": alt, "az": az, "pointing_alt": alt0, "pointing_az": az0}
+    events = EvaluationEvents(label, energy, shower, **truth)
+    if task == "type":
+        first = 2.0 * (label - 0.5) + rng.normal(0, 1.5, n)
+        second = np.round(first + rng.normal(0, noise, n), 1)
+    elif task == "energy":
+        first = np.log10(energy) + rng.normal(0, 0.07, n)
+        second = first + rng.normal(0, 0.1 * noise, n)
+    else:
+        first = plane + rng.normal(0, 0.1, plane.shape)
+        second = first + rng.normal(0, 0.2 * noise, plane.shape)
+    thrown = {
+        "gamma": Simulated("gamma", 20_000, 0.5, 50.0, -2.0, 800.0),
+        "proton": Simulated("proton", 90_000, 0.5, 50.0, -2.0, 1200.0, view_cone=6.0),
+    }
+    config = EvaluationConfig(bootstrap=30)
+    return evaluate(first, second, events, config, 1, task, simulations=thrown).to_dict()
+
+
+def _history(epochs: int) -> dict[str, Any]:
+    values = np.linspace(0.6, 0.4, epochs).tolist()
+    return {
+        "epochs_planned": 8,
+        "epochs_run": epochs,
+        "best_epoch": 2,
+        "seconds": 12.0,
+        "metrics": {"loss": values, "val_loss": values[::-1]},
+    }
+
+
+def _model(packed: int = 66, sparsity: float = 0.45) -> dict[str, Any]:
+    layers = [
+        {
+            "layer": "stem",
+            "weights": 72,
+            "pruned": 30,
+            "rounded": 6,
+            "asked": 0.5,
+            "bits": 6,
+            "sparsity": 0.5,
+        },
+        {"layer": "head", "weights": 8, "pruned": 0, "rounded": 0, "asked": 0.0, "bits": 6, "sparsity": 0.0},
+    ]
+    return {
+        "float": {"parameters": 90, "bytes": {"dense": 360}, "macs": 1000, "history": _history(5)},
+        "compressed": {
+            "sparsity": sparsity,
+            "weights": 80,
+            "nonzero_weights": 44,
+            "bytes": {"packed": packed},
+            "layers": layers,
+            "history": _history(3),
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """What a run leaves, made without models: the parts of small run directories."""
+    return SimpleNamespace(write=_write, manifest=_manifest, comparison=_comparison, model=_model)

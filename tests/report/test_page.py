@@ -1,88 +1,22 @@
 import json
 import re
 
-import numpy as np
 import pytest
 
-from trigger_ml.core.config import ExperimentConfig
-from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
-from trigger_ml.evaluation.evaluate import evaluate
-from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.report.content import read_run
 from trigger_ml.report.figures import specs
 from trigger_ml.report.page import write_report
 from trigger_ml.report.style import save
 
 
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-
-
-def manifest(task="type"):
-    config = ExperimentConfig(name="tiny-run", task=task)
-    return {
-        "name": "tiny-run",
-        "task": task,
-        "config": config.model_dump(mode="json"),
-        "seeds": {"experiment": 1},
-        "versions": {"numpy": "2.5"},
-        "host": {"cores": 2},
-        "inputs": {},
-        "command": "trigger-ml run configs/tiny-run.yaml --run /a/rather/long/path/to/a/folder",
-        "started": "2026-01-02T03:04:05+00:00",
-        "stages": {"train": {"seconds": 61.5, "started": "2026-01-02T03:04:05+00:00"}},
-    }
-
-
-def comparison(n=1200):
-    rng = np.random.default_rng(3)
-    label, shower = np.arange(n) % 2, np.arange(n) // 4
-    energy = 10 ** rng.uniform(-0.5, 1.5, n // 4 + 1)[shower]
-    logit = 2.0 * (label - 0.5) + rng.normal(0, 1.5, n)
-    compressed = np.round(logit + rng.normal(0, 0.4, n), 1)
-    config = EvaluationConfig(bootstrap=30)
-    return evaluate(logit, compressed, EvaluationEvents(label, energy, shower), config, seed=1).to_dict()
-
-
-def history(epochs):
-    values = np.linspace(0.6, 0.4, epochs).tolist()
-    return {
-        "epochs_planned": 8,
-        "epochs_run": epochs,
-        "best_epoch": 2,
-        "seconds": 12.0,
-        "metrics": {"loss": values, "val_loss": values[::-1]},
-    }
-
-
-LAYERS = [
-    {"layer": "stem", "weights": 72, "pruned": 30, "rounded": 6, "asked": 0.5, "bits": 6, "sparsity": 0.5},
-    {"layer": "logit", "weights": 8, "pruned": 0, "rounded": 0, "asked": 0.0, "bits": 6, "sparsity": 0.0},
-]
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, sample):
     folder = tmp_path_factory.mktemp("run")
-    write(folder / "manifest.json", manifest())
-    write(folder / "evaluation.json", comparison())
-    write(
-        folder / "model" / "model.json",
-        {
-            "float": {"parameters": 90, "bytes": {"dense": 360}, "macs": 1000, "history": history(5)},
-            "compressed": {
-                "sparsity": 0.45,
-                "weights": 80,
-                "nonzero_weights": 44,
-                "bytes": {"packed": 66},
-                "layers": LAYERS,
-                "history": history(3),
-            },
-        },
-    )
-    write(
+    sample.write(folder / "manifest.json", sample.manifest())
+    sample.write(folder / "evaluation.json", sample.comparison())
+    sample.write(folder / "model" / "model.json", sample.model())
+    sample.write(
         folder / "verification.json",
         {
             "events": 300,
@@ -91,7 +25,7 @@ def run(tmp_path_factory):
             "exact_float32": True,
         },
     )
-    write(
+    sample.write(
         folder / "resources.json",
         {"rtl": {"LUT": 1234, "source": "synthesis: yosys", "latency_clocks": None}},
     )
@@ -124,6 +58,7 @@ def test_every_figure_is_beside_the_page(run):
     names = set(re.findall(r'id="figure-([a-z_0-9]+)"', (run / "report.html").read_text()))
     assert {"roc", "auc_per_energy", "cost_auc", "gammaness", "calibration", "confusion", "training"} <= names
     assert {"sparsity", "energy_distribution", "auc_difference_per_energy"} <= names
+    assert {"effective_area", "background_rate", "sensitivity"} <= names
     for name in names:
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (run / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -159,8 +94,8 @@ def test_browser_finds_broken_pages(tmp_path, open_page, assert_sound):
             assert_sound(measured, images=0)
 
 
-def test_missing_parts_are_named_with_the_reason(tmp_path, open_page, assert_sound):
-    write(tmp_path / "manifest.json", manifest())
+def test_missing_parts_are_named_with_the_reason(tmp_path, sample, open_page, assert_sound):
+    sample.write(tmp_path / "manifest.json", sample.manifest())
     page = write_report(tmp_path)
     text = page.read_text()
     for name in ("evaluation.json", "verification.json", "resources.json", "model/model.json"):
@@ -168,15 +103,21 @@ def test_missing_parts_are_named_with_the_reason(tmp_path, open_page, assert_sou
     assert_sound(open_page(page), images=0)
 
 
-def test_undefined_numbers_are_gaps_not_failures(tmp_path):
-    content = comparison()
-    content["details"] = {}
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Drawing takes the time; some tests look at the words alone."""
+    monkeypatch.setattr("trigger_ml.report.page.draw_all", lambda *_: {})
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_undefined_numbers_are_gaps_not_failures(tmp_path, sample):
+    content = sample.comparison()
     for rows in content["bins"].values():
         rows[0]["float"] |= {"value": None, "low": None, "high": None, "flag": "no gammas"}
         rows[0]["ratio"] |= {"value": None, "low": None, "high": None}
     content["metrics"]["auc"] |= {"state": "undefined", "verdict": "cannot be computed from these events"}
-    write(tmp_path / "manifest.json", manifest())
-    write(tmp_path / "evaluation.json", content)
+    sample.write(tmp_path / "manifest.json", sample.manifest())
+    sample.write(tmp_path / "evaluation.json", content)
     text = write_report(tmp_path).read_text()
     assert "no gammas" in text
     assert "Change of AUC: undefined" in text
@@ -193,8 +134,23 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         write_report(tmp_path)
 
 
-def test_names_are_escaped(tmp_path):
-    content = manifest()
+def test_names_are_escaped(tmp_path, sample):
+    content = sample.manifest()
     content["name"] = "<script>alert(1)</script>"
-    write(tmp_path / "manifest.json", content)
+    sample.write(tmp_path / "manifest.json", content)
     assert "<script>" not in write_report(tmp_path).read_text()
+
+
+@pytest.mark.parametrize("task", ["energy", "direction"])
+def test_reconstruction_runs_show_their_figures(task, tmp_path, sample, open_page, assert_sound):
+    sample.write(tmp_path / "manifest.json", sample.manifest(task))
+    sample.write(tmp_path / "evaluation.json", sample.comparison(task))
+    page = write_report(tmp_path)
+    names = set(re.findall(r'id="figure-([a-z_0-9]+)"', page.read_text()))
+    wanted = {
+        "energy": {"energy_resolution", "energy_bias", "migration", "energy_reconstructed"},
+        "direction": {"angular_resolution", "direction_bias", "containment", "direction_density"},
+    }
+    assert wanted[task] <= names
+    assert_sound(open_page(page), images=5)
+    assert "Gammas against hadrons" not in page.read_text()

@@ -21,6 +21,7 @@ __all__ = [
     "layer_sparsity",
     "masks",
     "pruned_step",
+    "pruning_schedule",
     "removed",
     "strip",
     "wrap",
@@ -113,6 +114,29 @@ def _update_step(step: float, config: PruningConfig, steps: int) -> int:
     return 1 + frequency * math.ceil(max(0.0, step - 1) / frequency)
 
 
+def pruning_schedule(config: PruningConfig, steps: int) -> Any:
+    """The library's schedule for a training of so many steps.
+
+    Raises
+    ------
+    StageError
+        If there are too few steps to end the schedule.
+    """
+    begin, end = _update_step(config.begin * steps, config, steps), pruned_step(config, steps)
+    frequency = _frequency(config, steps)
+    if end > steps:
+        raise StageError(
+            "pruning",
+            f"its last update would be at step {end} of {steps}",
+            "Train on more events or for more epochs, or lower compression.pruning.end",
+        )
+    if config.schedule == "polynomial" and end > begin:
+        return tfmot.sparsity.keras.PolynomialDecay(
+            0.0, config.sparsity, begin_step=begin, end_step=end, frequency=frequency
+        )
+    return tfmot.sparsity.keras.ConstantSparsity(config.sparsity, begin_step=begin, frequency=frequency)
+
+
 def wrap(model: Any, config: PruningConfig, steps: int) -> Any:
     """Copy of a model whose layers prune themselves while they are trained.
 
@@ -137,22 +161,7 @@ def wrap(model: Any, config: PruningConfig, steps: int) -> Any:
         If ``config.skip`` names a layer that the model has not.
     """
     names = prunable(model, config)
-    begin, end = _update_step(config.begin * steps, config, steps), pruned_step(config, steps)
-    frequency = _frequency(config, steps)
-    if end > steps:
-        raise StageError(
-            "pruning",
-            f"its last update would be at step {end} of {steps}",
-            "Train on more events or for more epochs, or lower compression.pruning.end",
-        )
-    if config.schedule == "polynomial" and end > begin:
-        schedule = tfmot.sparsity.keras.PolynomialDecay(
-            0.0, config.sparsity, begin_step=begin, end_step=end, frequency=frequency
-        )
-    else:
-        schedule = tfmot.sparsity.keras.ConstantSparsity(
-            config.sparsity, begin_step=begin, frequency=frequency
-        )
+    schedule = pruning_schedule(config, steps)
 
     def with_pruning(layer: Any) -> Any:
         if layer.name not in names:

@@ -19,7 +19,7 @@ from pyirf.spectral import (
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation.events import EvaluationEvents
 
-__all__ = ["PARTICLES", "SPECTRA", "Simulated", "event_rates", "pooled"]
+__all__ = ["PARTICLES", "SPECTRA", "Simulated", "event_rates", "pooled", "simulations_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -35,13 +35,41 @@ SPECTRA = {
 class Run(Protocol):
     """The bookkeeping of one simulated observation, as event files keep it."""
 
-    n_showers: int
-    n_reuse: int
-    energy_min: float
-    energy_max: float
-    spectral_index: float
-    max_core_distance: float
-    view_cone: float
+    @property
+    def n_showers(self) -> int:
+        """Showers thrown, each counted once."""
+
+    @property
+    def n_reuse(self) -> int:
+        """Uses of each shower."""
+
+    @property
+    def energy_min(self) -> float:
+        """TeV."""
+
+    @property
+    def energy_max(self) -> float:
+        """TeV."""
+
+    @property
+    def spectral_index(self) -> float:
+        """Of the power law thrown, negative."""
+
+    @property
+    def max_core_distance(self) -> float:
+        """Metres."""
+
+    @property
+    def view_cone(self) -> float:
+        """Half opening angle in degrees."""
+
+
+class NumberedRun(Run, Protocol):
+    """A run that knows the number its events carry."""
+
+    @property
+    def obs_id(self) -> int:
+        """Of its events."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +147,56 @@ def pooled(
         first.max_core_distance,
         first.view_cone,
     )
+
+
+def simulations_of(
+    runs: Iterable[NumberedRun],
+    obs_id: NDArray[Any],
+    primary_id: NDArray[Any],
+    shower_id: NDArray[Any],
+    rows: NDArray[Any] | None = None,
+) -> dict[str, Simulated]:
+    """The showers thrown, by particle, behind some rows of a set of events.
+
+    A run's particle is that of its events. When only some rows are evaluated (the test set), the showers
+    thrown are counted in the proportion of the showers that left an event.
+
+    Parameters
+    ----------
+    runs : iterable of NumberedRun
+        All runs behind the whole set; ``obs_id`` tells which events are theirs.
+    obs_id, primary_id, shower_id : numpy.ndarray of int64, shape (all events,)
+    rows : numpy.ndarray of int64, optional
+        Rows evaluated; default all.
+
+    Returns
+    -------
+    dict of str to Simulated
+
+    Raises
+    ------
+    InputError
+        If a run holds several particles, has no event (its particle is not known), or runs of one particle
+        differ.
+    """
+    listed: dict[str, list[NumberedRun]] = {}
+    for run in runs:
+        codes = np.unique(np.asarray(primary_id)[np.asarray(obs_id) == run.obs_id])
+        if len(codes) != 1:
+            why = "has no event, so that its particle is not known" if not len(codes) else "mixes particles"
+            raise InputError(f"simulated run {run.obs_id}", why, "Give each particle its own runs")
+        name = PARTICLES.get(int(codes[0]), f"code {int(codes[0])}")
+        listed.setdefault(name, []).append(run)
+    result: dict[str, Simulated] = {}
+    chosen = np.arange(len(obs_id)) if rows is None else np.asarray(rows)
+    for code, name in PARTICLES.items():
+        if name not in listed or name not in SPECTRA:
+            continue
+        mine = np.asarray(primary_id) == code
+        part = chosen[mine[chosen]]
+        fraction = len(np.unique(shower_id[part])) / len(np.unique(shower_id[mine]))
+        result[name] = pooled(name, listed[name], fraction)  # type: ignore[arg-type]
+    return result
 
 
 def event_rates(

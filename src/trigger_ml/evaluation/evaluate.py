@@ -170,7 +170,7 @@ def evaluate(
             except InputError as error:
                 irf = {"reason": f"{error.what}: {error.why}"}
     else:
-        irf = {"reason": f"this run reconstructs {task}; it needs the particle type"}
+        irf = {"reason": f"this run reconstructs the {task}, the response needs the particle type"}
         metrics, binned, details, more = evaluate_regression(task, predictions, kept, bins, resamples, config)
         flags += more
     flagged = sorted({row.float_model.flag for rows in binned.values() for row in rows} - {""})

@@ -1,8 +1,8 @@
 """Reading ctapipe's DL1 HDF5 files in vectorized chunks (writing them: `write_dl1`)."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.dl1_writer import write_dl1
-from trigger_ml.events.runs import SimulatedRun
+from trigger_ml.events.hdf5 import id_column, open_dl1, read_columns, unit_column
+from trigger_ml.events.runs import SimulatedRun, read_runs
 from trigger_ml.events.table import EventTable, Truth
 
 __all__ = [
+    "Dl1Reader",
     "SimulatedRun",
     "image_telescopes",
     "open_dl1",
@@ -37,55 +39,10 @@ TRUE_IMAGES = "/simulation/event/telescope/images"
 WAVEFORMS = "/r1/event/telescope"
 TRIGGERS = "/dl1/event/telescope/trigger"
 ARRAY_TRIGGERS = "/dl1/event/subarray/trigger"
-RUNS = "/configuration/simulation/run"
-DISTRIBUTION = "/simulation/service/shower_distribution"
 FIXED_POINTING = "/configuration/telescope/pointing"
 MONITORED_POINTING = "/dl0/monitoring/telescope/pointing"
 
 Ids = NDArray[np.int64]
-
-
-@contextmanager
-def open_dl1(path: Path) -> Iterator[tables.File]:
-    """Open an HDF5 file for reading; damage found inside the block becomes an `InputError` too.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is no HDF5, is cut off, or a table in it lacks a column.
-    """
-    if not path.is_file():
-        raise InputError(str(path), "no such file", "Check the path")
-    try:
-        if not tables.is_hdf5_file(str(path)):
-            raise InputError(str(path), "is no HDF5 file", "Give a file that ctapipe-process wrote")
-        with tables.open_file(str(path), mode="r") as h5:
-            yield h5
-    except tables.NoSuchNodeError as error:
-        raise InputError(
-            str(path), f"lacks a table ({_cause(error)})", "Give a ctapipe DL1 file with images"
-        ) from error
-    except KeyError as error:
-        raise InputError(
-            str(path), f"a table lacks the column {error}", "Give a file of ctapipe's data model v6 or later"
-        ) from error
-    except (tables.HDF5ExtError, OSError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            str(path),
-            f"is damaged or cut off ({_cause(error)})",
-            "Copy the file again, or make it again",
-        ) from error
-
-
-def _cause(error: Exception) -> str:
-    """The telling line of an HDF5 error, which may hold a whole traceback of the C library."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    ends = [number for number, line in enumerate(lines) if line.startswith("End of HDF5 error")]
-    return lines[ends[0] - 1] if ends and ends[0] > 0 else lines[-1]
 
 
 def read_subarray(path: Path) -> SubarrayDescription:
@@ -99,14 +56,7 @@ def read_subarray(path: Path) -> SubarrayDescription:
         If the file cannot be read or describes no telescopes.
     """
     with open_dl1(path) as h5:
-        if "/configuration/instrument/subarray/layout" not in h5:
-            raise InputError(
-                str(path), "describes no telescopes", "Give a file that ctapipe-process or trigger-ml wrote"
-            )
-        try:
-            return SubarrayDescription.from_hdf(h5, focal_length_choice=FocalLengthKind.EFFECTIVE)
-        except RuntimeError:
-            return SubarrayDescription.from_hdf(h5, focal_length_choice=FocalLengthKind.EQUIVALENT)
+        return Dl1Reader(h5, path).subarray
 
 
 def image_telescopes(path: Path) -> list[int]:
@@ -118,56 +68,43 @@ def image_telescopes(path: Path) -> list[int]:
         If the file has no DL1 images.
     """
     with open_dl1(path) as h5:
-        found = []
-        if IMAGES in h5:
-            found = [
-                int(table.name.removeprefix("tel_"))
-                for table in h5.iter_nodes(IMAGES, classname="Table")
-                if "image" in table.colnames and table.nrows
-            ]
-    if not found:
-        raise InputError(
-            str(path),
-            "has no DL1 images",
-            "Make it with `ctapipe-process --write-images`, or give another file",
-        )
-    return sorted(found)
+        return Dl1Reader(h5, path).telescopes
 
 
-def _column(table: Table, name: str, unit: u.Unit) -> NDArray[np.float64]:
-    """Column in a unit; columns without one are taken to have it."""
-    column = table[name]
-    values = np.asarray(column, dtype=np.float64)
-    given = getattr(column, "unit", None)
-    return values if given is None else np.asarray(u.Quantity(values, given).to_value(unit))
+class RowIndex:
+    """Finds rows by observation and event.
 
+    Parameters
+    ----------
+    obs_id, event_id : numpy.ndarray of int64, shape (n,)
+    """
 
-def _ids(table: Table, name: str) -> Ids:
-    return np.asarray(table[name]).astype(np.int64)
+    def __init__(self, obs_id: Ids, event_id: Ids) -> None:
+        self._order = np.lexsort((event_id, obs_id))
+        self._obs, self._event = obs_id[self._order], event_id[self._order]
 
-
-def match_rows(obs: Ids, event: Ids, known_obs: Ids, known_event: Ids) -> Ids:
-    """Row of each (obs, event) in a list of known pairs; -1 where it is not there."""
-    found = np.full(len(obs), -1, dtype=np.int64)
-    for run in np.unique(obs):
-        mine, known = np.flatnonzero(obs == run), np.flatnonzero(known_obs == run)
-        if len(known) == 0:
-            continue
-        order = known[np.argsort(known_event[known], kind="stable")]
-        place = np.minimum(np.searchsorted(known_event[order], event[mine]), len(order) - 1)
-        hit = known_event[order[place]] == event[mine]
-        found[mine[hit]] = order[place[hit]]
-    return found
+    def find(self, obs_id: Ids, event_id: Ids) -> Ids:
+        """Row of each (obs, event); -1 where there is none."""
+        found = np.full(len(obs_id), -1, dtype=np.int64)
+        for run in np.unique(obs_id):
+            first, last = np.searchsorted(self._obs, [run, run + 1])
+            if first == last:
+                continue
+            mine = np.flatnonzero(obs_id == run)
+            place = first + np.searchsorted(self._event[first:last], event_id[mine])
+            place = np.minimum(place, last - 1)
+            hit = self._event[place] == event_id[mine]
+            found[mine[hit]] = self._order[place[hit]]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Showers:
-    obs_id: Ids
-    event_id: Ids
+    index: RowIndex
     truth: Truth
 
     def of(self, obs_id: Ids, event_id: Ids, path: Path) -> Truth:
-        rows = match_rows(obs_id, event_id, self.obs_id, self.event_id)
+        rows = self.index.find(obs_id, event_id)
         if (rows < 0).any():
             row = int(np.flatnonzero(rows < 0)[0])
             raise InputError(
@@ -182,27 +119,27 @@ def _read_showers(h5: tables.File) -> _Showers | None:
     if SHOWERS not in h5:
         return None
     table = read_table(h5, SHOWERS)
-    obs_id = _ids(table, "obs_id")
-    energy = _column(table, "true_energy", u.TeV)
-    alt, az = _column(table, "true_alt", u.rad), _column(table, "true_az", u.rad)
-    height = _column(table, "true_h_first_int", u.m)
+    obs_id = id_column(table, "obs_id")
+    energy = unit_column(table, "true_energy", u.TeV)
+    alt, az = unit_column(table, "true_alt", u.rad), unit_column(table, "true_az", u.rad)
+    height = unit_column(table, "true_h_first_int", u.m)
     # uses of one shower differ in the core only
     identity = np.nan_to_num(np.stack([obs_id.astype(np.float64), energy, alt, az, height]))
     _, shower_id = np.unique(identity, axis=1, return_inverse=True)
     truth = Truth(
-        primary_id=_ids(table, "true_shower_primary_id"),
+        primary_id=id_column(table, "true_shower_primary_id"),
         energy=energy,
         alt=alt,
         az=az,
-        core_x=_column(table, "true_core_x", u.m),
-        core_y=_column(table, "true_core_y", u.m),
+        core_x=unit_column(table, "true_core_x", u.m),
+        core_y=unit_column(table, "true_core_y", u.m),
         h_first_int=height,
-        x_max=_column(table, "true_x_max", u.g / u.cm**2)
+        x_max=unit_column(table, "true_x_max", u.g / u.cm**2)
         if "true_x_max" in table.colnames
         else np.full(len(table), np.nan),
         shower_id=shower_id.ravel().astype(np.int64),
     )
-    return _Showers(obs_id, _ids(table, "event_id"), truth)
+    return _Showers(RowIndex(obs_id, id_column(table, "event_id")), truth)
 
 
 class _Telescope:
@@ -214,38 +151,152 @@ class _Telescope:
         self._triggers: Table | None = None
         if TRIGGERS in h5:
             self._triggers = read_table(h5, TRIGGERS, condition=f"tel_id == {tel_id}")
+            self._index = RowIndex(id_column(self._triggers, "obs_id"), id_column(self._triggers, "event_id"))
         self._fixed: Table | None = None
         if f"{FIXED_POINTING}/tel_{tel_id:03d}" in h5:
             self._fixed = read_table(h5, f"{FIXED_POINTING}/tel_{tel_id:03d}")
 
-    def _trigger_rows(self, obs_id: Ids, event_id: Ids) -> Ids:
-        if self._triggers is None:
-            return np.full(len(obs_id), -1, dtype=np.int64)
-        return match_rows(obs_id, event_id, _ids(self._triggers, "obs_id"), _ids(self._triggers, "event_id"))
-
     def event_type(self, obs_id: Ids, event_id: Ids) -> Ids | None:
         if self._triggers is None or "event_type" not in self._triggers.colnames:
             return None
-        rows = self._trigger_rows(obs_id, event_id)
+        rows = self._index.find(obs_id, event_id)
         if (rows < 0).any():
             return None
-        return _ids(self._triggers, "event_type")[rows]
+        return id_column(self._triggers, "event_type")[rows]
 
     def pointing(self, obs_id: Ids, event_id: Ids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Altitude and azimuth in radians; NaN where the file tells none."""
         alt, az = np.full(len(obs_id), np.nan), np.full(len(obs_id), np.nan)
         if self._fixed is not None:
-            runs = _ids(self._fixed, "obs_id")
+            runs = id_column(self._fixed, "obs_id")
             for row, run in enumerate(runs):
-                alt[obs_id == run] = _column(self._fixed, "telescope_pointing_altitude", u.rad)[row]
-                az[obs_id == run] = _column(self._fixed, "telescope_pointing_azimuth", u.rad)[row]
+                alt[obs_id == run] = unit_column(self._fixed, "telescope_pointing_altitude", u.rad)[row]
+                az[obs_id == run] = unit_column(self._fixed, "telescope_pointing_azimuth", u.rad)[row]
         elif f"{MONITORED_POINTING}/tel_{self._tel_id:03d}" in self._h5 and self._triggers is not None:
-            rows = self._trigger_rows(obs_id, event_id)
+            rows = self._index.find(obs_id, event_id)
             if (rows >= 0).all() and len(rows):
                 interpolate = PointingInterpolator(h5file=self._h5)
                 altitude, azimuth = interpolate(self._tel_id, self._triggers["time"][rows])
                 alt, az = altitude.to_value(u.rad), azimuth.to_value(u.rad)
         return alt, az
+
+
+def _floats(column: NDArray[Any]) -> NDArray[np.float32]:
+    # fields of a packed row are not aligned, which slows every later use
+    return np.array(column, dtype=np.float32, order="C")
+
+
+class Dl1Reader:
+    """An open DL1 file; `read_dl1` opens one for you.
+
+    Parameters
+    ----------
+    h5 : tables.File
+        From `open_dl1`.
+    path : pathlib.Path
+        Its name, for messages.
+    """
+
+    def __init__(self, h5: tables.File, path: Path) -> None:
+        self._h5 = h5
+        self.path = path
+
+    @cached_property
+    def subarray(self) -> SubarrayDescription:
+        """Telescopes, cameras and positions; see `read_subarray`."""
+        if "/configuration/instrument/subarray/layout" not in self._h5:
+            raise InputError(
+                str(self.path),
+                "describes no telescopes",
+                "Give a file that ctapipe-process or trigger-ml wrote",
+            )
+        try:
+            return SubarrayDescription.from_hdf(self._h5, focal_length_choice=FocalLengthKind.EFFECTIVE)
+        except RuntimeError:
+            return SubarrayDescription.from_hdf(self._h5, focal_length_choice=FocalLengthKind.EQUIVALENT)
+
+    @cached_property
+    def telescopes(self) -> list[int]:
+        """Telescope ids that have images, ascending; see `image_telescopes`."""
+        found = []
+        if IMAGES in self._h5:
+            found = [
+                int(table.name.removeprefix("tel_"))
+                for table in self._h5.iter_nodes(IMAGES, classname="Table")
+                if "image" in table.colnames and table.nrows
+            ]
+        if not found:
+            raise InputError(
+                str(self.path),
+                "has no DL1 images",
+                "Make it with `ctapipe-process --write-images`, or give another file",
+            )
+        return sorted(found)
+
+    def n_images(self, tel_ids: Sequence[int]) -> int:
+        """Number of images of some telescopes."""
+        return sum(self._h5.get_node(f"{IMAGES}/tel_{tel_id:03d}").nrows for tel_id in tel_ids)
+
+    def require(self, tel_ids: Sequence[int]) -> None:
+        """Refuse telescopes that have no images.
+
+        Raises
+        ------
+        InputError
+        """
+        absent = sorted(set(tel_ids) - set(self.telescopes))
+        if absent:
+            raise InputError(
+                str(self.path),
+                f"has no images of telescope {absent[0]}",
+                f"It has those of {', '.join(map(str, self.telescopes))}",
+            )
+
+    def tables(
+        self,
+        tel_ids: Sequence[int] = (),
+        *,
+        chunk_size: int = 2048,
+        peak_time: bool = False,
+        true_image: bool = False,
+        waveform: bool = False,
+    ) -> Iterator[EventTable]:
+        """Tables of events; see `read_dl1`."""
+        self.require(tel_ids)
+        h5, path = self._h5, self.path
+        showers = _read_showers(h5)
+        wanted = ["obs_id", "event_id", "tel_id", "image", *(["peak_time"] if peak_time else [])]
+        for tel_id in tel_ids or self.telescopes:
+            name = f"tel_{tel_id:03d}"
+            telescope = _Telescope(h5, tel_id)
+            node = h5.get_node(f"{IMAGES}/{name}")
+            for start in range(0, node.nrows, chunk_size):
+                stop = min(start + chunk_size, node.nrows)
+                columns = read_columns(node, start, stop, wanted)
+                obs_id, event_id, tel = (
+                    columns[key].astype(np.int64) for key in ("obs_id", "event_id", "tel_id")
+                )
+                image = _floats(columns["image"])
+                if image.ndim != 2:
+                    raise InputError(
+                        f"{path}: telescope {tel_id}",
+                        f"images have {image.shape[1]} gain channels",
+                        "Process the file with gain selection (the default of ctapipe-process)",
+                    )
+                alt, az = telescope.pointing(obs_id, event_id)
+                yield EventTable(
+                    obs_id=obs_id,
+                    event_id=event_id,
+                    tel_id=tel,
+                    image=image,
+                    peak_time=_floats(columns["peak_time"]) if "peak_time" in columns else None,
+                    pointing_alt=alt,
+                    pointing_az=az,
+                    truth=None if showers is None else showers.of(obs_id, event_id, path),
+                    waveform=_waveform(h5, name, start, stop, obs_id, event_id, path) if waveform else None,
+                    true_image=_true_image(h5, name, start, stop) if true_image else None,
+                    event_type=telescope.event_type(obs_id, event_id),
+                )
 
 
 def read_dl1(
@@ -281,46 +332,10 @@ def read_dl1(
     InputError
         If the file cannot be read, has no images, or lacks a telescope asked for.
     """
-    present = image_telescopes(path)
-    absent = sorted(set(tel_ids) - set(present))
-    if absent:
-        raise InputError(
-            str(path),
-            f"has no images of telescope {absent[0]}",
-            f"It has those of {', '.join(map(str, present))}",
-        )
     with open_dl1(path) as h5:
-        showers = _read_showers(h5)
-        for tel_id in tel_ids or present:
-            name = f"tel_{tel_id:03d}"
-            telescope = _Telescope(h5, tel_id)
-            n_rows = h5.get_node(f"{IMAGES}/{name}").nrows
-            for start in range(0, n_rows, chunk_size):
-                stop = min(start + chunk_size, n_rows)
-                images = read_table(h5, f"{IMAGES}/{name}", start=start, stop=stop)
-                obs_id, event_id = _ids(images, "obs_id"), _ids(images, "event_id")
-                image = np.asarray(images["image"], dtype=np.float32)
-                if image.ndim != 2:
-                    raise InputError(
-                        f"{path}: telescope {tel_id}",
-                        f"images have {image.shape[1]} gain channels",
-                        "Process the file with gain selection (the default of ctapipe-process)",
-                    )
-                alt, az = telescope.pointing(obs_id, event_id)
-                has_time = peak_time and "peak_time" in images.colnames
-                yield EventTable(
-                    obs_id=obs_id,
-                    event_id=event_id,
-                    tel_id=_ids(images, "tel_id"),
-                    image=image,
-                    peak_time=np.asarray(images["peak_time"], dtype=np.float32) if has_time else None,
-                    pointing_alt=alt,
-                    pointing_az=az,
-                    truth=None if showers is None else showers.of(obs_id, event_id, path),
-                    waveform=_waveform(h5, name, start, stop, obs_id, event_id, path) if waveform else None,
-                    true_image=_true_image(h5, name, start, stop) if true_image else None,
-                    event_type=telescope.event_type(obs_id, event_id),
-                )
+        yield from Dl1Reader(h5, path).tables(
+            tel_ids, chunk_size=chunk_size, peak_time=peak_time, true_image=true_image, waveform=waveform
+        )
 
 
 def _true_image(h5: tables.File, name: str, start: int, stop: int) -> NDArray[np.int32] | None:
@@ -337,7 +352,8 @@ def _waveform(
         return None
     table = read_table(h5, f"{WAVEFORMS}/{name}", start=start, stop=stop)
     if not (
-        np.array_equal(_ids(table, "obs_id"), obs_id) and np.array_equal(_ids(table, "event_id"), event_id)
+        np.array_equal(id_column(table, "obs_id"), obs_id)
+        and np.array_equal(id_column(table, "event_id"), event_id)
     ):
         raise InputError(
             f"{path}: {WAVEFORMS}/{name}",
@@ -347,51 +363,3 @@ def _waveform(
     waveform = np.asarray(table["waveform"], dtype=np.float32)
     # data model v6 and later have an axis of gain channels
     return waveform[:, 0] if waveform.ndim == 4 else waveform
-
-
-def read_runs(path: Path) -> list[SimulatedRun]:
-    """How the showers of each observation of a simulated file were thrown.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is not simulated.
-    """
-    with open_dl1(path) as h5:
-        if RUNS not in h5:
-            raise InputError(
-                str(path), "tells nothing about its simulation", "Give a file of simulated events"
-            )
-        table = read_table(h5, RUNS)
-        thrown: dict[int, Any] = {}
-        if DISTRIBUTION in h5:
-            distribution = read_table(h5, DISTRIBUTION)
-            energy = _column(distribution, "bins_energy", u.TeV)
-            core = _column(distribution, "bins_core_dist", u.m)
-            for row, obs_id in enumerate(_ids(distribution, "obs_id")):
-                thrown[int(obs_id)] = {
-                    "energy_edges": energy[row],
-                    "core_edges": core[row],
-                    "thrown": np.asarray(distribution["histogram"][row], dtype=np.float64),
-                }
-        columns = {
-            "energy_min": _column(table, "energy_range_min", u.TeV),
-            "energy_max": _column(table, "energy_range_max", u.TeV),
-            "spectral_index": _column(table, "spectral_index", u.one),
-            "max_core_distance": _column(table, "max_scatter_range", u.m),
-            "pointing_alt": _column(table, "max_alt", u.rad),
-            "pointing_az": _column(table, "max_az", u.rad),
-            "view_cone": _column(table, "max_viewcone_radius", u.deg),
-            "site_altitude": _column(table, "prod_site_alt", u.m),
-        }
-        n_showers, n_reuse = _ids(table, "n_showers"), _ids(table, "shower_reuse")
-        return [
-            SimulatedRun(
-                obs_id=int(obs_id),
-                n_showers=int(n_showers[row]),
-                n_reuse=int(n_reuse[row]),
-                **{name: float(values[row]) for name, values in columns.items()},  # type: ignore[arg-type]
-                **thrown.get(int(obs_id), {}),
-            )
-            for row, obs_id in enumerate(_ids(table, "obs_id"))
-        ]

@@ -1,9 +1,11 @@
 """From event files to the arrays that models train and are tested on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,8 @@ from trigger_ml.core.config import EventsConfig, InputConfig, SplitConfig
 from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.events.bilinear import BilinearMap, bilinear_map
 from trigger_ml.events.camera import AxialGrid, axial_grid
-from trigger_ml.events.dl1 import image_telescopes, read_dl1, read_subarray
-from trigger_ml.events.quantize import Counts, channel_values, to_counts, values
+from trigger_ml.events.dl1 import Dl1Reader, open_dl1
+from trigger_ml.events.quantize import Counts, channel_values, count_dtype, to_counts, values
 from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
 
 __all__ = ["Dataset", "Splits", "load_dataset", "pixel_map", "split_by_shower", "usable", "values"]
@@ -41,6 +43,10 @@ class Dataset:
         Its ``shower_id`` is the one above.
     pointing_alt, pointing_az : numpy.ndarray of float64, shape (n,)
         Radians.
+    file_index : numpy.ndarray of int64, shape (n,)
+        Which of ``files`` the event is from. Productions of different particles may number their runs alike:
+        ``obs_id``, ``event_id`` and ``tel_id`` are unique only within a file.
+    files : tuple of pathlib.Path
     dropped : dict of str to int
         Reason and number of events left out.
     grid : AxialGrid or BilinearMap
@@ -57,6 +63,8 @@ class Dataset:
     truth: Truth
     pointing_alt: NDArray[np.float64]
     pointing_az: NDArray[np.float64]
+    file_index: NDArray[np.int64]
+    files: tuple[Path, ...]
     dropped: dict[str, int]
     grid: AxialGrid | BilinearMap
 
@@ -64,11 +72,11 @@ class Dataset:
         return len(self.label)
 
     def __getitem__(self, rows: Any) -> "Dataset":
-        """Rows chosen by a slice, a mask or an index array; ``dropped`` and ``grid`` stay."""
+        """Rows chosen by a slice, a mask or an index array; facts about the whole stay."""
         columns = {
             item.name: getattr(self, item.name)[rows]
             for item in fields(self)
-            if item.name not in ("dropped", "grid")
+            if item.name not in ("files", "dropped", "grid")
         }
         return replace(self, **columns)
 
@@ -98,15 +106,44 @@ def usable(table: EventTable, config: InputConfig) -> NDArray[np.bool_]:
     return good
 
 
-@dataclass(eq=False)
 class _Collector:
     """What is kept of each chunk: counts and small columns, never float images."""
 
-    config: EventsConfig
-    dropped: dict[str, int]
-    kept: dict[int, int]
+    def __init__(self, config: EventsConfig, grid: AxialGrid | BilinearMap) -> None:
+        self.config = config
+        self.grid = grid
+        self.dropped: dict[str, int] = {}
+        self.kept = {0: 0, 1: 0}
+        self.tables: list[EventTable] = []
+        self.file_index: list[Indices] = []
+        shape = (0, *grid.shape, len(config.input.channels))
+        self.counts: Counts = np.empty(shape, dtype=count_dtype(config.input.bits))
 
-    def take(self, table: EventTable, grid: AxialGrid | BilinearMap) -> tuple[EventTable, Counts]:
+    @property
+    def n_kept(self) -> int:
+        return self.kept[0] + self.kept[1]
+
+    def make_room(self, n: int) -> None:
+        """Room for ``n`` more events; the array grows where it lies, so nothing is held twice."""
+        shape = (self.n_kept + n, *self.counts.shape[1:])
+        if self.n_kept == 0:
+            self.counts = np.empty(shape, dtype=self.counts.dtype)
+        else:
+            self.counts.resize(shape, refcheck=False)
+
+    def take(self, table: EventTable, number: int) -> None:
+        """Keep the usable events of a table of file ``number``."""
+        table = self._select(table)
+        assert table.truth is not None
+        start, n_signal = self.n_kept, int((table.truth.primary_id == PRIMARY_IDS["gamma"]).sum())
+        self.kept[1] += n_signal
+        self.kept[0] += len(table) - n_signal
+        to_counts(table, self.config.input, self.grid, out=self.counts[start : self.n_kept])
+        nothing = np.zeros((len(table), 0), dtype=np.float32)
+        self.tables.append(replace(table, image=nothing, peak_time=None))
+        self.file_index.append(np.full(len(table), number, dtype=np.int64))
+
+    def _select(self, table: EventTable) -> EventTable:
         good = usable(table, self.config.input)
         self._drop(NOT_FINITE, int((~good).sum()))
         table = table if good.all() else table[good]
@@ -120,42 +157,38 @@ class _Collector:
             rank = np.where(signal, np.cumsum(signal), np.cumsum(~signal))
             rank = rank + np.where(signal, self.kept[1], self.kept[0])
             table = table[rank <= self.config.max_events]
-        assert table.truth is not None
-        n_signal = int((table.truth.primary_id == PRIMARY_IDS["gamma"]).sum())
-        self.kept[1] += n_signal
-        self.kept[0] += len(table) - n_signal
-        return table, to_counts(table, self.config.input, grid)
+        return table
 
     def _drop(self, reason: str, number: int) -> None:
         if number:
             self.dropped[reason] = self.dropped.get(reason, 0) + number
 
 
-def _telescopes(path: Path, config: EventsConfig) -> tuple[list[int], AxialGrid | BilinearMap]:
-    """Telescopes of a file that have the configured camera, and that camera's map."""
-    subarray = read_subarray(path)
-    present = image_telescopes(path)
-    cameras = {tel_id: subarray.tel[tel_id].camera.name for tel_id in present}
+def _telescopes(reader: Dl1Reader, config: EventsConfig) -> list[int]:
+    """Telescopes of a file that have the configured camera.
+
+    Raises
+    ------
+    InputError
+        If a telescope asked for has no images.
+    CameraMismatchError
+        If one asked for, or all of them, have another camera.
+    """
+    reader.require(config.tel_ids)
+    cameras = {tel_id: reader.subarray.tel[tel_id].camera.name for tel_id in reader.telescopes}
     if config.tel_ids:
         chosen = list(config.tel_ids)
-        absent = sorted(set(chosen) - set(present))
-        if absent:
-            raise InputError(
-                str(path),
-                f"has no images of telescope {absent[0]}",
-                f"Telescopes with images: {', '.join(map(str, present))}",
-            )
         wrong = [tel_id for tel_id in chosen if cameras[tel_id] != config.camera]
     else:
-        chosen = [tel_id for tel_id in present if cameras[tel_id] == config.camera]
-        wrong = [] if chosen else present
+        chosen = [tel_id for tel_id in cameras if cameras[tel_id] == config.camera]
+        wrong = [] if chosen else list(cameras)
     if wrong:
         raise CameraMismatchError(
-            f"{path}: telescope {wrong[0]}",
+            f"{reader.path}: telescope {wrong[0]}",
             f"has camera {cameras[wrong[0]]}, the configuration asks for {config.camera}",
             "Set `events.camera`, or give files of that camera",
         )
-    return chosen, pixel_map(subarray.tel[chosen[0]].camera.geometry, config.input.mapping)
+    return chosen
 
 
 def _check_channels(table: EventTable, path: Path, config: EventsConfig) -> None:
@@ -172,10 +205,14 @@ def _check_channels(table: EventTable, path: Path, config: EventsConfig) -> None
         )
 
 
-def _tables(path: Path, tel_ids: Sequence[int], config: EventsConfig) -> Iterator[EventTable]:
-    for table in read_dl1(path, tel_ids=tel_ids, peak_time="peak_time" in config.input.channels):
-        _check_channels(table, path, config)
-        yield table
+def _ahead[T](items: Iterator[T]) -> Generator[T]:
+    """The same items, the next one read by another thread while one is used (HDF5 needs no Python lock)."""
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        end = object()
+        waiting = worker.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = worker.submit(next, items, end)
+            yield cast("T", item)
 
 
 def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
@@ -206,41 +243,42 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
         raise InputError("events", "no files are given", "Set `events.files`, or run the simulate stage")
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("events.files", "names a file twice", "Name each file once")
-    collector = _Collector(config, dropped={}, kept={0: 0, 1: 0})
-    parts: list[tuple[EventTable, Counts]] = []
-    grid: AxialGrid | BilinearMap | None = None
+    collector: _Collector | None = None
     next_shower = 0
-    for path in paths:
-        tel_ids, own_grid = _telescopes(path, config)
-        if grid is None:
-            grid = own_grid
-        elif grid.n_pixels != own_grid.n_pixels or not grid.same_layout(own_grid):  # type: ignore[arg-type]
-            raise CameraMismatchError(
-                str(path),
-                f"its {config.camera} lies on another grid than that of {paths[0]}",
-                "Use files of one camera version together",
-            )
-        highest = next_shower
-        for table in _tables(path, tel_ids, config):
-            assert table.truth is not None
-            shower_id = table.truth.shower_id + next_shower
-            highest = max(highest, int(shower_id.max(initial=-1)) + 1)
-            table = replace(table, truth=replace(table.truth, shower_id=shower_id))
-            kept, counts = collector.take(table, own_grid)
-            # the float images are not needed any more
-            nothing = np.zeros((len(kept), 0), dtype=np.float32)
-            parts.append((replace(kept, image=nothing, peak_time=None), counts))
-        next_shower = highest
-    assert grid is not None
-    return _join(parts, grid, collector, paths)
+    for number, path in enumerate(paths):
+        with open_dl1(path) as h5:
+            reader = Dl1Reader(h5, path)
+            tel_ids = _telescopes(reader, config)
+            geometry = reader.subarray.tel[tel_ids[0]].camera.geometry
+            grid = pixel_map(geometry, config.input.mapping)
+            if collector is None:
+                collector = _Collector(config, grid)
+            elif not collector.grid.same_layout(grid):  # type: ignore[arg-type]
+                raise CameraMismatchError(
+                    str(path),
+                    f"its {config.camera} lies on another grid than that of {paths[0]}",
+                    "Use files of one camera version together",
+                )
+            collector.grid = grid
+            collector.make_room(reader.n_images(tel_ids))
+            highest = next_shower
+            tables = reader.tables(tel_ids, peak_time="peak_time" in config.input.channels)
+            # closed before the file is, whatever happens: the other thread must not read a closed file
+            with closing(_ahead(tables)) as ahead:
+                for table in ahead:
+                    _check_channels(table, path, config)
+                    assert table.truth is not None
+                    shower_id = table.truth.shower_id + next_shower
+                    highest = max(highest, int(shower_id.max(initial=-1)) + 1)
+                    table = replace(table, truth=replace(table.truth, shower_id=shower_id))
+                    collector.take(table, number)
+            next_shower = highest
+    assert collector is not None
+    collector.make_room(0)
+    return _dataset(collector, paths)
 
 
-def _join(
-    parts: list[tuple[EventTable, Counts]],
-    grid: AxialGrid | BilinearMap,
-    collector: _Collector,
-    paths: Sequence[Path],
-) -> Dataset:
+def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
     names = ", ".join(path.name for path in paths)
     for label, name in ((1, "gamma"), (0, "background")):
         if collector.kept[label] == 0:
@@ -250,24 +288,14 @@ def _join(
                 f"hold no usable {name} events" + (f" (dropped: {lost})" if lost else ""),
                 "Give files of gammas and of hadrons, or lower `events.min_size`",
             )
-    n = sum(len(counts) for _, counts in parts)
-    joined = np.empty((n, *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
-    row = 0
-    tables = []
-    # parts are released one by one, so that the whole is not held twice
-    while parts:
-        table, counts = parts.pop(0)
-        joined[row : row + len(counts)] = counts
-        row += len(counts)
-        tables.append(table)
 
     def column(name: str) -> Any:
-        return np.concatenate([getattr(table, name) for table in tables])
+        return np.concatenate([getattr(table, name) for table in collector.tables])
 
-    truths = [table.truth for table in tables]
+    truths = [table.truth for table in collector.tables]
     truth = Truth(*(np.concatenate([getattr(part, item.name) for part in truths]) for item in fields(Truth)))
     return Dataset(
-        counts=joined,
+        counts=collector.counts,
         label=(truth.primary_id == PRIMARY_IDS["gamma"]).astype(np.int8),
         energy=np.asarray(truth.energy, dtype=np.float64),
         obs_id=column("obs_id"),
@@ -277,8 +305,10 @@ def _join(
         truth=truth,
         pointing_alt=column("pointing_alt"),
         pointing_az=column("pointing_az"),
+        file_index=np.concatenate(collector.file_index),
+        files=tuple(paths),
         dropped=dict(collector.dropped),
-        grid=grid,
+        grid=collector.grid,
     )
 
 

@@ -81,7 +81,7 @@ def channel_values(table: EventTable, channel: str) -> NDArray[np.float32]:
     return values
 
 
-def to_counts(table: EventTable, config: InputConfig, grid: PixelMap) -> Counts:
+def to_counts(table: EventTable, config: InputConfig, grid: PixelMap, out: Counts | None = None) -> Counts:
     """Network input of all events.
 
     On the exact grid pixels are quantized first, as a camera's electronics would; an interpolating map works
@@ -94,13 +94,17 @@ def to_counts(table: EventTable, config: InputConfig, grid: PixelMap) -> Counts:
     config : InputConfig
     grid : AxialGrid or BilinearMap
         Of the events' camera.
+    out : numpy.ndarray, shape (n, H, W, C), optional
+        Where to put the result, of the dtype that `count_dtype` gives.
 
     Returns
     -------
     numpy.ndarray of uint8 or uint16, shape (n, H, W, C)
         Channels in the order of ``config.channels``; cells without a pixel are 0.
     """
-    counts = np.empty((len(table), *grid.shape, len(config.channels)), dtype=count_dtype(config.bits))
+    counts = out
+    if counts is None:
+        counts = np.empty((len(table), *grid.shape, len(config.channels)), dtype=count_dtype(config.bits))
     for index, channel in enumerate(config.channels):
         lsb = config.charge_lsb if channel == "image" else config.time_lsb
         pixels = channel_values(table, channel)

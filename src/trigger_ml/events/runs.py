@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from ctapipe.containers import SimulatedShowerDistribution, SimulationConfigContainer
 from ctapipe.core import Container, Field
-from ctapipe.io import HDF5TableWriter
+from ctapipe.io import HDF5TableWriter, read_table
 from numpy.typing import NDArray
+
+from trigger_ml.core.errors import InputError
+from trigger_ml.events.hdf5 import id_column, open_dl1, unit_column
+
+RUNS = "/configuration/simulation/run"
+DISTRIBUTION = "/simulation/service/shower_distribution"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,3 +117,51 @@ def write_runs(h5: HDF5TableWriter, runs: Sequence[SimulatedRun]) -> None:
                     histogram=run.thrown.astype(np.float64),
                 ),
             )
+
+
+def read_runs(path: Path) -> list[SimulatedRun]:
+    """How the showers of each observation of a simulated file were thrown.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not simulated.
+    """
+    with open_dl1(path) as h5:
+        if RUNS not in h5:
+            raise InputError(
+                str(path), "tells nothing about its simulation", "Give a file of simulated events"
+            )
+        table = read_table(h5, RUNS)
+        thrown: dict[int, Any] = {}
+        if DISTRIBUTION in h5:
+            distribution = read_table(h5, DISTRIBUTION)
+            energy = unit_column(distribution, "bins_energy", u.TeV)
+            core = unit_column(distribution, "bins_core_dist", u.m)
+            for row, obs_id in enumerate(id_column(distribution, "obs_id")):
+                thrown[int(obs_id)] = {
+                    "energy_edges": energy[row],
+                    "core_edges": core[row],
+                    "thrown": np.asarray(distribution["histogram"][row], dtype=np.float64),
+                }
+        columns = {
+            "energy_min": unit_column(table, "energy_range_min", u.TeV),
+            "energy_max": unit_column(table, "energy_range_max", u.TeV),
+            "spectral_index": unit_column(table, "spectral_index", u.one),
+            "max_core_distance": unit_column(table, "max_scatter_range", u.m),
+            "pointing_alt": unit_column(table, "max_alt", u.rad),
+            "pointing_az": unit_column(table, "max_az", u.rad),
+            "view_cone": unit_column(table, "max_viewcone_radius", u.deg),
+            "site_altitude": unit_column(table, "prod_site_alt", u.m),
+        }
+        n_showers, n_reuse = id_column(table, "n_showers"), id_column(table, "shower_reuse")
+        return [
+            SimulatedRun(
+                obs_id=int(obs_id),
+                n_showers=int(n_showers[row]),
+                n_reuse=int(n_reuse[row]),
+                **{name: float(values[row]) for name, values in columns.items()},  # type: ignore[arg-type]
+                **thrown.get(int(obs_id), {}),
+            )
+            for row, obs_id in enumerate(id_column(table, "obs_id"))
+        ]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from rich import get_console
 from rich.progress import track
 
 from trigger_ml.core.errors import StageError, ToolMissingError
@@ -129,7 +130,8 @@ class Csim:
         """
         values = self._values(counts)
         results = [np.zeros((len(values), *output["shape"])) for output in self._outputs]
-        for event in track(range(len(values)), "C simulation", disable=not progress, transient=True):
+        shown = progress and get_console().is_terminal
+        for event in track(range(len(values)), "C simulation", disable=not shown, transient=True):
             self._function(values[event], *(result[event] for result in results))
         return {
             output["name"]: from_grid(result, output["fraction"])

@@ -82,7 +82,7 @@ def preflight(model: Any, network: Network, config: HlsConfig) -> None:
     ToolMissingError
         If the strategy needs a package that is not installed.
     """
-    known = set(hls4ml.converters.get_supported_keras_layers()) | {"InputLayer", "QActivation"}
+    known = {*hls4ml.converters.get_supported_keras_layers(), "InputLayer", "QActivation", "Dropout"}
     names = {layer.name for layer in model.layers}
     for layer in model.layers:
         kind = type(layer).__name__

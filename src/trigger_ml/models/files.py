@@ -1,5 +1,6 @@
 """Models on disk: one writer and one reader for float, quantized and CTLearn's models."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
@@ -32,7 +33,9 @@ def save_model(model: Any, path: Path) -> None:
     """
     if path.suffix != ".h5":
         raise InputError(str(path), "models are written as HDF5", "Let the name end with .h5")
-    with atomic_path(path) as partial:
+    with atomic_path(path) as partial, warnings.catch_warnings():
+        # HDF5 is chosen on purpose, and QKeras registers its quantizers as constraints
+        warnings.simplefilter("ignore", UserWarning)
         tf_keras.models.save_model(model, str(partial), include_optimizer=False, save_format="h5")
 
 

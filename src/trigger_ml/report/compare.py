@@ -15,7 +15,7 @@ from trigger_ml.core.files import write_text
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
 from trigger_ml.report.page import HEADLINES, LUT_KEYS, PERCENTAGES, TASKS, environment
-from trigger_ml.report.pareto import Axis, explorer
+from trigger_ml.report.pareto import Axis, Explorer, explorer
 from trigger_ml.report.plots import energy_axis, interval_points
 from trigger_ml.report.reading import firmware_number, size
 from trigger_ml.report.reference import Curve, read_reference
@@ -159,7 +159,7 @@ def _loss(content: Mapping[str, Any] | None, better: str) -> tuple[float | None,
     return (value, low, high) if sign > 0 else (value, high, low)
 
 
-def _explorer(runs: Sequence[RunContent], names: Sequence[str], task: str) -> str:
+def _explorer(runs: Sequence[RunContent], names: Sequence[str], task: str) -> Explorer | None:
     def firmware(keys: tuple[str, ...]) -> list[float | None]:
         found = [firmware_number(run.resources, keys) for run in runs]
         return [None if f is None else f[0] for f in found]

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from trigger_ml.report.style import LIGHT
 
-__all__ = ["Axis", "explorer", "front"]
+__all__ = ["Axis", "Explorer", "explorer", "front"]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,24 @@ def _traces(names: Sequence[str], x: Axis, y: Axis) -> list[Mapping[str, Any]]:
     ]
 
 
-def explorer(names: Sequence[str], savings: Sequence[Axis], costs: Sequence[Axis]) -> str:
-    """An interactive scatter plot, as HTML with its library inside.
+@dataclass(frozen=True)
+class Explorer:
+    """An interactive plot.
+
+    Parameters
+    ----------
+    html : str
+        With its library inside.
+    views : tuple of dict
+        Choices of axes: ``label``, and ``data`` and ``layout`` for ``Plotly.update``.
+    """
+
+    html: str
+    views: tuple[dict[str, Any], ...]
+
+
+def explorer(names: Sequence[str], savings: Sequence[Axis], costs: Sequence[Axis]) -> Explorer | None:
+    """An interactive scatter plot of costs against savings.
 
     Parameters
     ----------
@@ -95,44 +111,41 @@ def explorer(names: Sequence[str], savings: Sequence[Axis], costs: Sequence[Axis
 
     Returns
     -------
-    str
-        Empty when there is nothing to plot.
+    Explorer or None
+        None when there is nothing to plot.
     """
     xs, ys = [axis for axis in savings if axis.known], [axis for axis in costs if axis.known]
     if not xs or not ys:
-        return ""
-    views = [(x, y) for y in ys for x in xs]
-    points, line = _traces(names, *views[0])
+        return None
+    pairs = [(x, y) for y in ys for x in xs]
+    points, line = _traces(names, *pairs[0])
     marker = {"size": 11, "color": LIGHT.compressed, "line": {"width": 1, "color": "white"}}
+    joint = {"color": LIGHT.float_model, "dash": "dot"}
     plot = go.Figure(
         [
-            go.Scatter(
-                **line, mode="lines", line={"color": LIGHT.float_model, "dash": "dot"}, hoverinfo="skip"
-            ),
+            go.Scatter(**line, mode="lines", line=joint, hoverinfo="skip"),
             go.Scatter(**points, mode="markers", marker=marker),
         ]
     )
-    buttons = []
-    for x, y in views:
+    views = []
+    for x, y in pairs:
         shown, joined = _traces(names, x, y)
-        change = {key: [joined.get(key), shown.get(key)] for key in ("x", "y", "error_y", "hovertemplate")}
+        data = {key: [joined.get(key), shown.get(key)] for key in ("x", "y", "error_y", "hovertemplate")}
         layout = {"xaxis.title.text": x.label, "yaxis.title.text": y.label}
-        buttons.append({"label": f"{y.label} — {x.label}", "method": "update", "args": [change, layout]})
-    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.16, "yanchor": "top", "showactive": True}
+        views.append({"label": f"{y.label} against {x.label}", "data": data, "layout": layout})
     plot.update_layout(
         template="plotly_white",
         showlegend=False,
-        height=520,
-        margin={"l": 70, "r": 20, "t": 80, "b": 60},
-        xaxis={"title": {"text": views[0][0].label}, "automargin": True},
-        yaxis={"title": {"text": views[0][1].label}, "automargin": True},
-        updatemenus=[menu] if len(views) > 1 else [],
+        height=460,
+        margin={"l": 70, "r": 20, "t": 20, "b": 60},
+        xaxis={"title": {"text": pairs[0][0].label}, "automargin": True},
+        yaxis={"title": {"text": pairs[0][1].label}, "automargin": True},
         hovermode="closest",
     )
-    html: str = plot.to_html(
+    html = plot.to_html(
         full_html=False,
         include_plotlyjs=True,
         div_id="pareto",
-        config={"responsive": True, "displaylogo": False},
+        config={"responsive": True, "displayModeBar": False},
     )
-    return html
+    return Explorer(str(html), tuple(views))

@@ -46,7 +46,9 @@ def _power(value: float, _: object = None) -> str:
     """A tick of a logarithmic axis: plain near one, else a power of ten."""
     exponent = round(float(np.log10(value)))
     if not np.isclose(value, 10.0**exponent):
-        return f"{value:.2g}"
+        # between decades: 2 and 5 only, the others would touch each other
+        leading = value / 10.0 ** np.floor(np.log10(value))
+        return f"{value:g}" if np.isclose(leading, (2, 5)).any() and 1e-3 < value < 1e5 else ""
     return f"{value:g}" if -2 <= exponent <= 3 else "10" + str(exponent).translate(SUPERSCRIPT)
 
 

@@ -1,0 +1,440 @@
+"""Productions: triggered telescope images of many showers in ctapipe files, in parallel and resumable.
+
+A fast air-shower model of this project (Sibyll 2.3e interactions, thinned cascades, weighted light), not
+CORSIKA.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ctapipe.instrument import SubarrayDescription
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from trigger_ml.core.config import ParticleConfig, SimulationConfig
+from trigger_ml.core.files import atomic_path, write_json
+from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.events.dl1_writer import SimulatedRun, write_dl1
+from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
+from trigger_ml.simulation.atmosphere import atmosphere_above
+from trigger_ml.simulation.geometry import camera_axes
+from trigger_ml.simulation.interactions import load_library, read_library
+from trigger_ml.simulation.shower import NUCLEONS, ShowerMaker
+from trigger_ml.simulation.telescope import Telescope
+
+Array = NDArray[np.float64]
+
+ACTIVITY = "trigger-ml simulate (fast shower model, not CORSIKA)"
+# raise when the physics changes, so that chunks of an older program are not used
+MODEL_VERSION = 1
+SHOWERS_PER_CHUNK = {"gamma": 100, "electron": 100, "proton": 400, "helium": 400}
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Triggered events of some showers, and all the showers.
+
+    Parameters
+    ----------
+    energy : numpy.ndarray, shape (showers,)
+        TeV, of every shower thrown.
+    core_distance : numpy.ndarray, shape (showers, uses)
+        Metres, of every use thrown.
+    shower : numpy.ndarray of int64, shape (events,)
+        Index into the chunk's showers.
+    columns : dict of str to numpy.ndarray
+        Of the events; see :func:`simulate_chunk`.
+    """
+
+    energy: Array
+    core_distance: Array
+    shower: NDArray[np.int64]
+    columns: dict[str, NDArray[Any]]
+
+
+class Worker:
+    """What a process needs to simulate chunks, built once.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+    seed : int
+    library : pathlib.Path or None
+        Of hadronic interactions.
+    """
+
+    def __init__(self, config: SimulationConfig, seed: int, library: Path | None) -> None:
+        self.config = config
+        self.seed = seed
+        self.subarray = sst1m_subarray(config.telescopes)
+        self.atmosphere = atmosphere_above(config.altitude, config.atmosphere)
+        self.alt, self.az = math.radians(90 - config.zenith), math.radians(config.azimuth)
+        self.maker = ShowerMaker(
+            self.atmosphere,
+            np.array(config.magnetic_field) * 1e-6,
+            config.thinning,
+            read_library(library) if library else None,
+        )
+        self.telescopes = {
+            tel_id: Telescope(
+                description,
+                self.atmosphere,
+                self.alt,
+                self.az,
+                config.nsb_rate,
+                config.trigger_threshold,
+                seed=seed * 1000 + tel_id,
+            )
+            for tel_id, description in self.subarray.tel.items()
+        }
+
+    def chunk(self, name: str, index: int) -> Chunk:
+        """Simulate one chunk of showers.
+
+        Parameters
+        ----------
+        name : str
+            Particle.
+        index : int
+            Of the chunk; with the seed and the particle it determines every random number.
+
+        Returns
+        -------
+        Chunk
+        """
+        particle = self.config.particles[name]  # type: ignore[index]
+        rng = np.random.default_rng([self.seed, PRIMARY_IDS[name], index])
+        n = SHOWERS_PER_CHUNK[name]
+        energy = power_law(rng, n, particle)
+        directions = self._directions(rng, particle, n)
+        radius = particle.max_core_distance * np.sqrt(rng.random((n, particle.uses)))
+        angle = 2 * np.pi * rng.random((n, particle.uses))
+        core_x, core_y = radius * np.cos(angle), radius * np.sin(angle)
+        for telescope in self.telescopes.values():
+            telescope.renew_sky(rng)
+        rows: list[dict[str, Any]] = []
+        for i in range(n):
+            axis = -directions[i]
+            shower = self.maker.make(rng, name, float(energy[i]), axis)
+            truth = {
+                "energy": energy[i],
+                "alt": math.asin(directions[i, 2]),
+                "az": math.atan2(-directions[i, 1], directions[i, 0]) % (2 * math.pi),
+                "h_first_int": shower.first_height,
+                "x_max": shower.x_max,
+                "shower": i,
+            }
+            for use in range(particle.uses):
+                images = {}
+                for tel_id, telescope in self.telescopes.items():
+                    x, y, z = self.config.telescopes[tel_id - 1]
+                    position = np.array([x - core_x[i, use], y - core_y[i, use], self.config.altitude + z])
+                    image = telescope.observe(rng, shower, position)
+                    if image is not None:
+                        images[tel_id] = image
+                if len(images) < self.config.min_telescopes:
+                    continue
+                for tel_id, image in images.items():
+                    row = truth | {
+                        "use": use,
+                        "tel_id": tel_id,
+                        "core_x": core_x[i, use],
+                        "core_y": core_y[i, use],
+                        "image": image.charge,
+                        "peak_time": image.peak_time,
+                        "true_image": image.true_image,
+                    }
+                    if self.config.waveforms:
+                        row["waveform"] = image.waveform
+                    rows.append(row)
+        columns = {key: np.stack([row[key] for row in rows]) for key in rows[0]} if rows else {}
+        shower_index = columns.pop("shower", np.zeros(0, dtype=np.int64))
+        return Chunk(energy, radius, shower_index, columns)
+
+    def _directions(self, rng: np.random.Generator, particle: ParticleConfig, n: int) -> Array:
+        """Unit vectors to where showers come from, shape (n, 3)."""
+        cone = math.radians(particle.view_cone)
+        offset = np.arccos(rng.uniform(math.cos(cone), 1, n))
+        if particle.view_cone == 0:
+            offset = np.full(n, math.radians(self.config.source_offset))
+        turn = 2 * np.pi * rng.random(n)
+        axes = camera_axes(self.alt, self.az)
+        across = np.cos(turn)[:, np.newaxis] * axes[0] + np.sin(turn)[:, np.newaxis] * axes[1]
+        return np.asarray(np.cos(offset)[:, np.newaxis] * axes[2] + np.sin(offset)[:, np.newaxis] * across)
+
+
+def power_law(rng: np.random.Generator, n: int, particle: ParticleConfig) -> Array:
+    """Energies in TeV drawn from the particle's power law."""
+    low, high, power = particle.energy_min, particle.energy_max, particle.spectral_index + 1
+    u = rng.random(n)
+    if abs(power) < 1e-9:
+        return np.asarray(low * (high / low) ** u)
+    return np.asarray((low**power + u * (high**power - low**power)) ** (1 / power))
+
+
+_WORKER: Worker | None = None
+
+
+def _start_worker(config: SimulationConfig, seed: int, library: Path | None) -> None:
+    global _WORKER
+    _WORKER = Worker(config, seed, library)
+
+
+def _chunk_to_file(name: str, index: int, path: Path) -> Path:
+    """Simulate a chunk in this process's worker and leave it in a file, unless the file is there."""
+    assert _WORKER is not None
+    with suppress(OSError, ValueError, KeyError):
+        read_chunk(path)
+        return path
+    write_chunk(path, _WORKER.chunk(name, index))
+    return path
+
+
+def write_chunk(path: Path, chunk: Chunk) -> None:
+    """Write a chunk to an NPZ file, atomically."""
+    values: dict[str, Any] = {
+        item.name: getattr(chunk, item.name) for item in fields(Chunk) if item.name != "columns"
+    }
+    values |= {f"column_{key}": value for key, value in chunk.columns.items()}
+    with atomic_path(path) as partial:
+        np.savez(partial, **values)
+
+
+def read_chunk(path: Path) -> Chunk:
+    """Read what :func:`write_chunk` wrote."""
+    with np.load(path) as content:
+        columns = {
+            key.removeprefix("column_"): content[key] for key in content.files if key.startswith("column_")
+        }
+        return Chunk(content["energy"], content["core_distance"], content["shower"], columns)
+
+
+class _Serial:
+    """Runs jobs in this process, as an executor would."""
+
+    def submit(self, function: Any, *arguments: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+class _Production:
+    """One particle's file in the making."""
+
+    def __init__(
+        self, name: str, worker_count: int, config: SimulationConfig, seed: int, folder: Path
+    ) -> None:
+        self.name = name
+        self.particle = config.particles[name]  # type: ignore[index]
+        self.config = config
+        self.folder = folder
+        self.ahead = worker_count + 1 if worker_count > 1 else 1
+        self.n_showers = 0
+        self.energy_edges = np.geomspace(self.particle.energy_min, self.particle.energy_max, 61)
+        self.core_edges = np.linspace(0, self.particle.max_core_distance, 51)
+        self.thrown = np.zeros((60, 50))
+        self.alt, self.az = math.radians(90 - config.zenith), math.radians(config.azimuth)
+
+    def tables(self, submit: Any) -> Iterator[EventTable]:
+        """Tables of events in the order of the chunks, until there are enough."""
+        wanted = self.particle.events
+        pending: list[Future[Path]] = []
+        index = 0
+        while wanted > 0:
+            while len(pending) < self.ahead:
+                path = self.folder / f"chunk-{index:06d}.npz"
+                pending.append(submit(_chunk_to_file, self.name, index, path))
+                index += 1
+            chunk = read_chunk(pending.pop(0).result())
+            n_showers, n_events = len(chunk.energy), len(chunk.shower)
+            if n_events >= wanted:
+                # whole array events, and no shower after the last one kept
+                keys = chunk.shower * 1000 + chunk.columns["use"]
+                n_events = int(np.searchsorted(keys, keys[wanted - 1], side="right"))
+                n_showers = int(chunk.shower[n_events - 1]) + 1
+            self.thrown += np.histogram2d(
+                np.repeat(chunk.energy[:n_showers], self.particle.uses),
+                chunk.core_distance[:n_showers].ravel(),
+                (self.energy_edges, self.core_edges),
+            )[0]
+            if n_events:
+                yield self._table(chunk, n_events)
+            self.n_showers += n_showers
+            wanted -= n_events
+        for future in pending:
+            future.cancel()
+
+    def _table(self, chunk: Chunk, n: int) -> EventTable:
+        columns = {key: value[:n] for key, value in chunk.columns.items()}
+        shower_id = chunk.shower[:n] + self.n_showers
+        primary = PRIMARY_IDS[self.name]
+        return EventTable(
+            obs_id=np.full(n, primary + 1, dtype=np.int64),
+            event_id=100 * (shower_id + 1) + columns["use"],
+            tel_id=columns["tel_id"].astype(np.int64),
+            image=columns["image"],
+            peak_time=columns["peak_time"],
+            pointing_alt=np.full(n, self.alt),
+            pointing_az=np.full(n, self.az),
+            truth=Truth(
+                primary_id=np.full(n, primary, dtype=np.int64),
+                shower_id=shower_id,
+                **{
+                    key: columns[key]
+                    for key in ("energy", "alt", "az", "core_x", "core_y", "h_first_int", "x_max")
+                },
+            ),
+            waveform=columns.get("waveform"),
+            true_image=columns["true_image"],
+        )
+
+    def run(self) -> SimulatedRun:
+        """Record of what was thrown."""
+        particle = self.particle
+        return SimulatedRun(
+            obs_id=PRIMARY_IDS[self.name] + 1,
+            n_showers=self.n_showers,
+            n_reuse=particle.uses,
+            energy_min=particle.energy_min,
+            energy_max=particle.energy_max,
+            spectral_index=particle.spectral_index,
+            max_core_distance=particle.max_core_distance,
+            pointing_alt=self.alt,
+            pointing_az=self.az,
+            view_cone=particle.view_cone,
+            site_altitude=self.config.altitude,
+            energy_edges=self.energy_edges,
+            core_edges=self.core_edges,
+            thrown=self.thrown,
+        )
+
+    def write(self, path: Path, subarray: SubarrayDescription, submit: Any, bar: Progress) -> None:
+        """Simulate until there are enough events and write the file."""
+        task = bar.add_task(f"simulating {self.name}", total=self.particle.events)
+
+        def counted() -> Iterator[EventTable]:
+            for table in self.tables(submit):
+                bar.advance(task, len(table))
+                yield table
+
+        write_dl1(path, counted(), subarray, runs=lambda: [self.run()], activity=ACTIVITY)
+
+
+def _key(name: str, config: SimulationConfig, seed: int, library: Path | None) -> str:
+    """Identity of a production: everything that its events depend on."""
+    shared = config.model_dump(mode="json", exclude={"particles", "workers"})
+    content = {
+        "shared": shared,
+        "particle": config.particles[name].model_dump(mode="json", exclude={"events"}),  # type: ignore[index]
+        "name": name,
+        "seed": seed,
+        "library": library.name if library and name in NUCLEONS else None,
+        "version": [version("trigger-ml"), MODEL_VERSION],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: bool = True) -> list[Path]:
+    """Simulate showers and write one ctapipe DL1 file for each particle.
+
+    Interrupted, it goes on where it was: chunks are kept beside the files until these are complete, and a
+    complete file of the same configuration and seed is not made again.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+    directory : pathlib.Path
+        Where ``<particle>.dl1.h5`` are written, atomically.
+    seed : int
+        The same seed gives the same events, whatever the number of workers.
+    progress : bool
+        Show a progress bar when on a terminal.
+
+    Returns
+    -------
+    list of pathlib.Path
+        In the order of the configuration's particles.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    workers = config.workers or len(os.sched_getaffinity(0))
+    hadrons = any(name in NUCLEONS for name in config.particles)
+    library = load_library(config.library_scale, workers) if hadrons else None
+    subarray = sst1m_subarray(config.telescopes)
+    paths = {name: directory / f"{name}.dl1.h5" for name in config.particles}
+    keys = {name: _key(name, config, seed, library) for name in config.particles}
+    missing = [name for name in paths if not _complete(paths[name], keys[name], config.particles[name])]
+    if missing:
+        console = Console(stderr=True)
+        with (
+            Progress(console=console, disable=not (progress and console.is_terminal), transient=True) as bar,
+            _executor(workers, config, seed, library) as executor,
+        ):
+            for name in missing:
+                folder = directory / f".chunks-{keys[name]}"
+                production = _Production(name, workers, config, seed, folder)
+                production.write(paths[name], subarray, executor.submit, bar)
+                write_json(_receipt(paths[name]), _receipt_content(keys[name], config.particles[name]))
+                # chunks that were made ahead may still be written: leave the folder until none can be
+                _drain(executor)
+                shutil.rmtree(folder, ignore_errors=True)
+    return list(paths.values())
+
+
+def _executor(
+    workers: int, config: SimulationConfig, seed: int, library: Path | None
+) -> AbstractContextManager[Any]:
+    arguments = (config, seed, library)
+    if workers > 1:
+        # numba and TensorFlow in the parent do not survive a fork
+        return ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=arguments
+        )
+    _start_worker(*arguments)
+    return _SerialContext()
+
+
+class _SerialContext(AbstractContextManager[_Serial]):
+    def __enter__(self) -> _Serial:
+        return _Serial()
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _nothing() -> None:
+    return None
+
+
+def _drain(executor: Any) -> None:
+    """Wait until jobs submitted before have ended in every worker."""
+    for future in [executor.submit(_nothing) for _ in range(4)]:
+        future.result()
+
+
+def _receipt(path: Path) -> Path:
+    return path.with_name(f".{path.name}.json")
+
+
+def _receipt_content(key: str, particle: ParticleConfig) -> dict[str, Any]:
+    return {"production": key, "events": particle.events}
+
+
+def _complete(path: Path, key: str, particle: ParticleConfig) -> bool:
+    """Whether a file of just this production is there."""
+    with suppress(OSError, ValueError):
+        content = json.loads(_receipt(path).read_text())
+        return path.exists() and content == _receipt_content(key, particle)
+    return False
