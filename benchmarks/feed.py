@@ -1,6 +1,6 @@
 """Reading, mapping and batching of DL1 images: trigger_ml against CTLearn's DLDataLoader, on the same files.
 
-    python benchmarks/feed.py                      # makes 2 x 12,000 stand-in images first
+    python benchmarks/feed.py                      # makes 2 x 20,000 stand-in images first
     python benchmarks/feed.py --file g.h5 --background p.h5
 
 Both sides start from closed files and end with shuffled batches of network input and labels in memory. The
@@ -96,7 +96,7 @@ def main() -> None:
     )
     parser.add_argument("--file", type=Path, help="DL1 file of gammas")
     parser.add_argument("--background", type=Path, help="DL1 file of hadrons (with --file)")
-    parser.add_argument("--events", type=int, default=12_000, help="images of each class to make")
+    parser.add_argument("--events", type=int, default=20_000, help="images of each class to make")
     parser.add_argument("--peer-events", type=int, default=2_048, help="events that the peer is timed on")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS)

@@ -21,16 +21,15 @@ def _interval(values: dict[str, Any], digits: int = 4, sign: str = "") -> str:
 
 def _physics(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
-    content = 100 * evaluation["settings"]["confidence"]
     for name, comparison in evaluation["metrics"].items():
         if evaluation["task"] == "type" and name not in ("auc", "hadron_efficiency", "gamma_efficiency"):
             continue
         label = evaluation["quantities"][name]["label"]
         if name == "auc":
-            rows.append((f"{label}, float", f"{_interval(comparison['float'])}  ({content:g} % interval)"))
+            rows.append((f"{label}, float", _interval(comparison["float"])))
             rows.append((f"{label}, compressed", _interval(comparison["compressed"])))
             rows.append(("difference, paired", _interval(comparison["difference"], sign="+")))
-        rows.append((label, comparison["verdict"]))
+        rows.append((f"{label}, change", comparison["verdict"]))
     return rows
 
 
@@ -45,11 +44,9 @@ def print_summary(directory: Path, console: Console) -> None:
     """
     files = ("evaluation.json", "verification.json", "model/model.json", "manifest.json")
     evaluation, verification, model, manifest = (json.loads((directory / f).read_text()) for f in files)
-    table = Table(
-        title=f"{manifest['name']}: {evaluation['events']['used']} test events", title_justify="left"
-    )
-    table.add_column("")
-    table.add_column("")
+    content = 100 * evaluation["settings"]["confidence"]
+    title = f"{manifest['name']}: {evaluation['events']['used']} test events, \\[{content:g} % intervals]"
+    table = Table(title=title, title_justify="left", show_header=False)
     for label, value in _physics(evaluation):
         table.add_row(label, value)
     table.add_section()

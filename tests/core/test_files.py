@@ -10,10 +10,15 @@ from trigger_ml.core.files import atomic_path, sha256, write_json, write_text
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     write_text(path, "old")
-    with pytest.raises(RuntimeError), atomic_path(path) as partial:
-        assert partial.name.endswith(".tar.gz")
-        partial.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with atomic_path(path) as partial:
+            assert partial.name.endswith(".tar.gz")
+            partial.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.tar.gz"]
 

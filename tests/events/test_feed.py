@@ -105,6 +105,20 @@ def test_max_events_takes_the_first_of_each_class(two_files):
     np.testing.assert_array_equal(dataset.event_id[13:], events[1].event_id[:13])
 
 
+def test_files_of_growing_length(tmp_path, make_events):
+    """Room is made by the first file's length; longer ones must not be cut."""
+    paths, expected = [], []
+    for seed, (particle, n) in enumerate((("gamma", 4), ("proton", 36), ("proton", 8), ("gamma", 60))):
+        events = make_events(n, particle=particle, seed=seed, obs_id=seed)
+        paths.append(tmp_path / f"{seed}.h5")
+        write_dl1(paths[-1], events, sst1m_subarray())
+        expected.append(to_counts(events, InputConfig(), axial_grid(digicam_geometry())))
+    dataset = load_dataset(paths, EventsConfig())
+    np.testing.assert_array_equal(dataset.counts, np.concatenate(expected))
+    assert dataset.counts.shape[0] == len(dataset.label) == 108
+    assert len(np.unique(dataset.shower_id)) == 1 + 9 + 2 + 15
+
+
 def test_empty_class_is_refused(two_files):
     _, paths = two_files
     with pytest.raises(InputError, match=r"gamma.dl1.h5: hold no usable background events"):

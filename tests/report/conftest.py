@@ -185,13 +185,21 @@ def _model(packed: int = 66, sparsity: float = 0.45) -> dict[str, Any]:
         {"layer": "head", "weights": 8, "pruned": 0, "rounded": 0, "asked": 0.0, "bits": 6, "sparsity": 0.0},
     ]
     return {
-        "float": {"parameters": 90, "bytes": {"dense": 360}, "macs": 1000, "history": _history(5)},
+        "float": {
+            "parameters": 90,
+            "bytes": {"dense": 360},
+            "macs": 1000,
+            "gflops": 2e-6,
+            "history": _history(5),
+        },
         "compressed": {
             "sparsity": sparsity,
             "weights": 80,
             "nonzero_weights": 44,
             "bytes": {"packed": packed},
-            "layers": layers,
+            "layers": [{"name": "stem", "type": "QConv2D", "output_shape": "4 × 4 × 8", "parameters": 80}],
+            "sparsity_by_layer": layers,
+            "pruning_history": _history(4),
             "history": _history(3),
         },
     }

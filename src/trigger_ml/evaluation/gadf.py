@@ -110,12 +110,13 @@ def write_irfs(
 
     signal = table(gamma & chosen.passes)
     thrown = simulations["gamma"].to_pyirf()
-    if diffuse:
-        area = effective_area_per_energy_and_fov(signal, thrown, edges, offsets)
-    else:
-        area = effective_area_per_energy(signal, thrown, edges)[:, np.newaxis]
-        area = _repeated(area, 1, OFFSET_BINS)
     # bins in which nothing was thrown have no area, and GADF has no word for unknown
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if diffuse:
+            area = effective_area_per_energy_and_fov(signal, thrown, edges, offsets)
+        else:
+            area = effective_area_per_energy(signal, thrown, edges)[:, np.newaxis]
+            area = _repeated(area, 1, OFFSET_BINS)
     area = np.nan_to_num(area)
     cards = {"CREATOR": f"trigger-ml {__version__}", "TELESCOP": "SST-1M", "INSTRUME": "SST-1M"}
     cards["COMMENT"] = "diffuse gammas" if diffuse else "gammas thrown at one offset: the same for all"

@@ -55,12 +55,14 @@ class AxialGrid:
         pixels[self.rows, self.columns] = np.arange(self.n_pixels)
         return pixels.ravel()
 
-    def to_grid(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    def to_grid(self, pixels: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Images on the grid; cells without a pixel are zero.
 
         Parameters
         ----------
         pixels : numpy.ndarray, shape (n, pixels)
+        out : numpy.ndarray, shape (n, H, W), optional
+            Where to put the result: contiguous, of the pixels' dtype.
 
         Returns
         -------
@@ -68,7 +70,10 @@ class AxialGrid:
         """
         self._check(pixels.shape[1:] == (self.n_pixels,), pixels.shape, f"(n, {self.n_pixels})")
         padded = np.concatenate([pixels, np.zeros((len(pixels), 1), pixels.dtype)], axis=1)
-        return np.take(padded, self._pixel_of_cell, axis=1).reshape(-1, *self.shape)
+        flat = None if out is None else out.reshape(len(pixels), -1, copy=False)
+        # all numbers are valid; only with a mode that takes any does numpy fill `out` without a copy
+        laid_out = np.take(padded, self._pixel_of_cell, axis=1, out=flat, mode="clip")
+        return laid_out.reshape(-1, *self.shape)
 
     def to_pixels(self, grid: NDArray[Any]) -> NDArray[Any]:
         """Images in the camera's pixel order: the inverse of `to_grid`.

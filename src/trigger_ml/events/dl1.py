@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.dl1_writer import write_dl1
-from trigger_ml.events.hdf5 import id_column, open_dl1, read_columns, unit_column
+from trigger_ml.events.hdf5 import ColumnReader, id_column, open_dl1, unit_column
 from trigger_ml.events.runs import SimulatedRun, read_runs
 from trigger_ml.events.table import EventTable, Truth
 
@@ -270,9 +270,10 @@ class Dl1Reader:
             name = f"tel_{tel_id:03d}"
             telescope = _Telescope(h5, tel_id)
             node = h5.get_node(f"{IMAGES}/{name}")
+            reader = ColumnReader(node, wanted)
             for start in range(0, node.nrows, chunk_size):
                 stop = min(start + chunk_size, node.nrows)
-                columns = read_columns(node, start, stop, wanted)
+                columns = reader.read(start, stop)
                 obs_id, event_id, tel = (
                     columns[key].astype(np.int64) for key in ("obs_id", "event_id", "tel_id")
                 )

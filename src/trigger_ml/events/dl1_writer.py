@@ -343,7 +343,7 @@ def whole_array_events(chunks: Iterable[EventTable], least_bytes: int = 0) -> It
 
 
 def _fixed_point(times: NDArray[np.float32]) -> Column:
-    """Peak times as scaled 16-bit integers, one of the forms that ctapipe's writer offers and its readers undo."""
+    """Peak times as scaled 16-bit integers: ctapipe's writer offers this too, and its readers undo it."""
     with np.errstate(invalid="ignore"):  # NaN has a code of its own
         scaled = PEAK_TIME(times)
     meta = {key.removeprefix("CTAFIELD_n_"): value for key, value in PEAK_TIME.get_meta("n").items()}

@@ -101,7 +101,7 @@ def usable(table: EventTable, config: InputConfig) -> NDArray[np.bool_]:
     for channel in config.channels:
         # a sum is finite only if every term is (opposite infinities make NaN), and costs no array of flags
         with np.errstate(invalid="ignore"):
-            total = channel_values(table, channel).sum(axis=1, dtype=np.float64)
+            total = channel_values(table, channel).sum(axis=1)
         good &= np.isfinite(total)
     return good
 
@@ -123,13 +123,24 @@ class _Collector:
     def n_kept(self) -> int:
         return self.kept[0] + self.kept[1]
 
-    def make_room(self, n: int) -> None:
-        """Room for ``n`` more events; the array grows where it lies, so nothing is held twice."""
-        shape = (self.n_kept + n, *self.counts.shape[1:])
+    def make_room(self, n: int, files_left: int) -> None:
+        """Room for the ``n`` events of a file, and for as many of each file that follows.
+
+        Memory that is never written costs nothing; the array grows where it lies, so nothing is held twice.
+        """
         if self.n_kept == 0:
+            shape = (n * (1 + files_left), *self.counts.shape[1:])
             self.counts = np.empty(shape, dtype=self.counts.dtype)
-        else:
-            self.counts.resize(shape, refcheck=False)
+        elif self.n_kept + n > len(self.counts):
+            self._resize(self.n_kept + n * (1 + files_left))
+
+    def finish(self) -> Counts:
+        """The counts of all events kept."""
+        self._resize(self.n_kept)
+        return self.counts
+
+    def _resize(self, n: int) -> None:
+        self.counts.resize((n, *self.counts.shape[1:]), refcheck=False)
 
     def take(self, table: EventTable, number: int) -> None:
         """Keep the usable events of a table of file ``number``."""
@@ -260,7 +271,7 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
                     "Use files of one camera version together",
                 )
             collector.grid = grid
-            collector.make_room(reader.n_images(tel_ids))
+            collector.make_room(reader.n_images(tel_ids), len(paths) - number - 1)
             highest = next_shower
             tables = reader.tables(tel_ids, peak_time="peak_time" in config.input.channels)
             # closed before the file is, whatever happens: the other thread must not read a closed file
@@ -274,7 +285,6 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
                     collector.take(table, number)
             next_shower = highest
     assert collector is not None
-    collector.make_room(0)
     return _dataset(collector, paths)
 
 
@@ -295,7 +305,7 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
     truths = [table.truth for table in collector.tables]
     truth = Truth(*(np.concatenate([getattr(part, item.name) for part in truths]) for item in fields(Truth)))
     return Dataset(
-        counts=collector.counts,
+        counts=collector.finish(),
         label=(truth.primary_id == PRIMARY_IDS["gamma"]).astype(np.int8),
         energy=np.asarray(truth.energy, dtype=np.float64),
         obs_id=column("obs_id"),

@@ -108,7 +108,9 @@ def to_counts(table: EventTable, config: InputConfig, grid: PixelMap, out: Count
     for index, channel in enumerate(config.channels):
         lsb = config.charge_lsb if channel == "image" else config.time_lsb
         pixels = channel_values(table, channel)
-        if isinstance(grid, AxialGrid):
+        if isinstance(grid, AxialGrid) and len(config.channels) == 1:
+            grid.to_grid(quantize(pixels, lsb, config.bits), out=counts[..., 0])
+        elif isinstance(grid, AxialGrid):
             counts[..., index] = grid.to_grid(quantize(pixels, lsb, config.bits))
         else:
             counts[..., index] = quantize(grid.to_grid(pixels), lsb, config.bits)

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import json
 import re
+import warnings
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,7 +247,9 @@ def write_project(
     preflight(model, network, config)
     name = re.sub(r"\W", "_", name)
     with atomic_directory(directory) as partial:
-        with hls4ml_sees_keras2(), redirect_stdout(io.StringIO()):
+        with hls4ml_sees_keras2(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            # hls4ml saves the model, and QKeras registers its quantizers as constraints
+            warnings.simplefilter("ignore", UserWarning)
             graph = hls4ml.converters.convert_from_keras_model(
                 model,
                 hls_config=_hls_config(model, network, config, trace),

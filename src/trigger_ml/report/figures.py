@@ -245,18 +245,20 @@ def energy_distribution(content: RunContent, palette: Palette) -> Figure:
 
 
 def training(content: RunContent, palette: Palette) -> Figure:
-    """Loss against epoch, float training and compressed fine-tuning."""
+    """Loss against epoch: float training, pruning, fine-tuning of the compressed model."""
     curves = histories(content.model)
-    drawing = figure(5.4, 3.4)
+    drawing = figure(2.0 + 2.2 * len(curves), 3.2)
     grid = drawing.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     for axes, (name, curve) in zip(grid, curves.items(), strict=True):
-        color = model_styles(palette)[name]["color"]
+        color = model_styles(palette)["float" if name == "float" else "compressed"]["color"]
         epochs = np.arange(1, len(curve["loss"]) + 1)
         single = {"marker": "o"} if len(epochs) < 15 else {}
         axes.plot(epochs, curve["loss"], color=color, label="training", **single)
         if curve.get("val_loss"):
             axes.plot(epochs, curve["val_loss"], color=color, linestyle="--", label="validation", **single)
-        axes.set_title({"float": "float: training", "compressed": "compressed: fine-tuning"}[name])
+        axes.set_title(
+            {"float": "training", "pruning": "pruning", "compressed": "quantized fine-tuning"}[name]
+        )
         axes.set_xlabel("Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend()

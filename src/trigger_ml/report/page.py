@@ -190,6 +190,13 @@ def _seconds(content: RunContent, stage: str) -> float | None:
     return None if found is None else float(found)
 
 
+EPOCHS = {
+    "Epochs, float": ("float", "history"),
+    "Epochs, pruning": ("compressed", "pruning_history"),
+    "Epochs, compressed": ("compressed", "history"),
+}
+
+
 def _general(content: RunContent) -> list[tuple[str, Any]]:
     """The run in one table: what, when, with which events and settings."""
     config, events = content.config, dig(content.evaluation, "events", default={})
@@ -200,18 +207,14 @@ def _general(content: RunContent) -> list[tuple[str, Any]]:
         ("Task", TASKS.get(content.task, content.task)),
         ("Command", content.manifest.get("command")),
     ]
-    for name, label in (("float", "Epochs, float"), ("compressed", "Epochs, compressed")):
-        history = dig(content.model, name, "history") or dig(content.model, "history", name) or {}
-        planned, run = dig(history, "epochs_planned"), dig(history, "epochs_run")
-        if run is None and (curves := histories(content.model).get(name)):
-            run = len(curves["loss"])
-        section = "train" if name == "float" else "compression"
-        planned = dig(config, section, "epochs") if planned is None else planned
-        if planned is not None or run is not None:
-            rows.append((label, f"{formatting.count(run)} run of {formatting.count(planned)} planned"))
+    for label, path in EPOCHS.items():
+        history = dig(content.model, *path)
+        if history:
+            planned = formatting.count(history["epochs_planned"])
+            rows.append((label, f"{formatting.count(history['epochs_run'])} run of {planned} planned"))
     rows.append(("Batch size", dig(config, "train", "batch_size")))
     for key, label in (("train", "Training"), ("validation", "Validation"), ("test", "Test")):
-        found = dig(content.model, "events", key) or dig(content.manifest, "events", key)
+        found = dig(content.model, "events", key)
         if found is not None:
             rows.append((f"{label} events", found))
     if events:
@@ -252,10 +255,6 @@ def _model_table(content: RunContent) -> list[tuple[str, Any, Any]]:
     table = []
     for label, key, show in rows:
         values = [size(content.model, name, key) for name in ("float", "compressed")]
-        if key == "gflops" and values == [None, None]:
-            macs = [size(content.model, name, "macs") for name in ("float", "compressed")]
-            # one multiplication and one addition each
-            values = [None if m is None else 2e-9 * m for m in macs]
         if any(v is not None for v in values):
             table.append((label, show(values[0]), show(values[1])))
     return table

@@ -1,4 +1,4 @@
-"""Reading the model's and the firmware's JSON files, tolerant to parts that a run does not have."""
+"""Reading the model's and the firmware's JSON files, where a run has them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,67 +15,46 @@ def dig(content: Any, *keys: str, default: Any = None) -> Any:
     return content
 
 
+HISTORIES = {
+    "float": ("float", "history"),
+    "pruning": ("compressed", "pruning_history"),
+    "compressed": ("compressed", "history"),
+}
+
+
 def histories(model: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
-    """Per-epoch values of each model that has a loss, by ``float`` and ``compressed``."""
-    result = {}
-    for name in ("float", "compressed"):
-        history = dig(model, name, "history") or dig(model, "history", name) or {}
-        # per-epoch lists may lie beside the totals or under a key of their own
-        for candidate in (history, *(v for v in history.values() if isinstance(v, Mapping))):
-            lists = {k: v for k, v in candidate.items() if isinstance(v, list) and v}
-            if "loss" in lists:
-                result[name] = {k: v for k, v in lists.items() if len(v) == len(lists["loss"])}
-                break
-    return result
+    """Per-epoch values of each training in ``model.json``; those without are left out."""
+    found = {name: dig(model, *path, "metrics") for name, path in HISTORIES.items()}
+    return {name: metrics for name, metrics in found.items() if metrics}
 
 
 def sparsity_rows(model: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Layer name, fraction of zeros and number of weights of the compressed model."""
-    table = dig(model, "compressed", "sparsity_by_layer") or dig(model, "compressed", "layers") or []
-    rows: Iterable[tuple[Any, Any]]
-    if isinstance(table, Mapping):
-        rows = table.items()
-    elif isinstance(table, list):
-        rows = [(row.get("name") or row.get("layer"), row) for row in table if isinstance(row, Mapping)]
-    else:
-        return []
-    result = []
-    for name, row in rows:
-        value = row if isinstance(row, int | float) else dig(row, "sparsity", default=dig(row, "reached"))
-        weights = (
-            0 if isinstance(row, int | float) else dig(row, "weights", default=dig(row, "total", default=0))
-        )
-        if isinstance(value, int | float):
-            result.append({"name": str(name), "sparsity": float(value), "weights": int(weights or 0)})
-    return result
+    return [
+        {"name": row["layer"], "sparsity": row["sparsity"], "weights": row["weights"]}
+        for row in dig(model, "compressed", "sparsity_by_layer", default=[])
+    ]
 
 
-SIZES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "parameters": (("parameters",),),
-    "nonzero": (("nonzero",),),
-    "weights": (("weights",),),
-    "nonzero_weights": (("nonzero_weights",),),
-    "sparsity": (("sparsity",),),
-    "n_layers": (("n_layers",),),
-    "macs": (("macs",),),
-    "macs_nonzero": (("macs_nonzero",),),
-    "gflops": (("gflops",),),
-    "dense": (("bytes", "dense"), ("bytes_float32",)),
-    "packed": (("bytes", "packed"), ("bytes_packed",)),
-    "gzip": (("bytes", "gzip"), ("bytes_gzip",)),
-}
+SIZES = {
+    key: (key,)
+    for key in (
+        "parameters",
+        "weights",
+        "nonzero_weights",
+        "sparsity",
+        "n_layers",
+        "macs",
+        "macs_nonzero",
+        "gflops",
+    )
+} | {key: ("bytes", key) for key in ("dense", "packed", "gzip")}
+"""Where `model.json` keeps each size of a model."""
 
 
 def size(model: Mapping[str, Any], name: str, key: str) -> Any:
     """A size of the ``float`` or ``compressed`` model by a key of ``SIZES``; None where unknown."""
-    for path in SIZES[key]:
-        for root in ((name,), (name, "size")):
-            found = dig(model, *root, *path)
-            if isinstance(found, int | float):
-                return found
-    if key == "n_layers":
-        return len(layer_rows(model, name)[1]) or None
-    return None
+    return dig(model, name, *SIZES[key])
 
 
 def firmware_number(resources: Any, names: tuple[str, ...]) -> tuple[float, str] | None:
@@ -119,5 +98,5 @@ def layer_rows(model: Mapping[str, Any], name: str) -> tuple[list[str], list[lis
     table = dig(model, name, "layers")
     rows = [row for row in table if isinstance(row, Mapping)] if isinstance(table, list) else []
     keys = [key for key in LAYER_COLUMNS if any(row.get(key) not in (None, "") for row in rows)]
-    cells = [[row.get("name") or row.get("layer") or "", *(row.get(key) for key in keys)] for row in rows]
+    cells = [[row["name"], *(row.get(key) for key in keys)] for row in rows]
     return ["Layer", *(LAYER_COLUMNS[key] for key in keys)], cells
