@@ -1,6 +1,6 @@
 """Reading, mapping and batching of DL1 images: trigger_ml against CTLearn's DLDataLoader, on the same files.
 
-    python benchmarks/feed.py                      # makes 2 x 20,000 stand-in images first
+    python benchmarks/feed.py                      # simulates 2 x 20,000 images first (minutes)
     python benchmarks/feed.py --file g.h5 --background p.h5
 
 Both sides start from closed files and end with shuffled batches of network input and labels in memory. The
@@ -25,7 +25,7 @@ from trigger_ml.core import keras2  # noqa: F401  (CTLearn imports Keras; Keras 
 from trigger_ml.core.config import EventsConfig, InputConfig, ParticleConfig, SimulationConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.events.feed import Dataset, load_dataset, values
-from trigger_ml.simulation.standin import simulate
+from trigger_ml.simulation.production import simulate
 
 RESULTS = Path(__file__).parent / "results" / "feed.json"
 BATCH = 64

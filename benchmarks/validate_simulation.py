@@ -28,6 +28,7 @@ from traitlets.config import Config
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.simulation import electronics
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.cherenkov import sampled_expectation
@@ -236,23 +237,18 @@ def prod4(data, rng, repeats=8):
 
 
 def island_parameters(images, geometry, picture=15.0, boundary=10.0):
-    """Size, width, length, islands and pixels of cleaned images."""
-    rows = []
-    for image in images:
-        mask = tailcuts_clean(geometry, image, picture, boundary, min_number_picture_neighbors=1)
-        if mask.sum() < 4:
-            continue
-        hillas = hillas_parameters(geometry, np.where(mask, image, 0.0))
-        rows.append(
-            (
-                hillas.intensity,
-                hillas.width.to_value("deg"),
-                hillas.length.to_value("deg"),
-                number_of_islands(geometry, mask)[0],
-                mask.sum(),
-            )
-        )
-    return np.array(rows)
+    """Size, width, length, islands (of the first 600) and pixels of cleaned images."""
+    images = images.astype(np.float32)
+    parameters = ImageParameters(geometry)
+    mask = parameters.clean(images, picture, boundary)
+    found = parameters.compute(images, mask)
+    kept = np.flatnonzero(found["morphology_n_pixels"] >= 4)
+    islands = np.full(len(images), np.nan)
+    for i in kept[:600]:
+        islands[i] = number_of_islands(geometry, mask[i])[0]
+    names = ("hillas_intensity", "hillas_width", "hillas_length")
+    columns = [found[name] for name in names] + [islands, found["morphology_n_pixels"]]
+    return np.column_stack(columns)[kept]
 
 
 def real_images(data, rng):
@@ -299,9 +295,9 @@ def real_images(data, rng):
         magnetic_field=(20.0, 0.0, -44.0),
     )
     worker = Worker(config, 11, library)
-    geometry = sst1m_subarray().tel[1].camera.geometry.transform_to(TelescopeFrame())
+    geometry = sst1m_subarray().tel[1].camera.geometry
     tables = {"real": island_parameters(real, geometry)}
-    for name, chunks in (("proton", 14), ("helium", 5), ("gamma", 8)):
+    for name, chunks in (("proton", 5), ("helium", 2), ("gamma", 3)):
         images = []
         for index in range(chunks):
             chunk = worker.chunk(name, index)
@@ -316,7 +312,9 @@ def real_images(data, rng):
     figure, axes = plt.subplots(1, 5, figsize=(19, 3.5))
     for column, (name, ax) in enumerate(zip(names, axes, strict=True)):
         samples = {
-            k: t[t[:, 0] >= least][:, column] for k, t in tables.items() if k in ("real", "hadron", "gamma")
+            key: table[(table[:, 0] >= least) & np.isfinite(table[:, column]), column]
+            for key, table in tables.items()
+            if key in ("real", "hadron", "gamma")
         }
         high = np.percentile(samples["real"], 99)
         bins = np.arange(0.5, 8) if name == "islands" else np.linspace(0, high, 30)

@@ -28,10 +28,11 @@ pytestmark = pytest.mark.xdist_group("run")
 EXPERIMENT = {
     "name": "tiny",
     "simulation": {
+        "library_scale": 0.02,
         "particles": {
             "gamma": {"events": 700},
             "proton": {"events": 700, "energy_min": 0.5, "energy_max": 300.0, "view_cone": 8.0},
-        }
+        },
     },
     "model": {
         "stem_filters": 4,

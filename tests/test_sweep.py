@@ -6,7 +6,8 @@ from rich.console import Console
 
 from trigger_ml import sweep as sweeps
 from trigger_ml.core.config import ExperimentConfig
-from trigger_ml.core.errors import ConfigError
+from trigger_ml.core.errors import ConfigError, InputError
+from trigger_ml.pipeline import Stage, Workspace, execute
 from trigger_ml.sweep import SweepConfig, load_sweep, points
 
 ROOT = Path(__file__).parents[1]
@@ -79,3 +80,31 @@ def test_workers_isolate_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     failures = sweeps.run_sweep(settings, BASE, tmp_path, Console(quiet=True))
     assert list(failures) == [0]
     assert "none.h5" in json.loads((tmp_path / "point-000" / "failure.json").read_text())["reason"]
+
+
+def test_the_base_is_taken_from_its_own_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(stage: Stage, workspace: Workspace) -> None:
+        ran.append(stage.name)
+        for output in stage.outputs:
+            (workspace.path / output).parent.mkdir(parents=True, exist_ok=True)
+            (workspace.path / output).write_text(stage.name)
+
+    ran: list[str] = []
+    monkeypatch.setattr(Stage, "run", work)
+    quiet = Console(quiet=True)
+    execute(BASE, tmp_path / BASE.name, "train", console=quiet)
+    settings = SweepConfig(name="s", base="b.yaml", grid={"compression.pruning.sparsity": (0.5,)})
+    sweeps.run_base(settings, BASE, tmp_path / "s", quiet)
+    assert ran == ["simulate", "train"]
+    assert (tmp_path / "s" / "base" / "model/float").read_text() == "train"
+
+
+def test_runs_below(tmp_path: Path) -> None:
+    for name in ("point-000", "point-001"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "point-001" / "evaluation.json").write_text("{}")
+    assert sweeps.runs_below(tmp_path) == [tmp_path / "point-001"]
+    (tmp_path / "point-000" / "manifest.json").write_text("{}")
+    assert sweeps.runs_below(tmp_path / "point-000") == [tmp_path / "point-000"]
+    with pytest.raises(InputError, match="neither a run directory nor a sweep"):
+        sweeps.runs_below(tmp_path / "point-000" / "none")

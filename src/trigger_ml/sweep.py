@@ -96,9 +96,10 @@ def points(sweep: SweepConfig, base: ExperimentConfig) -> list[Point]:
 
 
 def run_base(sweep: SweepConfig, base: ExperimentConfig, directory: Path, console: Console) -> RunDirectory:
-    """Run the stages that all points share."""
+    """Run the stages that all points share; taken over from the base's own run beside, where it has them."""
     console.print(f"[bold]{sweep.name}: base[/bold]")
-    return execute(base, directory / "base", sweep.shared, console=console)
+    own = RunDirectory(directory.parent / base.name)
+    return execute(base, directory / "base", sweep.shared, console=console, adopt_from=own)
 
 
 def run_point(sweep: SweepConfig, point: Point, directory: Path, console: Console) -> RunDirectory:

@@ -10,19 +10,18 @@ from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.events.bilinear import BilinearMap, bilinear_map
 from trigger_ml.events.digicam import digicam_geometry
 from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
-from trigger_ml.simulation.standin import simulate
+from trigger_ml.simulation.production import simulate
 
 
 @pytest.fixture(scope="session")
-def standin_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def event_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A gamma and a proton file of 120 images each, one telescope."""
     particles = {
         "gamma": ParticleConfig(events=120),
         "proton": ParticleConfig(events=120, energy_min=0.5, energy_max=300, view_cone=8),
     }
-    return simulate(
-        SimulationConfig(particles=particles), tmp_path_factory.mktemp("standin"), seed=5, progress=False
-    )
+    config = SimulationConfig(particles=particles, library_scale=0.02, workers=1)
+    return simulate(config, tmp_path_factory.mktemp("events"), seed=5, progress=False)
 
 
 @pytest.fixture(scope="session")

@@ -120,12 +120,12 @@ def test_ctapipe_event_source_opens_it(written):
 
 
 @pytest.mark.parametrize("mapper", ["BilinearMapper", "AxialMapper"])
-def test_dl1_data_handler_opens_it(standin_files, mapper):
+def test_dl1_data_handler_opens_it(event_files, mapper):
     from dl1_data_handler.reader import DLImageReader
 
     reader = DLImageReader(
-        input_url_signal=[str(standin_files[0])],
-        input_url_background=[str(standin_files[1])],
+        input_url_signal=[str(event_files[0])],
+        input_url_background=[str(event_files[1])],
         channels=["image"],
         image_mapper_type=mapper,
     )
@@ -133,7 +133,7 @@ def test_dl1_data_handler_opens_it(standin_files, mapper):
     assert 80 < n <= 240
     batch = reader.generate_mono_batch(list(range(n)))
     assert set(batch["true_shower_primary_class"]) == {0, 1}
-    image = next(read_dl1(standin_files[0])).image
+    image = next(read_dl1(event_files[0])).image
     row = int(np.flatnonzero(batch["true_shower_primary_class"] == 1)[0])
     mapped = reader.image_mappers["DigiCam"].map_image(image[batch["table_index"][row]][:, np.newaxis])
     np.testing.assert_allclose(batch["features"][row], mapped, rtol=1e-5)

@@ -97,8 +97,8 @@ def test_a_file_can_be_read_twice(shared_data):
     np.testing.assert_array_equal(first.image, again.image)
 
 
-def test_ctapipe_files_are_read_alike(standin_files):
-    source = open_events(standin_files[0], chunk_size=50)
+def test_ctapipe_files_are_read_alike(event_files):
+    source = open_events(event_files[0], chunk_size=50)
     tables = list(source)
     assert source.kind == "ctapipe"
     assert [len(table) for table in tables] == [50, 50, 20]
@@ -145,14 +145,14 @@ def test_unknown_and_missing_files(tmp_path):
         open_events(gz)
 
 
-def test_other_camera_is_refused(shared_data, standin_files):
+def test_other_camera_is_refused(shared_data, event_files):
     with pytest.raises(CameraMismatchError, match="has camera DigiCam, not LSTCam"):
         open_events(shared_data / RAW, camera="LSTCam")
     with pytest.raises(CameraMismatchError, match="has camera DigiCam, not LSTCam"):
-        open_events(standin_files[0], camera="LSTCam")
+        open_events(event_files[0], camera="LSTCam")
     small = AxialGrid("LSTCam", (2, 2), np.array([0, 1]), np.array([0, 1]))
     with pytest.raises(
         CameraMismatchError,
         match=r"has camera DigiCam \(1296 pixels on 48 x 48\), the network was made for LSTCam \(2 pixels",
     ):
-        require_camera(open_events(standin_files[0]), small)
+        require_camera(open_events(event_files[0]), small)

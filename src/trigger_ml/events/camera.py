@@ -70,7 +70,7 @@ class AxialGrid:
         """
         self._check(pixels.shape[1:] == (self.n_pixels,), pixels.shape, f"(n, {self.n_pixels})")
         padded = np.concatenate([pixels, np.zeros((len(pixels), 1), pixels.dtype)], axis=1)
-        flat = None if out is None else out.reshape(len(pixels), -1, copy=False)
+        flat = None if out is None else out.reshape(len(pixels), self.mask.size, copy=False)
         # all numbers are valid; only with a mode that takes any does numpy fill `out` without a copy
         laid_out = np.take(padded, self._pixel_of_cell, axis=1, out=flat, mode="clip")
         return laid_out.reshape(-1, *self.shape)

@@ -28,6 +28,7 @@ class QuantizationConfig(Section):
     """Widths for all layers, and exceptions by layer name."""
 
     default: BitsConfig = BitsConfig()
+    """Widths where ``layers`` does not say otherwise."""
     layers: dict[str, BitsConfig] = {}
     """Exceptions by the name of the convolution or dense layer (see the model summary)."""
     pooled_bits: int = Field(10, ge=1, le=16)

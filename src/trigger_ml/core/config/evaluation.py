@@ -37,3 +37,4 @@ class EvaluationConfig(Section):
     min_events: int = Field(10, gt=0)
     """Bins with fewer events of a class are flagged, not dropped."""
     irf: IrfConfig = IrfConfig()
+    """Instrument response."""
