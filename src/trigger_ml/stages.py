@@ -18,7 +18,7 @@ from scipy.special import expit
 from trigger_ml import __version__
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError, InputError
-from trigger_ml.core.files import write_json
+from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.evaluation.events import EvaluationEvents
@@ -364,8 +364,6 @@ def report(workspace: Workspace) -> None:
 
 def export_projects(directory: Path, target: Path, console: Console) -> None:
     """Copy a run's firmware projects to a folder of their own; an older copy is replaced."""
-    from trigger_ml.firmware.directories import atomic_directory
-
     with atomic_directory(target) as folder:
         shutil.copytree(directory / "firmware", folder, dirs_exist_ok=True)
         shutil.copy2(directory / "resources.json", folder / "resources.json")

@@ -9,6 +9,7 @@ RuntimeError
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +50,8 @@ if not tf.keras.Model.__module__.startswith("tf_keras"):
     )
 
 tf.get_logger().setLevel("ERROR")
+# QKeras registers its quantizers as constraints: Keras warns of it each time such a layer is copied
+warnings.filterwarnings("ignore", r"The `keras.constraints.serialize\(\)` API", UserWarning)
 
 
 @contextmanager

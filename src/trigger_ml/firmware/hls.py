@@ -21,11 +21,10 @@ import hls4ml
 
 from trigger_ml.core.config.firmware import HlsConfig
 from trigger_ml.core.errors import InputError, MappingError, ToolMissingError
-from trigger_ml.core.files import write_json
+from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import hls4ml_sees_keras2
 from trigger_ml.firmware import hls4ml_rules
-from trigger_ml.firmware.directories import atomic_directory
 from trigger_ml.firmware.network import AveragePool2D, MaxPool2D, Network, Quantize
 from trigger_ml.firmware.quantizers import quantizer_type, refuse
 

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import write_json
+from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_float
-from trigger_ml.firmware.directories import atomic_directory
 from trigger_ml.firmware.interpreter import evaluate
 from trigger_ml.firmware.network import Network
 
