@@ -167,6 +167,26 @@ def test_hls_build_exports_the_projects(run: Path, config: Path, tmp_path: Path)
     assert (tmp_path / "tiny" / "vectors" / "vectors.npz").exists()
 
 
+def test_compare_writes_a_page(run: Path, tmp_path: Path) -> None:
+    other = copy_of(run, tmp_path / "other")
+    page = tmp_path / "comparison.html"
+    code, output = invoke("compare", run, other, "-o", page, "--to", other)
+    assert code == 0, output
+    assert "plotly" in page.read_text()
+    code, message = invoke("compare", tmp_path / "none", "-o", page)
+    assert code == 2
+    assert "neither a run directory nor a sweep" in message
+
+
+def test_published_performance_can_be_laid_over(
+    run: Path, config: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    copied = copy_of(run, tmp_path / "run")
+    code, output = invoke("report", config, "--run", copied, "--reference", shared_data / "sst1m-irf")
+    assert code == 0, output
+    assert (copied / "report.html").read_text() != (run / "report.html").read_text()
+
+
 def test_one_flipped_bit_is_found_and_its_layer_named(run: Path, config: Path, tmp_path: Path) -> None:
     broken = copy_of(run, tmp_path / "run")
     path = broken / "onnx" / "emulator.onnx"
