@@ -144,7 +144,7 @@ def main() -> None:
             "peer_events_timed": arguments.peer_events,
             "batch": BATCH,
             "repeats": arguments.repeats,
-            "stand_in_files": arguments.file is None,
+            "simulated_here": arguments.file is None,
             "cores": os.cpu_count(),
             "processor": platform.machine(),
             "versions": {

@@ -68,7 +68,7 @@ def main() -> None:
         results[f"{n} {p.energy_min:g}-{p.energy_max:g}"]["images_per_cpu_second"] for n, p in MIX.items()
     ]
     # equal numbers of both: times add
-    mix = 2 / sum(1 / row["images_per_cpu_second"] for row in whole)
+    mix = 2 / sum(1 / rate for rate in whole)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"mix, equal numbers of both: {mix:.0f} images per CPU second, {2 * mix:.0f} on two cores")
     print(f"memory {memory:.2f} GB")

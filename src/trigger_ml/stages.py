@@ -7,6 +7,7 @@ A stage reads the configuration and what earlier stages left, and writes its own
 import json
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rich.console import Console
 from scipy.special import expit
 
 from trigger_ml import __version__
-from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.config import ExperimentConfig, RtlConfig
 from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
@@ -24,6 +25,7 @@ from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.events.dl1 import read_runs
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
+from trigger_ml.firmware.network import Network
 from trigger_ml.pipeline import Workspace
 
 FLOAT_MODEL = Path("model/float/model.h5")
@@ -207,7 +209,32 @@ def build(workspace: Workspace) -> None:
         project = write_project(model, network, config.firmware.hls, folder / "hls", name=config.name)
         write_testbench(network, dataset.counts[chosen], project.directory)
         resources["hls"] = _hls_resources(config)
+    if config.firmware.rtl is not None:
+        resources["rtl"] = _build_rtl(network, config.firmware.rtl, dataset.counts[chosen], folder / "rtl")
     write_json(workspace.path / "resources.json", resources)
+
+
+def _build_rtl(
+    network: Network, config: RtlConfig, counts: NDArray[np.unsignedinteger[Any]], folder: Path
+) -> dict[str, Any]:
+    """Write the RTL project, unless the prediction says that the part cannot hold it."""
+    from trigger_ml.firmware.estimate import predict
+    from trigger_ml.firmware.rtl import design, write_project
+    from trigger_ml.firmware.synthesis import part_named, require_fit
+
+    prediction = predict(network, config)
+    require_fit(prediction.total, part_named(config.part), source="prediction")
+    write_project(design(network, config), counts.astype(np.int64), folder)
+    low, high = prediction.lut_interval
+    return {
+        "source": "prediction",
+        "part": config.part,
+        **asdict(prediction.total),
+        "lut_low": low,
+        "lut_high": high,
+        "interval_clocks": prediction.timing.interval,
+        "latency_clocks": prediction.timing.latency,
+    }
 
 
 def _hls_resources(config: ExperimentConfig) -> dict[str, Any]:
@@ -253,6 +280,10 @@ def verify(workspace: Workspace) -> None:
         checks.append(
             Check(CsimBackend(project, model, network, config.firmware.hls), config.verify.csim_events)
         )
+    if config.firmware.rtl is not None:
+        from trigger_ml.firmware.rtl import RtlBackend
+
+        checks.append(Check(RtlBackend(network, config.firmware.rtl), config.verify.rtl_events))
     result = compare(
         network,
         test.counts,

@@ -31,7 +31,7 @@ class SimulationConfig(Section):
 
     particles: dict[Literal["gamma", "proton", "electron", "helium"], ParticleConfig] = Field(
         default={
-            "gamma": ParticleConfig(events=15_000),
+            "gamma": ParticleConfig(events=15_000, view_cone=6.0),
             "proton": ParticleConfig(events=15_000, energy_min=0.5, energy_max=300.0, view_cone=8.0),
         }
     )
@@ -50,8 +50,8 @@ class SimulationConfig(Section):
     """Density profile; ``subtropical`` is close to Paranal's."""
     magnetic_field: tuple[float, float, float] = (20.9, 1.25, 9.1)
     """Geomagnetic field in microtesla: north, west, up (Paranal)."""
-    nsb_rate: float = Field(0.2, ge=0)
-    """Night-sky photo-electrons per pixel and nanosecond."""
+    nsb_rate: float = Field(0.0407, ge=0)
+    """Night-sky photo-electrons per pixel and nanosecond: 0.04 at a dark site (prod4), 0.2 at a bright."""
     trigger_threshold: float = Field(270.0, ge=0)
     """Least sum of a cluster of seven patches (each clipped to 0-255) in ADC counts; one photo-electron
     peaks at about 5 counts."""

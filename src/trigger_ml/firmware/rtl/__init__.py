@@ -1,0 +1,21 @@
+"""RTL without a vendor's tools: generated, simulated clock by clock, ready for synthesis."""
+
+from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, sources, write_project
+from trigger_ml.firmware.rtl.schedule import Timing, timing
+from trigger_ml.firmware.rtl.simulate import Disturbance, RtlBackend, Simulator, build, build_netlist
+
+__all__ = [
+    "TOP",
+    "Disturbance",
+    "RtlBackend",
+    "RtlProject",
+    "Simulator",
+    "Timing",
+    "build",
+    "build_netlist",
+    "design",
+    "outline",
+    "sources",
+    "timing",
+    "write_project",
+]

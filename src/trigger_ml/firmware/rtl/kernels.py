@@ -1,0 +1,337 @@
+"""The arithmetic of one layer as pipelined logic, made by alkaid without multipliers.
+
+A kernel computes one output position (all its channels) from the integers of its window. It is traced
+in integer units, so that the bits of its ports are the integers of the network's interpreter.
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import alkaid
+import numpy as np
+from alkaid.codegen.rtl.vhdl.fsm import fsm_logic_gen as vhdl_logic_gen
+from alkaid.stateful import FSM, Conn, Signal
+from alkaid.trace import FVariable, FVArray, to_pipeline, trace
+from alkaid.trace.passes import (
+    _retrace,
+    add_surrogate,
+    canonical_sort,
+    common_subexpr_elimin,
+    dead_code_elimin,
+    null_quant_elimin,
+    topo_bandwidth_sort,
+)
+from alkaid.trace.passes.canon import canonicalize_outputs, const_propagation
+from alkaid.types import CombLogic, Precision
+
+from trigger_ml.core.fixed_point import IntArray
+from trigger_ml.firmware.network import (
+    Add,
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    GlobalAveragePool,
+    MaxPool2D,
+    Node,
+    Quantize,
+)
+from trigger_ml.firmware.rtl.combinational import pipeline_module
+from trigger_ml.firmware.rtl.rounding import HARDWARE, constant, quantize
+
+__all__ = [
+    "Field",
+    "Kernel",
+    "Source",
+    "adder_levels",
+    "apply",
+    "make_kernel",
+    "signed_digits",
+    "vhdl_library",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a kernel reads from one stream: intervals of the integers, and their last bit.
+
+    Parameters
+    ----------
+    low, high : numpy.ndarray of int64, shape (values,)
+    fraction : int
+    """
+
+    low: IntArray
+    high: IntArray
+    fraction: int
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a value sits: ``width`` bits from ``low``; two's complement if ``signed``."""
+
+    signed: bool
+    width: int
+    low: int
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A pipelined block of logic with one clock enable.
+
+    Parameters
+    ----------
+    name : str
+        Verilog module and VHDL entity.
+    logic : CombLogic
+        alkaid's program.
+    depth : int
+        Pipeline registers between input and output.
+    """
+
+    name: str
+    logic: CombLogic
+    depth: int
+
+    @property
+    def live(self) -> bool:
+        """Whether any output depends on an input."""
+        return bool(self.logic.inp_kifs.sum() and self.logic.out_kifs.sum()) and not all(
+            low == high for low, high, _ in self.logic.out_qint
+        )
+
+    @staticmethod
+    def _fields(kifs: Any) -> tuple[Field, ...]:
+        return tuple(Field(bool(k), int(k + i + f), int(-f)) for k, i, f in zip(*kifs, strict=True))
+
+    @cached_property
+    def inputs(self) -> tuple[Field, ...]:
+        """Bits read of each input integer, in port order; width 0 where an input is not read."""
+        return self._fields(self.logic.inp_kifs)
+
+    @cached_property
+    def outputs(self) -> tuple[Field, ...]:
+        """Bits of each output integer that the port carries."""
+        return self._fields(self.logic.out_kifs)
+
+    @cached_property
+    def constants(self) -> IntArray:
+        """Outputs of a kernel that depends on no input."""
+        return np.array([round(low) for low, _, _ in self.logic.out_qint], dtype=np.int64)
+
+    def __call__(self, values: IntArray) -> IntArray:
+        """Outputs for a batch of inputs (batch, inputs), by alkaid's interpreter."""
+        if not self.live:
+            return np.broadcast_to(self.constants, (len(values), len(self.constants))).copy()
+        return np.asarray(np.rint(self.logic.predict(values.astype(np.float64))), dtype=np.int64)
+
+    @cached_property
+    def _plain(self) -> FSM:
+        return to_pipeline(self.logic, n_stages=self.depth, verbose=False, reg_inp=False, reg_out=True)
+
+    @property
+    def stages(self) -> list[CombLogic]:
+        """The logic between registers."""
+        return [self._plain.logic[f"logic{number}"] for number in range(self.depth)]
+
+    @cached_property
+    def machine(self) -> FSM:
+        """The pipeline: alkaid's stages with a clock enable on every register."""
+        plain = self._plain
+        enable = Signal("ce", True, (Precision(False, 1, 0),), reg=False, mode="r")
+
+        def renamed(signal: Signal | None) -> Signal | None:
+            if signal is None:
+                return None
+            result = copy(signal)
+            result.name = re.sub(r"^INTERNAL_logic(\d+)_", rf"INTERNAL_{self.name}_\1_", signal.name)
+            return result
+
+        conns = tuple(
+            Conn(renamed(c.src), renamed(c.dst), enable_if=enable if c.clocked else renamed(c.enable_if))
+            for c in (*plain.comb_conns, *plain.reg_conns)
+        )
+        logic = {re.sub(r"^logic(\d+)$", rf"{self.name}_\1", key): comb for key, comb in plain.logic.items()}
+        return FSM(logic, conns)
+
+    @property
+    def register_bits(self) -> int:
+        """Flip-flops of the pipeline."""
+        return sum(s.width for s in self.machine.signals.values() if s.reg) if self.live else 0
+
+    def verilog(self) -> str:
+        """The kernel as one module."""
+        return pipeline_module(self.stages, self.name)
+
+    def vhdl(self) -> str:
+        """All entities of the kernel; the last one is :attr:`name`."""
+        return "\n".join(vhdl_logic_gen(self.machine, self.name, timescale=None).values())
+
+
+def vhdl_library() -> list[Path]:
+    """Alkaid's adders and multiplexers, which the VHDL kernels instantiate."""
+    folder = Path(alkaid.__file__).parent / "codegen" / "rtl" / "vhdl" / "source"
+    return sorted(folder.glob("*.vhd"))
+
+
+def _affine(x: FVArray, weights: IntArray, bias: IntArray, places: int) -> Any:
+    """``(x @ weights) << places + bias`` on integers."""
+    variables = np.asarray(x)
+    fixed = np.array([v.low == v.high for v in variables])
+    matrix = weights.astype(np.float64) * 2.0**places
+    total = bias.astype(np.float64)
+    # alkaid's solver takes no constants
+    if fixed.any():
+        total = total + np.array([v.low for v in variables[fixed]]) @ matrix[fixed]
+    if not matrix[~fixed].any():
+        return total
+    return x[~fixed] @ matrix[~fixed] + total
+
+
+def _quantize(x: Any, fraction: int, node: Quantize) -> FVArray:
+    variables = [v if isinstance(v, FVariable) else constant(v) for v in np.asarray(x).ravel()]
+    places = fraction - node.dtype.fraction
+    results = [quantize(v, places, node.dtype, node.rounding, node.overflow) for v in variables]
+    return FVArray(np.array(results, dtype=object), hwconf=HARDWARE)
+
+
+def _tree(x: FVArray, combine: Callable[[Any, Any], Any]) -> FVArray:
+    """Combine the first axis pair by pair, so that the tree is shallow."""
+    rows = list(np.asarray(x))
+    while len(rows) > 1:
+        pairs = [
+            [combine(a, b) for a, b in zip(*rows[i : i + 2], strict=True)] for i in range(0, len(rows) - 1, 2)
+        ]
+        rows = pairs + ([rows[-1]] if len(rows) % 2 else [])
+    return FVArray(np.array(rows[0], dtype=object), hwconf=HARDWARE)
+
+
+def apply(node: Node, values: list[Any], fractions: list[int]) -> Any:
+    """One node on one position.
+
+    Parameters
+    ----------
+    node : Node
+    values : list of FVArray
+        For a pooling, shape (taps, channels); otherwise flat.
+    fractions : list of int
+        Of each input.
+
+    Returns
+    -------
+    FVArray, or numpy.ndarray where the output does not depend on the input
+    """
+    x = values[0]
+    match node:
+        case Conv2D():
+            kernel = node.full_kernel()
+            weights = kernel.reshape(-1, kernel.shape[-1])
+            total = node.accumulator_fraction(fractions[0])
+            places = total - fractions[0] - node.kernel_type.fraction
+            return _affine(x, weights, node.aligned_bias(fractions[0]), places)
+        case Dense():
+            total = node.accumulator_fraction(fractions[0])
+            places = total - fractions[0] - node.kernel_type.fraction
+            return _affine(x, node.kernel, node.aligned_bias(fractions[0]), places)
+        case Quantize():
+            return _quantize(x, fractions[0], node)
+        case Add():
+            finest = max(fractions)
+            result = values[0] * 2.0 ** (finest - fractions[0])
+            for value, fraction in zip(values[1:], fractions[1:], strict=True):
+                result = result + value * 2.0 ** (finest - fraction)
+            return result
+        case MaxPool2D():
+            return _tree(x, lambda a, b: a.max_of(b))
+        case AveragePool2D() | GlobalAveragePool():
+            return _tree(x, operator.add)
+    raise TypeError(f"no kernel for {type(node).__name__}")
+
+
+def signed_digits(weights: IntArray) -> IntArray:
+    """Number of non-zero digits of each integer in canonical signed-digit form."""
+    n = np.abs(np.asarray(weights, dtype=np.int64))
+    return np.asarray(np.bitwise_count(n ^ (3 * n)), dtype=np.int64)
+
+
+def adder_levels(node: Node, lanes: int = 1) -> int:
+    """Levels of adders from the node's weights alone: what the pipeline depth is chosen by."""
+    match node:
+        case Conv2D():
+            digits = signed_digits(node.full_kernel().reshape(-1, node.full_kernel().shape[-1])).sum(axis=0)
+            return math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
+        case Dense():
+            digits = signed_digits(node.kernel).sum(axis=0)
+            return math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
+        case Quantize():
+            return 2
+        case Add():
+            return max(1, len(node.inputs) - 1)
+        case MaxPool2D():
+            return 2 * math.ceil(math.log2(max(2, node.window[0] * node.window[1])))
+        case AveragePool2D():
+            return math.ceil(math.log2(max(2, node.window[0] * node.window[1])))
+        case GlobalAveragePool():
+            return math.ceil(math.log2(max(2, lanes)))
+    return 1
+
+
+def _optimized(logic: CombLogic) -> CombLogic:
+    """What ``alkaid.trace.passes.optimize`` does, without its ``canonicalize_msb_wraps``.
+
+    In alkaid 0.8.2 that pass drops the shift of a bit selection behind a negation, which changes results.
+    """
+    for _ in range(4):
+        before = logic
+        for step in (
+            const_propagation,
+            canonicalize_outputs,
+            common_subexpr_elimin,
+            null_quant_elimin,
+            _retrace,
+        ):
+            logic = dead_code_elimin(step(logic))
+        logic = canonical_sort(canonicalize_outputs(const_propagation(logic)))
+        if logic == before:
+            break
+    return topo_bandwidth_sort(canonical_sort(add_surrogate(dead_code_elimin(logic))))
+
+
+def make_kernel(
+    name: str,
+    sources: list[Source],
+    shapes: Sequence[tuple[int, ...]],
+    body: Callable[[list[FVArray]], Any],
+    depth: int,
+) -> Kernel:
+    """Trace ``body`` and pipeline it.
+
+    Parameters
+    ----------
+    name : str
+    sources : list of Source
+        Flat, in the order of the input port.
+    shapes : list of tuple
+        Shape in which ``body`` gets each source.
+    body : callable
+        From a list of FVArray to the flat outputs.
+    depth : int
+        Pipeline registers.
+    """
+    low = np.concatenate([s.low for s in sources]).astype(np.float64)
+    high = np.concatenate([s.high for s in sources]).astype(np.float64)
+    x = FVArray.from_lhs(low, high, np.ones_like(low), hwconf=HARDWARE, solver_options={"binary_lut": False})
+    ends = np.cumsum([len(s.low) for s in sources])
+    parts = [
+        x[end - len(s.low) : end].reshape(shape) for end, s, shape in zip(ends, sources, shapes, strict=True)
+    ]
+    result = body(parts)
+    if not isinstance(result, FVArray):
+        result = FVArray(np.array([constant(v) for v in result], dtype=object), hwconf=HARDWARE)
+    return Kernel(name, _optimized(trace(x, result, optimize=False)), depth)

@@ -1,0 +1,346 @@
+"""From a network to the stages of a streaming pipeline, and the refusal of what cannot be mapped."""
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+from alkaid.trace import FVArray
+
+from trigger_ml.core.config import RtlConfig
+from trigger_ml.core.errors import MappingError, VerificationError
+from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.firmware.interpreter import _evaluate_node as evaluate_node
+from trigger_ml.firmware.network import (
+    Add,
+    Affine,
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Input,
+    MaxPool2D,
+    Network,
+    Node,
+    Quantize,
+    Shape,
+)
+from trigger_ml.firmware.rtl.kernels import Kernel, Source, adder_levels, apply, make_kernel
+from trigger_ml.firmware.rtl.schedule import buffer_sizes, with_fifos
+from trigger_ml.firmware.rtl.stages import (
+    FlattenStage,
+    InputStage,
+    Pipeline,
+    PointStage,
+    Stage,
+    Stream,
+    SumStage,
+    WindowStage,
+    columns_per_read,
+)
+
+__all__ = ["check", "plan", "trace_kernels"]
+
+# words that a module or signal of the generated project cannot be named
+RESERVED = re.compile(
+    "always|and|assign|begin|buf|case|default|edge|else|end|endcase|endmodule|entity|for|function|if|input|"
+    "initial|inout|integer|is|module|nand|negedge|nor|not|or|out|output|parameter|posedge|reg|signal|time|top|"
+    "tri|use|wait|wand|while|wire|wor|xnor|xor"
+)
+# alkaid keeps constants of an addition in 32 bits, weights in a float's 24
+MAX_BIAS, MAX_WEIGHT = 2**31, 2**24
+# above this the wide register and its kernel are no longer a sensible circuit
+MAX_FLAT = 4096
+
+
+def identifier(name: str, taken: set[str]) -> str:
+    """A Verilog and VHDL identifier like ``name``, not among ``taken`` (compared without case)."""
+    word = re.sub(r"\W", "_", name)
+    word = re.sub(r"_+", "_", word).strip("_") or "layer"
+    if word[0].isdigit() or RESERVED.fullmatch(word.lower()):
+        word = f"layer_{word}"
+    result, number = word, 1
+    while result.lower() in taken:
+        number += 1
+        result = f"{word}_{number}"
+    taken.add(result.lower())
+    return result
+
+
+def _map_shape(shape: Shape) -> tuple[int, int, int]:
+    return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (1, 1, shape[0])
+
+
+def _refuse(node: Node, why: str, remedy: str) -> MappingError:
+    return MappingError(f"layer {node.name} ({node.op})", why, remedy)
+
+
+def check(network: Network, config: RtlConfig) -> None:
+    """Refuse what no stage can compute, before any work.
+
+    Raises
+    ------
+    MappingError
+        Naming the layer and the reason.
+    """
+    shape = network.shapes[network.input.name]
+    if len(shape) not in (1, 3):
+        raise _refuse(
+            network.input, f"shape {shape} is no map and no vector", "Give (height, width, channels)"
+        )
+    if config.style == "streaming" and config.pixels_per_clock > _map_shape(shape)[1]:
+        raise _refuse(
+            network.input,
+            f"{config.pixels_per_clock} pixels per clock exceed a row of {_map_shape(shape)[1]} cells",
+            "Lower firmware.rtl.pixels_per_clock",
+        )
+    for node in network.nodes:
+        sources = [network.bounds[name] for name in node.inputs]
+        if isinstance(node, Affine):
+            bias = np.abs(node.aligned_bias(sources[0].fraction)).max(initial=0)
+            places = node.accumulator_fraction(sources[0].fraction) - sources[0].fraction
+            weight = np.abs(node.kernel).max(initial=0) << (places - node.kernel_type.fraction)
+            if bias >= MAX_BIAS or weight >= MAX_WEIGHT * 2**64:
+                raise _refuse(node, f"bias {bias} needs more than 32 bits", "Use fewer bias bits")
+            if np.abs(node.kernel).max(initial=0) >= MAX_WEIGHT:
+                raise _refuse(node, "weights need more than 24 bits", "Use fewer weight bits")
+        if isinstance(node, Conv2D):
+            for padded, size, axis in zip(
+                node.padding, node.kernel.shape[:2], ("vertical", "horizontal"), strict=True
+            ):
+                if sum(padded) > size - 1:
+                    raise _refuse(
+                        node,
+                        f"{axis} padding {padded} exceeds what a kernel of {size} can reach",
+                        "Use 'same' or 'valid' padding",
+                    )
+        if isinstance(node, Flatten) and network.shapes[node.name][0] > MAX_FLAT:
+            raise _refuse(
+                node,
+                f"{network.shapes[node.name][0]} values would be held in one register (limit {MAX_FLAT})",
+                "Use global average pooling, or stride down before the dense layer",
+            )
+        if network.types[node.name].width > 62:  # pragma: no cover - FixedPoint refuses it first
+            raise _refuse(node, "accumulator wider than 62 bits", "Use fewer bits")
+
+
+def output_lanes(source: Stream, node: Conv2D | MaxPool2D | AveragePool2D, out: Shape, budget: float) -> int:
+    """Fewest kernels that keep up: output positions per clock of a sliding window."""
+    stride = node.strides[1]
+    choices = [q for q in range(1, source.lanes // stride + 1) if source.lanes % (q * stride) == 0] or [1]
+    for lanes in choices:
+        group = columns_per_read(source.lanes, lanes, stride)
+        if out[0] * math.ceil(source.width / group) <= budget:
+            return lanes
+    return choices[-1]
+
+
+def _fusable(network: Network, node: Node) -> Quantize | None:
+    """The quantizer that can be computed inside ``node``'s kernel."""
+    readers = network.consumers(node.name)
+    if node.name in network.outputs or len(readers) != 1:
+        return None
+    return readers[0] if isinstance(readers[0], Quantize) else None
+
+
+class _Builder:
+    """Walks the network once; ``driver`` maps a node to the stage that drives its stream."""
+
+    def __init__(self, network: Network, config: RtlConfig) -> None:
+        self.network = network
+        self.config = config
+        self.stages: list[Stage] = []
+        self.driver: dict[str, str] = {}
+        self.taken: set[str] = set()
+
+    def stream(self, name: str) -> Stream:
+        return next(s.output for s in self.stages if s.name == self.driver[name])
+
+    def depth(self, levels: int) -> int:
+        return max(1, math.ceil(levels / self.config.latency_cutoff))
+
+    def add(self, stage: Stage) -> None:
+        self.stages.append(stage)
+        for node in stage.nodes:
+            self.driver[node.name] = stage.name
+
+    def output(self, node: Node, lanes: int) -> Stream:
+        height, width, channels = _map_shape(self.network.shapes[node.name])
+        return Stream(height, width, channels, lanes, self.network.types[node.name])
+
+    def narrow(self, name: str, lanes: int, reader: str) -> str:
+        """Driver of ``name`` with at most ``lanes`` positions per beat."""
+        source = self.stream(name)
+        if source.lanes == lanes:
+            return self.driver[name]
+        stage = WindowStage(
+            identifier(f"{reader}_narrow", self.taken), (), (self.driver[name],), replace(source, lanes=lanes), source,
+            (1, 1), (1, 1), ((0, 0), (0, 0)), 0,
+        )  # fmt: skip
+        self.stages.append(stage)
+        return stage.name
+
+    def visit(self, node: Node, quantizer: Quantize | None) -> None:
+        nodes: tuple[Node, ...] = (node,) if quantizer is None else (node, quantizer)
+        name = identifier(node.name, self.taken)
+        inputs = tuple(self.driver[i] for i in node.inputs)
+        source = self.stream(node.inputs[0])
+        levels = sum(adder_levels(n) for n in nodes)
+        budget = self.stages[0].output.beats * self.config.duty
+        match node:
+            case Conv2D() | MaxPool2D() | AveragePool2D():
+                window = node.kernel.shape[:2] if isinstance(node, Conv2D) else node.window
+                padding = node.padding if isinstance(node, Conv2D) else ((0, 0), (0, 0))
+                if tuple(window) == (1, 1) and node.strides == (1, 1):
+                    self.add(
+                        PointStage(
+                            name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(levels)
+                        )
+                    )
+                    return
+                lanes = output_lanes(source, node, self.network.shapes[node.name], budget)
+                out = self.output(nodes[-1], lanes)
+                shape = (int(window[0]), int(window[1]))
+                self.add(
+                    WindowStage(
+                        name, nodes, inputs, out, source, shape, node.strides, padding, self.depth(levels)
+                    )
+                )
+            case Add():
+                lanes = min(self.stream(i).lanes for i in node.inputs)
+                inputs = tuple(self.narrow(i, lanes, name) for i in node.inputs)
+                self.add(PointStage(name, nodes, inputs, self.output(nodes[-1], lanes), self.depth(levels)))
+            case Dense() | Quantize():
+                self.add(
+                    PointStage(name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(levels))
+                )
+            case GlobalAveragePool():
+                depth = self.depth(adder_levels(node, source.lanes)) if source.lanes > 1 else 0
+                self.add(SumStage(name, nodes, inputs, self.output(node, 1), source, depth))
+            case Flatten():
+                # only the positions move: the source's type is kept, also where its values need fewer bits
+                self.add(
+                    FlattenStage(
+                        name, nodes, inputs, replace(self.output(node, 1), dtype=source.dtype), source
+                    )
+                )
+            case _:
+                raise _refuse(node, "no stage computes it", "See docs/rtl.md for the layers that have one")
+
+
+def plan(network: Network, config: RtlConfig) -> Pipeline:
+    """Stages of the streaming firmware, without their kernels (milliseconds).
+
+    Parameters
+    ----------
+    network : Network
+    config : RtlConfig
+
+    Raises
+    ------
+    MappingError
+        If a layer has no equivalent, naming it and the reason.
+    """
+    builder = _Builder(network, config)
+    fused: set[str] = set()
+    for node in network.nodes:
+        if isinstance(node, Input):
+            builder.add(
+                InputStage(
+                    identifier("s_axis", builder.taken),
+                    (node,),
+                    (),
+                    builder.output(node, config.pixels_per_clock),
+                )
+            )
+            continue
+        if node.name in fused:
+            continue
+        quantizer = None if isinstance(node, GlobalAveragePool | Flatten) else _fusable(network, node)
+        if quantizer is not None:
+            fused.add(quantizer.name)
+        builder.visit(node, quantizer)
+    outputs = tuple(builder.driver[name] for name in network.outputs)
+    pipeline = Pipeline(tuple(builder.stages), outputs, network.outputs)
+    sizes = buffer_sizes(pipeline)
+    names = {
+        key: identifier(f"{key[0] or outputs[key[1]]}_skip", builder.taken) for key, n in sizes.items() if n
+    }
+    return with_fifos(pipeline, sizes, names.__getitem__)
+
+
+def _kernel(network: Network, stage: Stage) -> Kernel:
+    first = stage.nodes[0]
+    taps, channels = 1, 1
+    if isinstance(stage, WindowStage):
+        taps = stage.window[0] * stage.window[1]
+    elif isinstance(stage, SumStage):
+        taps = stage.source.lanes
+    sources, shapes = [], []
+    for name in first.inputs:
+        bounds = network.bounds[name]
+        if isinstance(stage, WindowStage | SumStage):
+            bounds = bounds.with_zero()  # padding, and lanes beyond the row's end
+        channels = len(bounds.low)
+        sources.append(Source(np.tile(bounds.low, taps), np.tile(bounds.high, taps), bounds.fraction))
+        pools = isinstance(first, MaxPool2D | AveragePool2D | GlobalAveragePool)
+        shapes.append((taps, channels) if pools else (taps * channels,))
+    fractions = [s.fraction for s in sources]
+
+    def body(values: list[FVArray]) -> FVArray:
+        result = apply(first, values, fractions)
+        fraction = network.bounds[first.name].fraction
+        for node in stage.nodes[1:]:
+            result = apply(node, [result], [fraction])
+        return result
+
+    depth = getattr(stage, "depth")  # noqa: B009 - only stages with a kernel come here
+    kernel = make_kernel(f"{stage.name}_kernel", sources, shapes, body, depth)
+    _prove(network, stage, kernel, sources)
+    return kernel
+
+
+def _prove(network: Network, stage: Stage, kernel: Kernel, sources: list[Source], count: int = 200) -> None:
+    """Compare a kernel with the interpreter on random windows, so that a fault of alkaid is found here."""
+    first = stage.nodes[0]
+    rng = np.random.default_rng(1)
+    low, high = np.concatenate([s.low for s in sources]), np.concatenate([s.high for s in sources])
+    values = rng.integers(low, high + 1, (count, len(low)))
+    values[0], values[1] = low, high
+    channels = [len(network.bounds[name].low) for name in first.inputs]
+    parts = np.split(values, np.cumsum([len(s.low) for s in sources])[:-1], axis=1)
+    if isinstance(stage, WindowStage):
+        shape: Shape = (*stage.window, channels[0])
+    elif isinstance(stage, SumStage):
+        shape = (1, stage.source.lanes, channels[0])
+    else:
+        shape = (1, 1, channels[0]) if len(network.shapes[first.inputs[0]]) == 3 else (channels[0],)
+    inputs = [p.reshape(count, *shape) for p in parts]
+    alone = replace(first, padding=((0, 0), (0, 0)), strides=(1, 1)) if isinstance(first, Conv2D) else first
+    result = evaluate_node(alone, inputs, [s.fraction for s in sources])
+    fraction = network.bounds[first.name].fraction
+    for node in stage.nodes[1:]:
+        result = evaluate_node(node, [result], [fraction])
+    if not np.array_equal(kernel(values), result.reshape(count, -1)):
+        raise VerificationError(
+            f"layer {first.name}",
+            "the logic made by alkaid differs from the layer",
+            "Report it with the network",
+        )
+
+
+def trace_kernels(network: Network, pipeline: Pipeline) -> Pipeline:
+    """The same pipeline with every kernel made by alkaid (seconds)."""
+    stages: list[Stage] = []
+    for stage in pipeline.stages:
+        wants = isinstance(stage, PointStage) or (
+            isinstance(stage, WindowStage | SumStage) and stage.kernels > 0
+        )
+        stages.append(replace(stage, kernel=_kernel(network, stage)) if wants else stage)  # type: ignore[call-arg]
+    return Pipeline(tuple(stages), pipeline.outputs, pipeline.results)
+
+
+def input_type(pipeline: Pipeline) -> FixedPoint:
+    """Type of the input's integers."""
+    return pipeline.input.dtype

@@ -1,0 +1,176 @@
+"""The RTL project: the design in memory, and on disk with everything that belongs to it."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trigger_ml.core.config import RtlConfig
+from trigger_ml.core.files import write_json, write_text
+from trigger_ml.core.fixed_point import IntArray
+from trigger_ml.firmware.interpreter import logits
+from trigger_ml.firmware.network import Network
+from trigger_ml.firmware.rtl.beats import hex_words, result_words, to_beats
+from trigger_ml.firmware.rtl.kernels import Kernel, vhdl_library
+from trigger_ml.firmware.rtl.plan import check, plan, trace_kernels
+from trigger_ml.firmware.rtl.schedule import Timing, timing
+from trigger_ml.firmware.rtl.scripts import quartus_script, sdc, test_bench, vivado_script, xdc
+from trigger_ml.firmware.rtl.stages import Pipeline, PointStage, Stage, SumStage, WindowStage
+from trigger_ml.firmware.rtl.top import input_bits, output_bits, top_module
+from trigger_ml.firmware.rtl.unrolled import plan_unrolled, trace_unrolled
+from trigger_ml.firmware.rtl.verilog import stage_module
+
+__all__ = ["TOP", "RtlProject", "design", "kernel_of", "outline", "sources", "write_project"]
+
+TOP = "trigger_network"
+
+
+@dataclass(frozen=True, eq=False)
+class RtlProject:
+    """A design in memory.
+
+    Parameters
+    ----------
+    network : Network
+    config : RtlConfig
+    pipeline : Pipeline
+        With kernels.
+    timing : Timing
+    """
+
+    network: Network
+    config: RtlConfig
+    pipeline: Pipeline
+    timing: Timing
+
+
+def outline(network: Network, config: RtlConfig) -> Pipeline:
+    """The stages without their logic: all that a prediction needs (milliseconds).
+
+    Raises
+    ------
+    MappingError
+        If a layer has no equivalent, naming it and the reason.
+    """
+    check(network, config)
+    return plan(network, config) if config.style == "streaming" else plan_unrolled(network, config)
+
+
+def design(network: Network, config: RtlConfig) -> RtlProject:
+    """Plan, time and trace a network (seconds to minutes).
+
+    Raises
+    ------
+    MappingError
+        If a layer has no equivalent.
+    """
+    empty = outline(network, config)
+    clocks = timing(empty)
+    trace = trace_kernels if config.style == "streaming" else trace_unrolled
+    return RtlProject(network, config, trace(network, empty), clocks)
+
+
+def kernel_of(stage: Stage) -> Kernel | None:
+    """Kernel of a stage; None if it has none or its outputs are constants."""
+    kernel = stage.kernel if isinstance(stage, PointStage | WindowStage | SumStage) else None
+    return kernel if kernel is not None and kernel.live else None
+
+
+def sources(project: RtlProject) -> dict[str, str]:
+    """Verilog files of a design by name: a file per stage, one per kernel, the top."""
+    pipeline = project.pipeline
+    files = {}
+    for stage in pipeline.stages[1:]:
+        streams = [pipeline.by_name[name].output for name in stage.inputs]
+        files[f"{stage.name}.v"] = stage_module(stage, streams)
+        if kernel := kernel_of(stage):
+            files[f"{kernel.name}.v"] = kernel.verilog()
+    title = str(project.network.metadata.get("name", "Trigger network"))
+    files[f"{TOP}.v"] = top_module(pipeline, TOP, title, project.timing)
+    return files
+
+
+def _readme(project: RtlProject, frames: int) -> str:
+    clocks, config = project.timing, project.config
+    return f"""RTL of a trigger network
+========================
+
+rtl/           Verilog: {TOP}.v is the top, one file per layer, <layer>_kernel.v its arithmetic
+vhdl/          the kernels in VHDL, with the library they instantiate
+sim/           test bench with {frames} frames and the expected results
+constraints/   clock of {config.clock_period} ns for Vivado (.xdc) and Quartus (.sdc)
+build_vivado.tcl, build_quartus.tcl
+project.json   what the files were made from
+
+A result every {clocks.interval} clocks, {clocks.latency} clocks after the first beat of its frame.
+
+    vivado -mode batch -source build_vivado.tcl        (IMPL=1 also places and routes)
+    QUARTUS_PART=... quartus_sh -t build_quartus.tcl
+    cd sim && verilator --binary --timing --top-module {TOP}_tb {TOP}_tb.v ../rtl/*.v && obj_dir/V{TOP}_tb
+"""
+
+
+def _write(project: RtlProject, counts: IntArray, folder: Path) -> None:
+    pipeline, config = project.pipeline, project.config
+    for name, text in sources(project).items():
+        write_text(folder / "rtl" / name, text)
+    for stage in pipeline.stages:
+        if kernel := kernel_of(stage):
+            write_text(folder / "vhdl" / f"{kernel.name}.vhd", kernel.vhdl())
+    for path in vhdl_library():
+        write_text(folder / "vhdl" / path.name, path.read_text())
+    expected = logits(project.network, counts)
+    write_text(
+        folder / "sim" / "frames.hex", hex_words(to_beats(counts, pipeline.input), input_bits(pipeline))
+    )
+    write_text(
+        folder / "sim" / "results.hex", hex_words(result_words(pipeline, expected), output_bits(pipeline))
+    )
+    write_text(folder / "sim" / f"{TOP}_tb.v", test_bench(pipeline, TOP, len(counts)))
+    write_text(folder / "constraints" / f"{TOP}.xdc", xdc(config))
+    write_text(folder / "constraints" / f"{TOP}.sdc", sdc(config))
+    write_text(folder / "build_vivado.tcl", vivado_script(config, TOP))
+    write_text(folder / "build_quartus.tcl", quartus_script(config, TOP))
+    write_text(folder / "README.txt", _readme(project, len(counts)))
+    write_json(
+        folder / "project.json",
+        {
+            "config": config.model_dump(mode="json"),
+            "interval": project.timing.interval,
+            "latency": project.timing.latency,
+            "stages": [
+                {
+                    "name": stage.name,
+                    "layers": [node.name for node in stage.nodes],
+                    "kernel_copies": stage.kernels,
+                    "lanes": stage.output.lanes,
+                    "beats": stage.output.beats,
+                    "type": str(stage.output.dtype),
+                }
+                for stage in pipeline.stages
+            ],
+        },
+    )
+
+
+def write_project(project: RtlProject, counts: IntArray, directory: Path) -> Path:
+    """Write the project into ``directory``, which is replaced as a whole.
+
+    Parameters
+    ----------
+    project : RtlProject
+    counts : numpy.ndarray of int, shape (frames, height, width, channels)
+        Inputs of the test bench; the expected results come from the interpreter.
+    directory : Path
+    """
+    counts = np.asarray(counts, dtype=np.int64)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".partial-") as name:
+        partial = Path(name) / "project"
+        _write(project, counts, partial)
+        if directory.exists():
+            shutil.rmtree(directory)
+        partial.rename(directory)
+    return directory

@@ -1,0 +1,308 @@
+"""When things happen: the streaming pipeline's handshakes, clock by clock, without any data.
+
+The model follows the generated modules register by register, so that the initiation interval, the
+latency and the sizes of the skip FIFOs are known before any RTL exists.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from trigger_ml.firmware.rtl.stages import (
+    FifoStage,
+    FlattenStage,
+    InputStage,
+    Pipeline,
+    PointStage,
+    Stage,
+    SumStage,
+    WindowStage,
+)
+
+__all__ = ["Timing", "buffer_sizes", "timing", "with_fifos"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Clocks, with an input that is never late and an output that is always taken.
+
+    Parameters
+    ----------
+    interval : int
+        Between the results of consecutive frames (initiation interval).
+    latency : int
+        From the first beat of a frame, the pipeline being empty, to its result.
+    sustained_latency : int
+        The same for a frame that follows others without pause.
+    """
+
+    interval: int
+    latency: int
+    sustained_latency: int
+
+
+class _Model:
+    """Handshake state of one stage: ``valid`` is its output's, ``ready`` its input's."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.valid = False
+        self.taken = False  # whether the output beat leaves in this clock
+        self.sources: list[_Model] = []
+        self.readers: list[_Model] = []
+
+    @property
+    def enabled(self) -> bool:
+        """Clock enable of everything between the input buffer and the output register."""
+        return not self.valid or self.taken
+
+    def ready(self, source: "_Model") -> bool:
+        return self.enabled
+
+    def clock(self, arrived: bool) -> None:
+        raise NotImplementedError
+
+
+class _Input(_Model):
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.valid = True
+
+    def clock(self, arrived: bool) -> None:
+        pass
+
+
+class _Point(_Model):
+    stage: PointStage
+
+    def __init__(self, stage: PointStage) -> None:
+        super().__init__(stage)
+        self.chain = [False] * stage.depth
+
+    def ready(self, source: _Model) -> bool:
+        return self.enabled and all(s.valid for s in self.sources if s is not source)
+
+    def clock(self, arrived: bool) -> None:
+        if self.enabled:
+            self.chain = [arrived, *self.chain[:-1]]
+            self.valid = self.chain[-1]
+
+
+class _Fifo(_Model):
+    stage: FifoStage
+
+    def __init__(self, stage: FifoStage) -> None:
+        super().__init__(stage)
+        self.count = 0
+        self.most = 0
+
+    def ready(self, source: _Model) -> bool:
+        return self.count < self.stage.capacity
+
+    def clock(self, arrived: bool) -> None:
+        self.count += int(arrived) - int(self.taken)
+        self.most = max(self.most, self.count)
+        self.valid = self.count > 0
+
+
+class _Sum(_Model):
+    stage: SumStage | FlattenStage
+
+    def __init__(self, stage: SumStage | FlattenStage) -> None:
+        super().__init__(stage)
+        self.chain = [False] * (stage.depth if isinstance(stage, SumStage) else 0)
+        self.beat = 0
+
+    def clock(self, arrived: bool) -> None:
+        if not self.enabled:
+            return
+        summed = self.chain[-1] if self.chain else arrived
+        self.chain = [arrived, *self.chain[:-1]] if self.chain else []
+        self.valid = summed and self.beat == self.stage.source.beats - 1
+        if summed:
+            self.beat = 0 if self.valid else self.beat + 1
+
+
+class _Window(_Model):
+    stage: WindowStage
+
+    def __init__(self, stage: WindowStage) -> None:
+        super().__init__(stage)
+        self.chain = [False] * (1 + stage.depth)
+        self.tags = [False] * stage.ahead
+        self.rows = self.word = self.row = self.group = 0
+        self.row_beats, self.row_groups = stage.source.row_beats, stage.row_groups
+        height = stage.output.height
+        self.need = [stage.need(r) for r in range(height)]
+        self.retire = [stage.retire(r) for r in range(height)]
+        self.emits = [stage.emits(g) for g in range(stage.row_groups)]
+        self.parts, self.capacity = stage.parts, stage.rows
+
+    def ready(self, source: _Model) -> bool:
+        return self.rows < self.capacity
+
+    def clock(self, arrived: bool) -> None:
+        step = self._read() if self.enabled else 0
+        if self.enabled:
+            self.valid = self.chain[-1]
+        if arrived:
+            self.word += 1
+            if self.word == self.row_beats:
+                self.word = 0
+                self.rows += 1
+        self.rows -= step
+
+    def _read(self) -> int:
+        """One clock of the reading side; returns the rows it retires."""
+        need, retired = self.need[self.row], 0
+        present = self.rows >= need or (self.rows == need - 1 and self.word > self.group // self.parts)
+        if not present and (self.group or True not in self.tags):
+            self.chain = [False, *self.chain[:-1]]
+            return 0
+        tag = present and self.emits[self.group]
+        emitted = tag
+        if self.tags:
+            emitted = self.tags[-1]
+            self.tags = [tag, *self.tags[:-1]]
+        self.chain = [emitted, *self.chain[:-1]]
+        if present:
+            self.group += 1
+            if self.group == self.row_groups:
+                self.group = 0
+                retired = self.retire[self.row]
+                self.row = (self.row + 1) % len(self.need)
+        return retired
+
+
+def _model(stage: Stage) -> _Model:
+    match stage:
+        case InputStage():
+            return _Input(stage)
+        case PointStage():
+            return _Point(stage)
+        case FifoStage():
+            return _Fifo(stage)
+        case SumStage() | FlattenStage():
+            return _Sum(stage)
+        case WindowStage():
+            return _Window(stage)
+    raise TypeError(f"no timing for {type(stage).__name__}")
+
+
+def _build(pipeline: Pipeline) -> list[_Model]:
+    models = {stage.name: _model(stage) for stage in pipeline.stages}
+    for model in models.values():
+        model.sources = [models[name] for name in model.stage.inputs]
+        for source in model.sources:
+            source.readers.append(model)
+    return list(models.values())
+
+
+def _run(models: list[_Model], outputs: tuple[str, ...]) -> Iterator[tuple[bool, bool]]:
+    """Clock after clock, whether a beat entered and whether a result left."""
+    last = [m for m in models if m.stage.name in outputs]
+    backwards = models[::-1]
+    while True:
+        done = all(m.valid for m in last)
+        for model in backwards:
+            model.taken = model.valid and all(r.ready(model) for r in model.readers)
+            if model in last:
+                model.taken = model.taken and done
+        yield models[0].taken, done and all(m.taken for m in last)
+        arrivals = [bool(m.sources) and all(s.taken for s in m.sources) for m in models]
+        for model, arrived in zip(models, arrivals, strict=True):
+            model.clock(arrived)
+
+
+def _limit(pipeline: Pipeline, frames: int) -> int:
+    """Clocks after which a pipeline that has not delivered never will."""
+    beats = sum(stage.output.beats for stage in pipeline.stages) + 64 * len(pipeline.stages)
+    work = sum(s.output.height * s.row_groups for s in pipeline.stages if isinstance(s, WindowStage))
+    return (frames + 2) * (beats + work) + 1000
+
+
+def timing(pipeline: Pipeline, frames: int = 5) -> Timing:
+    """Initiation interval and latency of a pipeline.
+
+    Raises
+    ------
+    RuntimeError
+        If the pipeline stops, which no pipeline made by ``plan`` does.
+    """
+    entered, left = [], []
+    beats = 0
+    models = _build(pipeline)
+    for clock, (enters, leaves) in enumerate(_run(models, pipeline.outputs)):
+        if enters:
+            if beats % pipeline.input.beats == 0:
+                entered.append(clock)
+            beats += 1
+        if leaves:
+            left.append(clock)
+            if len(left) == frames:
+                break
+        if clock > _limit(pipeline, frames):
+            raise RuntimeError(f"the pipeline stops after {len(left)} frames")
+    latencies = [b - a for a, b in zip(entered, left, strict=False)]
+    return Timing(left[-1] - left[-2], latencies[0], max(latencies))
+
+
+def buffer_sizes(pipeline: Pipeline, frames: int = 3) -> dict[tuple[str, int], int]:
+    """Beats that each input of a joining stage must hold for its branches to flow unhindered.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Without FIFOs.
+    frames : int
+        Frames sent without pause.
+
+    Returns
+    -------
+    dict
+        Capacity by name of the joining stage and position among its inputs; the pipeline's outputs are
+        joined by a stage named ``""``. The branch that comes last needs none.
+    """
+    direct = {
+        (s.name, i): s.inputs[i] for s in pipeline.stages for i in range(len(s.inputs)) if len(s.inputs) > 1
+    }
+    if len(pipeline.outputs) > 1 or any(pipeline.consumers(name) for name in pipeline.outputs):
+        direct |= {("", i): name for i, name in enumerate(pipeline.outputs)}
+    if not direct:
+        return {}
+    unlimited = pipeline.input.beats * (frames + 1)
+    models = _build(with_fifos(pipeline, dict.fromkeys(direct, unlimited), lambda key: f"{key[0]}|{key[1]}"))
+    outputs = tuple(m.stage.name for m in models if not m.readers)
+    left = 0
+    for clock, (_, leaves) in enumerate(_run(models, outputs)):
+        left += leaves
+        if left == frames or clock > _limit(pipeline, frames):
+            break
+    most = {m.stage.name: m.most for m in models if isinstance(m, _Fifo)}
+    sizes = {}
+    for key, source in direct.items():
+        held = most[f"{key[0]}|{key[1]}"]
+        # a beat that passes at once needs no FIFO, unless its stream also goes elsewhere: two readers
+        # that wait for each other would stop the stream
+        readers = len(pipeline.consumers(source)) + pipeline.outputs.count(source)
+        sizes[key] = 0 if held <= 1 and readers == 1 else held + 1
+    return sizes
+
+
+def with_fifos(
+    pipeline: Pipeline, sizes: dict[tuple[str, int], int], name: Callable[[tuple[str, int]], str]
+) -> Pipeline:
+    """The pipeline with FIFOs of the given capacities (0: none) before inputs and, under ``""``, outputs."""
+    stages: list[Stage] = []
+
+    def behind(key: tuple[str, int], source: str) -> str:
+        if not sizes.get(key, 0):
+            return source
+        fifo = FifoStage(name(key), (), (source,), pipeline.by_name[source].output, sizes[key])
+        stages.append(fifo)
+        return fifo.name
+
+    for stage in pipeline.stages:
+        inputs = tuple(behind((stage.name, i), source) for i, source in enumerate(stage.inputs))
+        stages.append(replace(stage, inputs=inputs))
+    outputs = tuple(behind(("", i), source) for i, source in enumerate(pipeline.outputs))
+    return Pipeline(tuple(stages), outputs, pipeline.results)

@@ -1,0 +1,61 @@
+"""What cannot be mapped is refused by name, before any work."""
+
+import numpy as np
+import pytest
+from strategies import Builder, resnet
+
+from trigger_ml.core.config import RtlConfig
+from trigger_ml.core.errors import MappingError
+from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.firmware.network import Conv2D, Flatten
+from trigger_ml.firmware.rtl.plan import identifier, output_lanes
+from trigger_ml.firmware.rtl.project import outline
+from trigger_ml.firmware.rtl.stages import Stream
+
+
+def refused(network, match, **options):
+    with pytest.raises(MappingError, match=match):
+        outline(network, RtlConfig(**options))
+
+
+def test_padding_beyond_the_kernel_is_refused():
+    b = Builder(np.random.default_rng(0), (6, 6, 1), FixedPoint(False, 4, 4))
+    kind = FixedPoint(True, 4, 3)
+    one = np.ones((1, 1, 1, 1), dtype=np.int64)
+    b.add(Conv2D("pad", ("input",), one, kind, np.zeros(1, np.int64), kind, padding=((1, 0), (0, 0))))
+    refused(b.network(), r"layer pad \(conv2d\): vertical padding \(1, 0\) exceeds")
+
+
+def test_more_pixels_per_clock_than_a_row_has_are_refused():
+    refused(resnet((8, 8), 2, ((2, 1),)), "16 pixels per clock exceed a row of 8 cells", pixels_per_clock=16)
+
+
+def test_a_wide_flatten_is_refused():
+    b = Builder(np.random.default_rng(0), (70, 70, 1), FixedPoint(False, 1, 1))
+    b.dense(b.add(Flatten("flat", ("input",))), 1)
+    refused(b.network(), r"layer flat \(flatten\): 4900 values")
+
+
+def test_a_large_unrolled_network_is_refused():
+    refused(resnet((40, 40), 2, ((2, 1),)), "1600 inputs at once", style="unrolled")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("wire", "layer_wire"), ("conv/1", "conv_1"), ("3x", "layer_3x"), ("a__b", "a_b")]
+)
+def test_identifiers_are_legal(name, expected):
+    assert identifier(name, set()) == expected
+
+
+def test_identifiers_do_not_collide():
+    taken: set[str] = set()
+    assert [identifier(name, taken) for name in ("conv", "Conv", "conv")] == ["conv", "Conv_2", "conv_3"]
+
+
+def test_fewest_kernels_that_keep_up():
+    b = Builder(np.random.default_rng(0), (48, 48, 1), FixedPoint(False, 8, 8))
+    name = b.conv("input", 4, strides=(2, 2))
+    network = b.network()
+    source = Stream(48, 48, 1, 16, FixedPoint(False, 8, 8))
+    # 24 x 24 positions in 144 clocks are four per clock
+    assert output_lanes(source, network[name], network.shapes[name], 144) == 4

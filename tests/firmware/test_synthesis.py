@@ -1,0 +1,113 @@
+import json
+
+import pytest
+
+from trigger_ml.core.errors import MappingError, VerificationError
+from trigger_ml.firmware.synthesis import (
+    Cost,
+    Part,
+    cells_to_cost,
+    family_of,
+    part_named,
+    require_fit,
+    synthesize,
+    write_resources,
+)
+
+# an 8-bit adder with registers, used twice
+ADDER = {
+    "adder.v": """
+module adder(input wire clk, input wire [7:0] a, input wire [7:0] b, output reg [7:0] s);
+    always @(posedge clk) s <= a + b;
+endmodule
+""",
+    "two.v": """
+module two(input wire clk, input wire [7:0] a, input wire [7:0] b, output wire [7:0] s);
+    wire [7:0] between;
+    adder first(.clk(clk), .a(a), .b(b), .s(between));
+    adder second(.clk(clk), .a(between), .b(b), .s(s));
+endmodule
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def two():
+    return synthesize(ADDER, "two", "xc7")
+
+
+def test_modules_count_as_often_as_they_are_used(two):
+    assert two.total.ff == 16
+    assert two.modules["adder"].ff == 16
+    assert two.total.dsp == two.total.bram == 0
+    # one lookup table per bit of a carry-chain adder
+    assert two.total.lut == 16
+
+
+def test_arrival_is_that_of_one_adder(two):
+    assert 0.1 < two.arrival < 2.0
+
+
+def test_broken_code_is_an_error():
+    with pytest.raises(VerificationError, match="Yosys"):
+        synthesize(
+            {"bad.v": "module bad(input wire a; endmodule"},
+            "bad",
+            "xc7",
+        )
+
+
+def test_cells_to_cost():
+    cells = {
+        "LUT6": 3,
+        "INV": 1,
+        "FDRE": 5,
+        "RAM32M16": 2,
+        "RAMB18E2": 1,
+        "DSP48E2": 4,
+        "MUXF7": 9,
+        "CARRY4": 2,
+    }
+    assert cells_to_cost(cells) == Cost(lut=20, lut_memory=16, ff=5, bram=0.5, dsp=4, carry=2)
+
+
+def test_an_unknown_cell_is_an_error():
+    with pytest.raises(VerificationError, match="cell URAM288"):
+        cells_to_cost({"URAM288": 1})
+
+
+@pytest.mark.parametrize(
+    ("code", "family"),
+    [
+        ("xcku115-flvb2104-2-i", "xcu"),
+        ("XC7A100TCSG324-1", "xc7"),
+        ("xcku5p-ffvb676-2-e", "xcup"),
+        ("LFE5U-85F-6BG381C", "ecp5"),
+    ],
+)
+def test_family(code, family):
+    assert family_of(code) == family
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(MappingError, match="part 10AX115"):
+        part_named("10AX115")
+
+
+def test_what_does_not_fit_is_refused_with_how_much():
+    part = Part("tiny", "xc7", lut=100, ff=1000, bram=0, dsp=0)
+    require_fit(Cost(lut=100, ff=1000), part, source="prediction")
+    with pytest.raises(MappingError, match=r"LUT 150 of 100 \(50% too many\).*DSP 2 of 0") as caught:
+        require_fit(Cost(lut=150, dsp=2), part, source="prediction")
+    assert "prediction" in str(caught.value)
+
+
+def test_resources_name_their_source(tmp_path, two):
+    path = tmp_path / "resources.json"
+    write_resources(
+        path, part_named("xc7a100t"), {"synthesis: yosys": two}, {"interval": 1, "latency": 2}, 4.0
+    )
+    content = json.loads(path.read_text())
+    assert {f["layer"] for f in content["figures"]} == {"total", "adder"}
+    assert all(f["source"] == "synthesis: yosys" for f in content["figures"])
+    assert content["pre_route_arrival_ns"]["synthesis: yosys"] == two.arrival

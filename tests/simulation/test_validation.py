@@ -1,0 +1,79 @@
+"""The comparisons of docs/simulation.md, with tolerances."""
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trigger_ml.simulation.atmosphere import atmosphere_above
+from trigger_ml.simulation.geometry import sky_direction
+from trigger_ml.simulation.shower import ShowerMaker
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "validate_simulation.py"
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    specification = importlib.util.spec_from_file_location("validate_simulation", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    # figures of a test run do not replace the documented ones
+    module.FIGURES = tmp_path_factory.mktemp("figures")
+    return module
+
+
+def test_noise_is_the_cameras(script, shared_data, rng):
+    result = script.noise(shared_data, rng)
+    # one number, the night-sky rate, is fitted to the variance; the shape in time and the spread must follow
+    assert 0.1 < result["fitted_rate_per_ns"] < 0.3
+    assert result["largest_difference"] < 0.05
+    assert abs(result["mean_adc_above_baseline"]) < 0.3
+    real, model = result["pixel_sigma_percentiles_16_50_84"]
+    np.testing.assert_allclose(model, real, rtol=0.07)
+
+
+@pytest.mark.parametrize("energy", [0.5, 2.0])
+def test_gamma_depth_of_maximum_follows_cascade_theory(rng, energy):
+    maker = ShowerMaker(atmosphere_above(0.0), np.zeros(3), 5e-3)
+    axis = -sky_direction(math.radians(60), 0.0)
+    depth = np.array([maker.make(rng, "gamma", energy, axis).x_max for _ in range(120)])
+    expected = 36.62 * (math.log(energy * 1e6 / 86.0) + 0.5)
+    assert abs(depth.mean() - expected) < 25 + 2 * depth.std() / math.sqrt(len(depth))
+
+
+def test_protons_fluctuate_more_than_gammas(rng, maker, axis):
+    spread = {
+        name: np.std([maker.make(rng, name, 2.0, axis).x_max for _ in range(60)])
+        for name in ("gamma", "proton")
+    }
+    assert spread["proton"] > 1.3 * spread["gamma"]
+
+
+def test_light_is_proportional_to_energy(rng, maker, axis):
+    light = []
+    for energy, count in ((0.3, 25), (3.0, 12)):
+        total = [maker.make(rng, "gamma", energy, axis).segments[:, 8].sum() for _ in range(count)]
+        light.append(np.mean(total) / energy)
+    assert light[1] == pytest.approx(light[0], rel=0.1)
+
+
+@pytest.mark.slow
+def test_gammas_against_sim_telarray(script, shared_data, rng):
+    ratios = script.prod4(shared_data, rng, repeats=4)["ratios"]
+    # bins beyond 100 m; within, two showers of eleven decide
+    for name in ("width", "length", "source", "true_size"):
+        assert np.all(np.abs(np.array(ratios[name][1:]) - 1) < 0.25), (name, ratios[name])
+
+
+@pytest.mark.slow
+def test_protons_against_recorded_images(script, shared_data, rng):
+    result = script.real_images(shared_data, rng)
+    print(json.dumps(result))
+    for name in ("width", "length"):
+        hadron, gamma = result["distance"][name]["hadron"], result["distance"][name]["gamma"]
+        assert hadron["ks"] < 0.2
+        assert gamma["ks"] > hadron["ks"] + 0.1
+        assert hadron["median_ratio"] == pytest.approx(1, abs=0.2)
