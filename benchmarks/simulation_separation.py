@@ -49,7 +49,7 @@ def interval(label, score, shower, rng, repeats=200):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     rng = np.random.default_rng(1)
@@ -74,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         history = train(
             model, *part["train"], part["validation"],
-            TrainConfig(epochs=arguments.epochs, patience=5, tensorboard=False), bits=bits, seed=1,
+            TrainConfig(epochs=arguments.epochs, patience=10, tensorboard=False), bits=bits, seed=1,
             directory=Path(folder),
         )  # fmt: skip
     counts, label = part["test"]

@@ -308,7 +308,6 @@ def evaluate(workspace: Workspace) -> None:
     """Judge the float and the compressed model on the same test events."""
     from trigger_ml.evaluation.evaluate import evaluate as judge
     from trigger_ml.evaluation.gadf import write_irfs
-    from trigger_ml.events.predictions import write_dl2
     from trigger_ml.firmware.onnx import Emulator
     from trigger_ml.models.files import load_model
     from trigger_ml.models.training import predict
@@ -340,22 +339,32 @@ def evaluate(workspace: Workspace) -> None:
     (path / "irfs").mkdir(exist_ok=True)
     for name, output in outputs.items():
         if config.task == "type":
-            write_dl2(
-                path / "predictions" / f"{name}.dl2.h5",
-                obs_id=test.obs_id,
-                event_id=test.event_id,
-                tel_id=test.tel_id,
-                logit=output[:, 0],
-                gammaness=expit(output[:, 0]),
-                prefix=f"trigger_ml_{name}",
-                simulated=True,
-                source={"run": config.name, "model": name},
-            )
+            _write_predictions(path / "predictions" / name, test, output[:, 0], f"trigger_ml_{name}")
         if simulations is not None:
             write_irfs(
                 path / "irfs" / f"{name}.fits.gz", events, output[:, 0], simulations, config.evaluation
             )
     write_json(path / "evaluation.json", {**evaluation.to_dict(), "inference": inference})
+
+
+def _write_predictions(folder: Path, test: Dataset, logit: NDArray[np.float64], prefix: str) -> None:
+    """One DL2 file for each event file: files of different particles may number their events alike."""
+    from trigger_ml.events.predictions import write_dl2
+
+    for index, source in enumerate(test.files):
+        rows = test.file_index == index
+        if rows.any():
+            write_dl2(
+                folder / f"{Path(source).name.removesuffix('.h5').removesuffix('.dl1')}.dl2.h5",
+                obs_id=test.obs_id[rows],
+                event_id=test.event_id[rows],
+                tel_id=test.tel_id[rows],
+                logit=logit[rows],
+                gammaness=expit(logit[rows]),
+                prefix=prefix,
+                simulated=True,
+                source={"events": Path(source).name},
+            )
 
 
 def _judged(test: Dataset) -> EvaluationEvents:
@@ -367,7 +376,8 @@ def _judged(test: Dataset) -> EvaluationEvents:
         az=test.truth.az,
         pointing_alt=test.pointing_alt,
         pointing_az=test.pointing_az,
-        obs_id=test.obs_id,
+        # files of different particles may number their runs alike
+        obs_id=test.file_index.astype(np.int64) * 2**32 + test.obs_id,
         event_id=test.event_id,
         tel_id=test.tel_id,
         primary_id=test.truth.primary_id,

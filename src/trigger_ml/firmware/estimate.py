@@ -61,7 +61,7 @@ class Prediction:
     timing : Timing
         Exact.
     error : float
-        Relative error of ``total.lut`` that was not exceeded by 95 % of the networks of the benchmark.
+        Relative error of ``total.lut`` to allow for; ``benchmarks/firmware.py`` measures it.
     """
 
     total: Cost

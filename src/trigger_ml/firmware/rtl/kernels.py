@@ -31,7 +31,7 @@ from alkaid.trace.passes import (
 from alkaid.trace.passes.canon import canonicalize_outputs, const_propagation
 from alkaid.types import CombLogic, Precision
 
-from trigger_ml.core.fixed_point import IntArray
+from trigger_ml.core.fixed_point import FixedPoint, IntArray
 from trigger_ml.firmware.network import (
     Add,
     AveragePool2D,
@@ -303,6 +303,18 @@ def _optimized(logic: CombLogic) -> CombLogic:
     return topo_bandwidth_sort(canonical_sort(add_surrogate(dead_code_elimin(logic))))
 
 
+def _whole_bits(low: int, high: int) -> tuple[int, int]:
+    """The interval that the bits of ``[low, high]`` span; a single value stays.
+
+    alkaid's passes widen inputs so themselves, but keep multiplexers that select by the most significant
+    bit of the narrower interval.
+    """
+    if low == high:
+        return low, high
+    dtype = FixedPoint.holding(low, high, 0)
+    return dtype.minimum, dtype.maximum
+
+
 def make_kernel(
     name: str,
     sources: list[Source],
@@ -324,8 +336,8 @@ def make_kernel(
     depth : int
         Pipeline registers.
     """
-    low = np.concatenate([s.low for s in sources]).astype(np.float64)
-    high = np.concatenate([s.high for s in sources]).astype(np.float64)
+    spans = [_whole_bits(int(a), int(b)) for s in sources for a, b in zip(s.low, s.high, strict=True)]
+    low, high = np.array(spans, dtype=np.float64).T
     x = FVArray.from_lhs(low, high, np.ones_like(low), hwconf=HARDWARE, solver_options={"binary_lut": False})
     ends = np.cumsum([len(s.low) for s in sources])
     parts = [
