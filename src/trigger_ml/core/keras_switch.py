@@ -7,7 +7,7 @@ Both can live in one process: ``import keras`` is Keras 3, ``tf_keras`` (and so 
 
 import os
 
-# protozfits' C++ crashes when TensorFlow was loaded before it (both bring a protobuf of their own): load it first
+# loaded after TensorFlow, protozfits' library crashes the process: both bring a protobuf of their own
 import protozfits  # noqa: F401
 
 __all__ = ["select_keras2"]

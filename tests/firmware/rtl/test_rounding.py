@@ -50,3 +50,12 @@ def test_a_tie_goes_to_the_even_neighbour():
     assert dict(zip(values.tolist(), found.tolist(), strict=True)) | {2: 0, 6: 2, 10: 2, 14: 4} == dict(
         zip(values.tolist(), found.tolist(), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "places", "width"), [(0, 256, 1, 7), (174, 317, 4, 4), (0, 64, 2, 4), (172, 307, 3, 5)]
+)
+def test_saturation_of_intervals_that_end_above_a_power_of_two(low, high, places, width):
+    dtype = FixedPoint(False, width, 3)
+    values, found = through_logic(low, high, places, dtype, Rounding.RND, Overflow.SAT)
+    np.testing.assert_array_equal(found, requantize(values, places + 3, dtype, Rounding.RND))
