@@ -76,7 +76,7 @@ def run_ctlearn(files: tuple[Path, Path], mapper: str, n_events: int) -> tuple[i
         image_mapper_type=mapper,
         config=config,
     )
-    total = reader.get_n_events()
+    total = reader._get_n_events()
     construction = clocks() - start
     order = np.random.default_rng(0).permutation(total)[:n_events].tolist()
     loader = DLDataLoader(reader, order, tasks=["type"], batch_size=BATCH)

@@ -10,7 +10,6 @@ import json
 import math
 import warnings
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -111,7 +110,13 @@ class Measured:
     gradient: float
 
 
-QUANTITIES = ("size", "length", "width", "source", "gradient")
+QUANTITIES = {
+    "size": "size / photo-electrons",
+    "length": "length / degrees",
+    "width": "width / degrees",
+    "source": "distance to the source / degrees",
+    "gradient": "time gradient, outwards / ns per degree",
+}
 
 
 def measure(geometry, charge, peak_time, source, distance, picture=6.0, boundary=3.5):
@@ -124,14 +129,17 @@ def measure(geometry, charge, peak_time, source, distance, picture=6.0, boundary
     cleaned = np.where(mask, charge, 0.0)
     hillas = hillas_parameters(geometry, cleaned)
     timing = timing_parameters(geometry, cleaned, peak_time, hillas, cleaning_mask=mask)
-    lon, lat = hillas.fov_lon.to_value("deg"), hillas.fov_lat.to_value("deg")
+    away = np.array([hillas.fov_lon.to_value("deg"), hillas.fov_lat.to_value("deg")]) - source
+    psi = hillas.psi.to_value("rad")
+    # the axis has no direction of its own: outwards from the source is positive
+    sign = np.sign(away @ [math.cos(psi), math.sin(psi)])
     return Measured(
         distance,
         hillas.intensity,
         hillas.length.to_value("deg"),
         hillas.width.to_value("deg"),
-        math.hypot(lon - source[0], lat - source[1]),
-        abs(timing.slope.to_value("1/deg")),
+        math.hypot(*away),
+        sign * timing.slope.to_value("1/deg"),
     )
 
 
@@ -207,33 +215,54 @@ def prod4(data, rng, repeats=8):
             if event["measured"] is not None and len(found) >= repeats / 2:
                 pairs.append((event, float(np.median(counts)), found))
     edges = [0, 100, 150, 200, 260, 450]
-    figure, axes = plt.subplots(2, 3, figsize=(13, 7))
-    result = {"telescopes": len(pairs), "bins_m": edges, "ratios": {}}
+    bin_of = np.digitize([p[0]["distance"] for p in pairs], edges) - 1
+    shower = np.unique([p[0]["shower"] for p in pairs], return_inverse=True)[1]
+    figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
+    result = {"telescopes": len(pairs), "showers": int(shower.max()) + 1, "bins_m": edges, "quantities": {}}
+    result["counts"] = np.bincount(bin_of, minlength=len(edges) - 1).tolist()
     centres = 0.5 * (np.array(edges[1:]) + np.array(edges[:-1]))
     for quantity, ax in zip((*QUANTITIES, "true_size"), axes.ravel(), strict=True):
-        rows = []
-        for low, high in pairwise(edges):
-            inside = [p for p in pairs if low <= p[0]["distance"] < high]
-            if quantity == "true_size":
-                theirs = np.array([p[0]["true_size"] for p in inside])
-                mine = np.array([p[1] for p in inside])
-            else:
-                theirs = np.array([getattr(p[0]["measured"], quantity) for p in inside])
-                mine = np.array([np.median([getattr(f, quantity) for f in p[2]]) for p in inside])
-            # one by one, since energies differ within a bin
-            rows.append((np.median(theirs), np.median(mine), np.median(mine / theirs), len(inside)))
-        table = np.array(rows)
-        ratio = table[:, 2]
-        result["ratios"][quantity] = ratio.round(3).tolist()
-        result["counts"] = table[:, 3].astype(int).tolist()
-        ax.plot(centres, table[:, 0], "ks", label="sim_telarray prod4")
-        ax.plot(centres, table[:, 1], "o-", label="fast model")
-        ax.set_title(quantity)
+        if quantity == "true_size":
+            theirs = np.array([p[0]["true_size"] for p in pairs], dtype=float)
+            mine = np.array([p[1] for p in pairs])
+        else:
+            theirs = np.array([getattr(p[0]["measured"], quantity) for p in pairs])
+            mine = np.array([np.median([getattr(f, quantity) for f in p[2]]) for p in pairs])
+        rows = [medians(rng, theirs[bin_of == b], mine[bin_of == b], shower[bin_of == b])
+                for b in range(len(centres))]  # fmt: skip
+        result["quantities"][quantity] = {
+            key: np.round([row[key] for row in rows], 3).tolist() for key in rows[0]
+        }
+        table = result["quantities"][quantity]
+        low, high = np.array(table["theirs_68"]).T
+        reference = np.array(table["theirs"])
+        ax.errorbar(centres, reference, [reference - low, high - reference], fmt="ks", capsize=3,
+                    label="sim_telarray prod4, 68 %")  # fmt: skip
+        ax.plot(centres, table["ours"], "o-", label="fast model")
+        ax.set_title(QUANTITIES.get(quantity, "true photo-electrons"))
         ax.set_xlabel("core distance / m")
-        print(f"{quantity:10s} ours/prod4 by distance {edges}: {ratio.round(2)}  n {result['counts']}")
+        ax.set_ylim(bottom=min(0.0, 1.2 * low.min()))
+        print(f"{quantity:10s} ours/prod4 {table['ratio']}  68 % {table['ratio_68']}  n {result['counts']}")
     axes[0, 0].legend()
-    figure.savefig(FIGURES / "simulation-prod4.png", dpi=100, bbox_inches="tight")
+    figure.savefig(FIGURES / "simulation-prod4.png", dpi=100)
     return result
+
+
+def medians(rng, theirs, mine, shower, resamples=500):
+    """Medians of a bin and their ratio, with what redrawing the reference's few showers makes of them."""
+    groups = [np.flatnonzero(shower == s) for s in np.unique(shower)]
+    drawn = [np.concatenate([groups[g] for g in rng.integers(len(groups), size=len(groups))])
+             for _ in range(resamples)]  # fmt: skip
+    reference = np.array([np.median(theirs[d]) for d in drawn])
+    ratio = np.array([np.median(mine[d]) for d in drawn]) / reference
+    return {
+        "theirs": np.median(theirs),
+        "theirs_68": np.percentile(reference, [16, 84]),
+        "ours": np.median(mine),
+        "ratio": np.median(mine) / np.median(theirs),
+        "ratio_68": np.percentile(ratio, [16, 84]),
+        "difference": np.median(mine) - np.median(theirs),
+    }
 
 
 def island_parameters(images, geometry, picture=15.0, boundary=10.0):

@@ -23,6 +23,7 @@ from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.evaluation.events import EvaluationEvents
+from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.dl1 import read_runs
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
 from trigger_ml.firmware.network import Network
@@ -105,12 +106,21 @@ def train(workspace: Workspace) -> None:
             seed=config.seed,
             directory=folder,
             task=config.task,
+            symmetries=_symmetries(dataset, config),
         ).to_dict()
     save_model(model, workspace.path / FLOAT_MODEL)
     events = {name: len(part) for name, part in rows.items()}
     write_json(
         folder / "history.json", {"history": history, "events": {**events, "dropped": dataset.dropped}}
     )
+
+
+def _symmetries(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.int64] | None:
+    """Permutations of the grid's cells for the training, if asked for."""
+    if not config.train.augment:
+        return None
+    assert isinstance(dataset.grid, AxialGrid)  # the configuration allows no other
+    return dataset.grid.symmetries
 
 
 def _check_input(model: Any, dataset: Dataset, source: str) -> None:
@@ -151,6 +161,7 @@ def compress(workspace: Workspace) -> None:
         task=config.task,
         regression_loss=config.train.regression_loss,
         tensorboard=config.train.tensorboard,
+        symmetries=_symmetries(dataset, config),
     )
     save_model(result.model, path / COMPRESSED_MODEL)
     network = extract(result.model, input_type=input_type, metadata=_metadata(config, dataset))

@@ -28,6 +28,8 @@ def write(tmp_path: Path, text: str) -> Path:
         ("name: x\ncompression: {pruning: {begin: 0.8}}", ["begin must be smaller than end"]),
         ("name: x\nevents: {split: {validation: 0.5, test: 0.5}}", ["must leave showers for training"]),
         ("name: x\nevents: {input: {channels: [image, image]}}", ["at most once"]),
+        ("name: x\ntask: direction\ntrain: {augment: true}", ["not the direction"]),
+        ("name: x\nevents: {input: {mapping: bilinear}}\ntrain: {augment: true}", ["axial mapping"]),
         ("name: [x", ["line 1"]),
         ("- a\n- b", ["no mapping"]),
         ("seed: 1", ["name", "required"]),

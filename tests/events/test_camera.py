@@ -144,3 +144,25 @@ def test_images_of_another_camera_are_refused():
         grid.to_grid(np.zeros((2, 1855)))
     with pytest.raises(ValueError, match=r"\(n, 48, 48\)"):
         grid.to_pixels(np.zeros((2, 40, 40)))
+
+
+# three rotations about a corner of three pixels; six about a pixel; and six reflections
+@pytest.mark.parametrize(("name", "number"), [("DigiCam", 3), ("LSTCam", 6), ("MAGICCam", 12)])
+def test_symmetries_are_rotations_and_reflections_of_the_pixels(shared_data, name, number):
+    geometry = read_camera(shared_data, name)
+    grid = axial_grid(geometry)
+    points = np.stack([geometry.pix_x.to_value("m"), geometry.pix_y.to_value("m")])
+    points = points - points.mean(axis=1, keepdims=True)
+    assert len(grid.symmetries) == number
+    np.testing.assert_array_equal(grid.symmetries[0], np.arange(grid.mask.size))
+    for permutation in grid.symmetries:
+        moved = grid.to_pixels(permutation.reshape(1, *grid.shape))[0]
+        source = np.searchsorted(np.sort(grid.rows * grid.shape[1] + grid.columns), moved)
+        pixel = np.argsort(grid.rows * grid.shape[1] + grid.columns)[source]
+        # the best linear map onto the pixels that values come from is orthogonal and exact
+        matrix, *_ = np.linalg.lstsq(points.T, points[:, pixel].T, rcond=None)
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(2), atol=2e-3)
+        np.testing.assert_allclose(matrix.T @ points, points[:, pixel], atol=2e-3)
+        empty = np.flatnonzero(~grid.mask.ravel())
+        np.testing.assert_array_equal(permutation[empty], empty)
+    assert len(np.unique(grid.symmetries, axis=0)) == number

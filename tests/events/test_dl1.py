@@ -129,7 +129,7 @@ def test_dl1_data_handler_opens_it(event_files, mapper):
         channels=["image"],
         image_mapper_type=mapper,
     )
-    n = reader.get_n_events()
+    n = reader._get_n_events()
     assert 80 < n <= 240
     batch = reader.generate_mono_batch(list(range(n)))
     assert set(batch["true_shower_primary_class"]) == {0, 1}

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tables
+from ctapipe.image import tailcuts_clean
 
 from trigger_ml.core.config import EventsConfig, InputConfig, SplitConfig
 from trigger_ml.core.errors import CameraMismatchError, InputError
@@ -91,7 +92,14 @@ def test_opposite_infinities_do_not_hide_each_other(two_files):
 
 def test_small_images_are_dropped_and_counted(two_files):
     events, paths = two_files
-    size = np.concatenate([table.image.sum(axis=1, dtype=np.float64) for table in events])
+    geometry = digicam_geometry()
+    size = np.array(
+        [
+            image[tailcuts_clean(geometry, image, 8, 4, min_number_picture_neighbors=2)].sum(dtype=np.float64)
+            for table in events
+            for image in table.image
+        ]
+    )
     limit = float(np.median(size))
     dataset = load_dataset(paths, EventsConfig(min_size=limit))
     assert dataset.dropped == {TOO_SMALL: int((size < limit).sum())}

@@ -143,3 +143,26 @@ def test_predict_does_not_depend_on_the_batch() -> None:
     expected = untrained(x.astype(np.float32) / 256).numpy()
     np.testing.assert_allclose(predict(untrained, x, 8, batch=3), expected, atol=1e-6)
     assert predict(untrained, x[:0], 8).shape == (0, 2)
+
+
+def test_augmentation_shows_events_through_the_symmetries_given(tmp_path: Path) -> None:
+    """Bright on the left is class 1; mirrored with chance one half, the classes cannot be told apart."""
+    rng = np.random.default_rng(0)
+    label = (np.arange(192) % 2).astype(np.int8)
+    counts = rng.integers(0, 40, size=(192, 12, 12, 1))
+    counts[label == 1, :, :6] += 120
+    counts[label == 0, :, 6:] += 120
+    counts = counts.astype(np.uint8)
+    cells = np.arange(144).reshape(12, 12)
+    mirror = np.stack([cells.ravel(), cells[:, ::-1].ravel()])
+    config = TrainConfig(epochs=4, batch_size=16, learning_rate=1e-2, patience=4, tensorboard=False)
+    losses = []
+    for name, symmetries in (("plain", None), ("mirrored", mirror)):
+        history = train(
+            build_model(ModelConfig(stem_filters=4, pooling="flatten", stages=()), (12, 12, 1), "type", 3),
+            counts, label, (counts, label), config, bits=8, seed=1, directory=tmp_path / name,
+            symmetries=symmetries,
+        )  # fmt: skip
+        losses.append(history.metrics["loss"][-1])
+    assert losses[0] < 0.3
+    assert losses[1] > 0.55

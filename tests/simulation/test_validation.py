@@ -62,10 +62,12 @@ def test_light_is_proportional_to_energy(rng, maker, axis):
 
 @pytest.mark.slow
 def test_gammas_against_sim_telarray(script, shared_data, rng):
-    ratios = script.prod4(shared_data, rng, repeats=4)["ratios"]
-    # bins beyond 100 m; within, two showers of eleven decide
-    for name in ("width", "length", "source", "true_size"):
-        assert np.all(np.abs(np.array(ratios[name][1:]) - 1) < 0.25), (name, ratios[name])
+    result = script.prod4(shared_data, rng, repeats=6)["quantities"]
+    for name in ("size", "length", "width", "source", "true_size"):
+        assert np.all(np.abs(np.array(result[name]["ratio"]) - 1) < 0.25), (name, result[name])
+    # the gradient passes through zero near the core, where a ratio means nothing
+    assert np.all(np.abs(np.array(result["gradient"]["ratio"][1:]) - 1) < 0.2), result["gradient"]
+    assert abs(result["gradient"]["difference"][0]) < 0.8
 
 
 @pytest.mark.slow

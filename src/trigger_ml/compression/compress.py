@@ -81,6 +81,7 @@ def compress(
     task: str = "type",
     regression_loss: str = "huber",
     tensorboard: bool = True,
+    symmetries: NDArray[np.int64] | None = None,
 ) -> CompressionResult:
     """Compress a float model.
 
@@ -108,6 +109,8 @@ def compress(
     task : {'type', 'energy', 'direction'}
     regression_loss : {'huber', 'mse'}
     tensorboard : bool
+    symmetries : numpy.ndarray of int64, shape (n, height * width), optional
+        Of the camera, for the training (see :class:`~trigger_ml.models.training.Plan`).
 
     Returns
     -------
@@ -135,6 +138,7 @@ def compress(
         bits=bits,
         seed=seed,
         identity=config.model_dump_json(),
+        symmetries=symmetries,
     )
     pruning, pruning_history = config.pruning, None
     if pruning.sparsity > 0 and pruning.epochs > 0:

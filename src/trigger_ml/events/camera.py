@@ -17,6 +17,13 @@ SQUARE_NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0))
 """(row, column) steps to the four neighbours of a square pixel."""
 
 
+def _hexagonal_symmetries() -> list[NDArray[np.int64]]:
+    """The twelve matrices on (row, column) that map `HEXAGONAL_NEIGHBOURS` onto itself, identity first."""
+    turn = np.array([[1, 1], [-1, 0]])
+    turns = [np.linalg.matrix_power(turn, n) for n in range(6)]
+    return turns + [matrix @ np.array([[0, 1], [1, 0]]) for matrix in turns]
+
+
 @dataclass(frozen=True, eq=False)
 class AxialGrid:
     """Which cell of a rectangular grid each pixel of a camera has.
@@ -88,6 +95,35 @@ class AxialGrid:
         """
         self._check(grid.shape[1:] == self.shape, grid.shape, f"(n, {self.shape[0]}, {self.shape[1]})")
         return np.asarray(grid[:, self.rows, self.columns])
+
+    @cached_property
+    def symmetries(self) -> NDArray[np.int64]:
+        """Rotations and reflections that carry the camera into itself, as permutations of the cells.
+
+        A hexagonal lattice has twelve; a camera has those of them that also carry its outline into itself
+        (DigiCam, whose centre is a corner of three pixels: three rotations). Integer arithmetic about the
+        centre of the pixels: nothing is interpolated.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape (n, H * W)
+            For each symmetry, the flat cell from which each flat cell takes its value; the first is the
+            identity. Cells without a pixel keep theirs.
+        """
+        cells = np.stack([self.rows, self.columns])
+        # relative to the centre, in units of one over the number of pixels
+        centred = cells * self.n_pixels - cells.sum(axis=1, keepdims=True)
+        number = {tuple(point): pixel for pixel, point in enumerate(centred.T.tolist())}
+        flat = self.rows * self.shape[1] + self.columns
+        found = []
+        for matrix in _hexagonal_symmetries():
+            source = [number.get(tuple(point)) for point in (matrix @ centred).T.tolist()]
+            if None in source:
+                continue
+            permutation = np.arange(self.mask.size)
+            permutation[flat] = flat[np.array(source, dtype=np.int64)]
+            found.append(permutation)
+        return np.stack(found)
 
     def same_layout(self, other: "AxialGrid") -> bool:
         """Whether both have the same cells, so that images on them have the same shape and outline.

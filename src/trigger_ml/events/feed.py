@@ -15,6 +15,7 @@ from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.events.bilinear import BilinearMap, bilinear_map
 from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
+from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.events.quantize import Counts, channel_values, count_dtype, to_counts, values
 from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
 
@@ -112,6 +113,8 @@ class _Collector:
     def __init__(self, config: EventsConfig, grid: AxialGrid | BilinearMap) -> None:
         self.config = config
         self.grid = grid
+        # of the file being read; only where images are chosen by what is in them
+        self.parameters: ImageParameters | None = None
         self.dropped: dict[str, int] = {}
         self.kept = {0: 0, 1: 0}
         self.tables: list[EventTable] = []
@@ -159,7 +162,9 @@ class _Collector:
         self._drop(NOT_FINITE, int((~good).sum()))
         table = table if good.all() else table[good]
         if self.config.min_size > 0:
-            large = table.image.sum(axis=1, dtype=np.float64) >= self.config.min_size
+            assert self.parameters is not None
+            lit = self.parameters.clean(table.image)
+            large = np.einsum("np,np->n", table.image, lit, dtype=np.float64) >= self.config.min_size
             self._drop(TOO_SMALL, int((~large).sum()))
             table = table[large]
         if self.config.max_events is not None:
@@ -271,6 +276,8 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
                     "Use files of one camera version together",
                 )
             collector.grid = grid
+            if config.min_size > 0:
+                collector.parameters = ImageParameters(geometry)
             collector.make_room(reader.n_images(tel_ids), len(paths) - number - 1)
             highest = next_shower
             tables = reader.tables(tel_ids, peak_time="peak_time" in config.input.channels)

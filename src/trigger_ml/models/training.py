@@ -94,6 +94,9 @@ class Plan:
     after_epoch: Callable[[], dict[str, float]] | None = None
     identity: str = ""
     label: str = "training"
+    symmetries: NDArray[np.int64] | None = None
+    """Shape (n, height * width): for each symmetry the cell from which each cell takes its value. Every
+    training event is shown through one of them, drawn anew in each epoch."""
 
 
 def train(
@@ -107,6 +110,7 @@ def train(
     seed: int,
     directory: Path,
     task: str = "type",
+    symmetries: NDArray[np.int64] | None = None,
 ) -> History:
     """Train a float model in place; the weights of the best epoch stay in it.
 
@@ -129,6 +133,8 @@ def train(
     directory : Path
         For the checkpoint and, in ``tensorboard/``, the logs.
     task : {'type', 'energy', 'direction'}
+    symmetries : numpy.ndarray of int64, shape (n, height * width), optional
+        See :class:`Plan`.
 
     Returns
     -------
@@ -150,6 +156,7 @@ def train(
         regression_loss=config.regression_loss,
         bits=bits,
         seed=seed,
+        symmetries=symmetries,
     )
     return fit(model, counts, y, validation, plan, directory=directory, tensorboard=config.tensorboard)
 
@@ -171,7 +178,7 @@ def fit(
     checkpoint = _Checkpoint(directory / "checkpoint.npz", model, optimizer, _signature(model, x, plan))
     state = checkpoint.load()
     writer = tf.summary.create_file_writer(str(directory / "tensorboard")) if tensorboard else None
-    feed, feed_val = _Feed(x, target, plan.bits), _Feed(x_val, target_val, plan.bits)
+    feed, feed_val = _Feed(x, target, plan.bits, plan.symmetries), _Feed(x_val, target_val, plan.bits)
     ordered = feed_val.batches(np.arange(len(x_val)), 512)
     with _progress(plan, len(x)) as progress:
         for epoch in range(len(state.metrics.get("loss", [])), plan.epochs):
@@ -235,17 +242,36 @@ def predict(
 class _Feed:
     """Batches of values and targets from integers kept once in memory."""
 
-    def __init__(self, counts: NDArray[Any], target: NDArray[np.float32], bits: int) -> None:
+    def __init__(
+        self,
+        counts: NDArray[Any],
+        target: NDArray[np.float32],
+        bits: int,
+        symmetries: NDArray[np.int64] | None = None,
+    ) -> None:
         # tensors captured by a function are passed by reference, not copied into the graph
         self.counts, self.target = tf.constant(counts), tf.constant(target)
         self.scale = np.float32(2.0**-bits)
+        self.symmetries = None if symmetries is None else tf.constant(symmetries.astype(np.int32))
 
-    def batches(self, order: NDArray[np.int64], batch_size: int) -> Any:
-        def take(rows: Any) -> Any:
-            x = tf.cast(tf.gather(self.counts, rows), tf.float32) * self.scale
-            return x, tf.gather(self.target, rows)
+    def batches(
+        self, order: NDArray[np.int64], batch_size: int, rng: np.random.Generator | None = None
+    ) -> Any:
+        """Batches in an order; with a generator, each event through a symmetry that it draws."""
+        height, width, channels = self.counts.shape[1:]
 
-        data = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        def take(rows: Any, turn: Any) -> Any:
+            x = tf.gather(self.counts, rows)
+            if self.symmetries is not None and rng is not None:
+                flat = tf.reshape(x, (-1, height * width, channels))
+                flat = tf.gather(flat, tf.gather(self.symmetries, turn), batch_dims=1)
+                x = tf.reshape(flat, (-1, height, width, channels))
+            return tf.cast(x, tf.float32) * self.scale, tf.gather(self.target, rows)
+
+        turns = np.zeros(len(order), dtype=np.int32)
+        if self.symmetries is not None and rng is not None:
+            turns = rng.integers(len(self.symmetries), size=len(order), dtype=np.int32)
+        data = tf.data.Dataset.from_tensor_slices((order, turns)).batch(batch_size)
         return data.map(take, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
@@ -335,8 +361,11 @@ def _signature(model: Any, counts: NDArray[Any], plan: Plan) -> str:
         digest.update(np.ascontiguousarray(weight).tobytes())
     digest.update(np.ascontiguousarray(counts[:: max(1, len(counts) // 64)]).tobytes())
     settings = {
-        name: value for name, value in vars(plan).items() if name not in ("callbacks", "after_epoch", "label")
+        name: value
+        for name, value in vars(plan).items()
+        if name not in ("callbacks", "after_epoch", "label", "symmetries")
     }
+    settings["symmetries"] = 1 if plan.symmetries is None else len(plan.symmetries)
     digest.update(json.dumps([settings, counts.shape], sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -346,7 +375,7 @@ def _run_epoch(model: Any, feed: _Feed, plan: Plan, epoch: int, progress: Any) -
     tf_keras.utils.set_random_seed(int(np.random.default_rng([plan.seed, epoch, 1]).integers(2**31)))
     bar = _ProgressCallback(progress, len(order), plan.batch_size)
     history = model.fit(
-        feed.batches(order, plan.batch_size),
+        feed.batches(order, plan.batch_size, np.random.default_rng([plan.seed, epoch, 2])),
         epochs=epoch + 1,
         initial_epoch=epoch,
         callbacks=[*plan.callbacks, bar],

@@ -61,7 +61,8 @@ class EventsConfig(Section):
     camera: str = "DigiCam"
     """Camera name that the files must have."""
     min_size: float = Field(0.0, ge=0)
-    """Least total charge of an image in photo-electrons; others are dropped and counted."""
+    """Least charge in photo-electrons of an image cleaned with tail cuts (8 and 4 photo-electrons); events
+    with less are dropped and counted. CTLearn's reader drops those below 50 by default."""
     max_events: int | None = Field(None, gt=0)
     """Use at most this many events of each class (the first ones)."""
     input: InputConfig = InputConfig()

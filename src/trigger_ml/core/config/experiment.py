@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from trigger_ml.core.config.base import Section
 from trigger_ml.core.config.compression import CompressionConfig
@@ -37,6 +37,14 @@ class ExperimentConfig(Section):
     firmware: FirmwareConfig = FirmwareConfig()
     verify: VerifyConfig = VerifyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _augmentation_is_sound(self) -> "ExperimentConfig":
+        if self.train.augment and self.task == "direction":
+            raise ValueError("train.augment turns images but not the direction they point to: set it false")
+        if self.train.augment and self.events.input.mapping != "axial":
+            raise ValueError("train.augment needs the axial mapping, in which a rotation moves whole pixels")
+        return self
 
 
 def schema(model: type[Section] = ExperimentConfig) -> str:

@@ -60,10 +60,13 @@ class TrainConfig(Section):
     """Events per step."""
     learning_rate: float = Field(2e-3, gt=0)
     """Of Adam at the first step; it falls to zero along a half cosine over the planned epochs."""
-    """Of the Adam optimizer."""
     patience: int = Field(3, gt=0)
     """Epochs without improvement of the validation loss before training stops."""
     regression_loss: Literal["huber", "mse"] = "huber"
     """Loss of the tasks ``energy`` and ``direction``."""
+    augment: bool = False
+    """Show each training event, also while pruning and fine-tuning, through a rotation or reflection of the
+    camera onto itself, drawn anew in each epoch. For particles from all around the pointing (``view_cone``
+    above 0), whose type and energy do not depend on which way the image lies; not for ``direction``."""
     tensorboard: bool = True
     """Write TensorBoard logs to the run directory."""
