@@ -54,11 +54,14 @@ def light_density(rng, showers=30):
     # across the axis the impact distance is the distance on the ground
     across = np.array([0.0, 1.0, 0.0])
     result, figure = {"distance_m": distances.tolist()}, plt.figure(figsize=(6, 4))
-    totals = {}
+    totals, emitted = {}, {}
     for energy in (0.3, 1.0, 3.0, 10.0):
         light = np.zeros((showers, len(distances)))
+        emission = []
         for i in range(showers if energy < 5 else showers // 2):
             shower = maker.make(rng, "gamma", energy, axis)
+            # path length times sin^2 of the Cherenkov angle: photons emitted, wherever they go
+            emission.append(shower.segments[:, 8].sum(dtype=float))
             for j, distance in enumerate(distances):
                 for side in (-1, 1):
                     light[i, j] += (
@@ -79,10 +82,14 @@ def light_density(rng, showers=30):
         mean = light.mean(axis=0)
         result[f"{energy} TeV"] = mean.tolist()
         # light in the pool: integral of the density over the ground to 500 m
+        emitted[energy] = float(np.mean(emission))
         totals[energy] = float(np.trapezoid(mean * 2 * np.pi * distances, distances))
         plt.plot(distances, mean / energy, label=f"{energy:g} TeV")
-    per_energy = {str(e): t / e / (totals[1.0]) for e, t in totals.items()}
+    per_energy = {str(e): t / e / totals[1.0] for e, t in totals.items()}
     result["light_per_energy_over_1TeV"] = per_energy
+    result["emitted_per_energy_over_1TeV"] = {str(e): t / e / emitted[1.0] for e, t in emitted.items()}
+    print("emitted per energy relative to 1 TeV:", result["emitted_per_energy_over_1TeV"])
+    plt.axvline(120, color="grey", ls=":", lw=1)
     plt.yscale("log")
     plt.xlabel("core distance / m")
     plt.ylabel("photo-electrons / m$^2$ / TeV")
@@ -469,7 +476,10 @@ def elongation(rng, showers=120):
             )
         table = np.array(rows)
         slope = np.polyfit(np.log10(table[:, 0]), table[:, 1], 1)[0]
-        result[particle] = {"rows": table.round(1).tolist(), "elongation_rate_per_decade": float(slope)}
+        result[particle] = {
+            "rows": [[v if math.isfinite(v) else None for v in row] for row in table.round(1)],
+            "elongation_rate_per_decade": float(slope),
+        }
         plt.errorbar(table[:, 0], table[:, 1], table[:, 3], fmt="o", color=colour, label=particle)
         plt.plot(table[:, 0], table[:, 4], "--", color=colour)
         print(particle, "E, mean, spread, error, published", table.round(1).tolist(), "slope", slope)

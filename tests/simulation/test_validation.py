@@ -54,10 +54,10 @@ def test_protons_fluctuate_more_than_gammas(rng, maker, axis):
 
 def test_light_is_proportional_to_energy(rng, maker, axis):
     light = []
-    for energy, count in ((0.3, 25), (3.0, 12)):
+    for energy, count in ((0.3, 25), (3.0, 12), (10.0, 8)):
         total = [maker.make(rng, "gamma", energy, axis).segments[:, 8].sum() for _ in range(count)]
         light.append(np.mean(total) / energy)
-    assert light[1] == pytest.approx(light[0], rel=0.1)
+    assert light[1:] == pytest.approx([light[0]] * 2, rel=0.1)
 
 
 @pytest.mark.slow
@@ -67,7 +67,7 @@ def test_gammas_against_sim_telarray(script, shared_data, rng):
         assert np.all(np.abs(np.array(result[name]["ratio"]) - 1) < 0.25), (name, result[name])
     # the gradient passes through zero near the core, where a ratio means nothing
     assert np.all(np.abs(np.array(result["gradient"]["ratio"][1:]) - 1) < 0.2), result["gradient"]
-    assert abs(result["gradient"]["difference"][0]) < 0.8
+    assert abs(result["gradient"]["difference"][0]) < 0.5
 
 
 @pytest.mark.slow
