@@ -33,6 +33,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# IMPL=1: vendor tools, where they are on PATH, also place and route
 hls-build: $(READY)
 	$(BIN)/trigger-ml hls-build $(CONFIG)
 

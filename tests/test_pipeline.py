@@ -25,7 +25,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for output in stage.outputs:
             path = workspace.path / output
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(stage.name)
+            path.write_text(json.dumps({}) if path.suffix == ".json" else stage.name)
 
     monkeypatch.setattr(Stage, "run", work)
     return names
@@ -57,6 +57,8 @@ def test_a_goal_runs_only_what_it_needs(tmp_path: Path, ran: list[str]) -> None:
         ({"seed": 2}, ALL),
         ({"train": {"epochs": 1}}, ALL[1:]),
         ({"compression": {"epochs": 1}}, ALL[2:]),
+        ({"firmware": {"vectors": 3}}, ["build", "synthesize", "verify", "report"]),
+        ({"firmware": {"synthesis": {"timing": False}}}, ["synthesize", "report"]),
         ({"verify": {"csim_events": 5}}, ["verify", "report"]),
         ({"evaluation": {"bootstrap": 50}}, ["evaluate", "report"]),
     ],
@@ -68,6 +70,24 @@ def test_a_change_runs_what_depends_on_it(
     ran.clear()
     go(tmp_path, changed(**update))
     assert ran == again
+
+
+def test_a_vendors_tool_that_appears_measures_the_firmware_again(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(tmp_path)
+    absent = {"source": "synthesis: vivado", "reason": "vivado is not on PATH", "tool": "vivado"}
+    (tmp_path / "resources.json").write_text(json.dumps({"rtl": {"not_run": [absent]}}))
+    found: dict[str, str | None] = {"vivado": None}
+    monkeypatch.setattr("trigger_ml.firmware.vendor.available", lambda: found)
+    ran.clear()
+    go(tmp_path)
+    assert ran == []
+    found["vivado"] = "/opt/vivado"
+    go(tmp_path, goal="verify")
+    assert ran == []
+    go(tmp_path)
+    assert ran == ["synthesize", "report"]
 
 
 def test_a_missing_output_runs_its_stage_again(tmp_path: Path, ran: list[str]) -> None:

@@ -156,7 +156,7 @@ def test_a_second_run_does_nothing(run: Path, config: Path) -> None:
     before = times(run)
     code, output = invoke("run", config, "--run", run)
     assert code == 0
-    assert output.count("done before, unchanged") == 7
+    assert output.count("done before, unchanged") == 8
     assert times(run) == before
 
 
@@ -165,6 +165,38 @@ def test_hls_build_exports_the_projects(run: Path, config: Path, tmp_path: Path)
     assert code == 0, output
     assert (tmp_path / "tiny" / "hls" / "firmware" / "tiny.cpp").exists()
     assert (tmp_path / "tiny" / "vectors" / "vectors.npz").exists()
+    for name in ("resources.json", "verification.json"):
+        assert json.loads((tmp_path / "tiny" / name).read_text()) == json.loads((run / name).read_text())
+    readme = (tmp_path / "tiny" / "README.md").read_text()
+    assert "| csim, bit for bit | 0 mismatches in 30 events" in readme
+    # a tool that is absent is said to be, and gives no figure
+    resources = json.loads((run / "resources.json").read_text())
+    for entry in resources["hls"]["not_run"]:
+        assert f"| hls, {entry['source']} | not run: {entry['reason']} |" in readme
+    assert len(resources["hls"]["figures"]) + len(resources["hls"]["not_run"]) == 2
+
+
+@pytest.mark.slow
+def test_rtl_is_verified_and_measured(run: Path, config: Path, tmp_path: Path) -> None:
+    directory, path = copy_of(run, tmp_path / "run"), tmp_path / "rtl.yaml"
+    firmware = {"vectors": 4, "hls": None, "rtl": {"pixels_per_clock": 2}}
+    settings = {**EXPERIMENT, "firmware": firmware, "verify": {"rtl_events": 40, "random_corners": 4}}
+    path.write_text(yaml.safe_dump(settings))
+    code, output = invoke("hls-build", path, "--run", directory, "--output", tmp_path / "projects")
+    assert code == 0, output
+    assert "synthesis: yosys" in output
+    verification = json.loads((directory / "verification.json").read_text())
+    calm, disturbed = (verification["backends"][name] for name in ("rtl", "rtl_disturbed"))
+    assert calm["events"] == disturbed["events"] == 40
+    assert calm["mismatches"] == disturbed["mismatches"] == 0
+    assert calm["disturbance"]["gap"] == calm["disturbance"]["stall"] == 0
+    assert disturbed["disturbance"]["gap"] > 0
+    assert disturbed["disturbance"]["stall"] > 0
+    resources = json.loads((directory / "resources.json").read_text())
+    assert "hls" not in resources
+    sources = {figure["source"] for figure in resources["rtl"]["figures"]}
+    assert {"prediction", "synthesis: yosys"} <= sources
+    assert (tmp_path / "projects" / "tiny" / "rtl" / "rtl" / "trigger_network.v").exists()
 
 
 def test_compare_writes_a_page(run: Path, tmp_path: Path) -> None:

@@ -22,10 +22,27 @@ Config = Annotated[Path, typer.Argument(help="The experiment's YAML file.", show
 Run = Annotated[Path | None, typer.Option("--run", help="Run directory.  [default: runs/NAME]")]
 
 
-def _until(goal: str, config_path: Path, run: Path | None) -> tuple[ExperimentConfig, Path]:
+Implementation = Annotated[
+    bool | None,
+    typer.Option(
+        "--implementation/--no-implementation",
+        envvar="IMPL",
+        show_default=False,
+        help="Vendor tools also place and route.  [default: firmware.synthesis.implementation]",
+    ),
+]
+
+
+def _until(
+    goal: str, config_path: Path, run: Path | None, implementation: bool | None = None
+) -> tuple[ExperimentConfig, Path]:
     from trigger_ml.pipeline import execute
 
     config = load_experiment(config_path)
+    if implementation is not None:
+        synthesis = config.firmware.synthesis.model_copy(update={"implementation": implementation})
+        firmware = config.firmware.model_copy(update={"synthesis": synthesis})
+        config = config.model_copy(update={"firmware": firmware})
     directory = run or Path("runs") / config.name
     execute(config, directory, goal, console=console)
     return config, directory
@@ -53,6 +70,12 @@ def compress(config: Config, run: Run = None) -> None:
 def build(config: Config, run: Run = None) -> None:
     """Write the firmware projects with their test vectors."""
     _until("build", config, run)
+
+
+@app.command()
+def synthesize(config: Config, run: Run = None, implementation: Implementation = None) -> None:
+    """Measure the projects: simulation, synthesis, vendor tools where installed."""
+    _until("synthesize", config, run, implementation)
 
 
 @app.command()
@@ -112,11 +135,13 @@ def hls_build(
     config: Config,
     run: Run = None,
     output: Annotated[Path, typer.Option(help="Folder for the projects.")] = Path("hls_projects"),
+    implementation: Implementation = None,
 ) -> None:
-    """Write the firmware projects to hls_projects/NAME."""
+    """Write, verify and measure the firmware projects; copies them to hls_projects/NAME."""
     from trigger_ml.stages import export_projects
 
-    experiment, directory = _until("build", config, run)
+    _until("verify", config, run)
+    experiment, directory = _until("synthesize", config, run, implementation)
     export_projects(directory, output / experiment.name, console)
 
 

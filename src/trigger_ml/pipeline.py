@@ -4,6 +4,7 @@ The work itself is in ``stages.py``; this module decides what has to run.
 """
 
 import importlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -45,7 +46,7 @@ class Stage:
     needs : tuple of str
         Stages whose outputs it reads.
     sections : tuple of str
-        Parts of the configuration that change its result.
+        Parts of the configuration that change its result, with dots between their levels.
     outputs : tuple of str
         Files or folders in the run directory that it must leave.
     """
@@ -77,18 +78,34 @@ STAGES: dict[str, Stage] = {
             ("name", "compression"),
             ("model/compressed", "model/model.json", "network", "onnx"),
         ),
-        Stage("build", ("compress",), ("firmware",), ("firmware", "resources.json")),
+        Stage("build", ("compress",), ("firmware.hls", "firmware.rtl", "firmware.vectors"), ("firmware",)),
+        Stage("synthesize", ("build",), ("firmware.synthesis",), ("synthesis", "resources.json")),
         Stage("verify", ("build",), ("verify",), ("verification.json",)),
         Stage("evaluate", ("compress",), ("evaluation",), ("predictions", "irfs", "evaluation.json")),
-        Stage("report", ("verify", "evaluate"), (), ("figures", "report.html")),
+        Stage("report", ("synthesize", "verify", "evaluate"), (), ("figures", "report.html")),
     )
 }
+
+
+def _section(values: dict[str, Any], name: str) -> Any:
+    found: Any = values
+    for key in name.split("."):
+        found = found[key]
+    return found
+
+
+def _tools_appeared(run: RunDirectory) -> list[str]:
+    """Vendor's tools that ``synthesize`` missed and that are there now."""
+    from trigger_ml.firmware.vendor import absent_now_present
+
+    path = run.path / "resources.json"
+    return absent_now_present(json.loads(path.read_text())) if path.exists() else []
 
 
 def stage_fingerprint(stage: Stage, config: ExperimentConfig, run: RunDirectory) -> str:
     """Fingerprint of what the stage's result depends on."""
     values: dict[str, Any] = config.model_dump(mode="json")
-    sections: dict[str, Any] = {name: values[name] for name in stage.sections}
+    sections: dict[str, Any] = {name: _section(values, name) for name in stage.sections}
     if stage.name == "simulate" and config.events.files:
         # the events are the user's: the generator's settings do not matter, the files' content does
         sections = {"inputs": run.manifest()["inputs"]}
@@ -138,7 +155,12 @@ def execute(
     with run.lock():
         run.start(config, command_line())
         workspace = Workspace(config, run, console)
-        for stage in _order(goal):
+        stages = _order(goal)
+        if STAGES["synthesize"] in stages and (tools := _tools_appeared(run)):
+            console.print(f"{', '.join(tools)} was absent before: measuring the firmware again")
+            for name in ("synthesize", "report"):
+                run.forget(name)
+        for stage in stages:
             print_ = stage_fingerprint(stage, config, run)
             is_done = partial(run.is_done, stage.name, print_, stage.outputs)
             if not is_done() and adopt_from and adopt_from.is_done(stage.name, print_, stage.outputs):

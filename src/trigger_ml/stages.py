@@ -7,7 +7,6 @@ A stage reads the configuration and what earlier stages left, and writes its own
 import json
 import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,15 @@ from rich.console import Console
 from scipy.special import expit
 
 from trigger_ml import __version__
-from trigger_ml.core.config import ExperimentConfig, RtlConfig
+from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError, InputError
-from trigger_ml.core.files import atomic_directory, write_json
+from trigger_ml.core.files import atomic_directory, write_json, write_text
 from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.dl1 import read_runs
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
-from trigger_ml.firmware.network import Network
 from trigger_ml.pipeline import Workspace
 
 FLOAT_MODEL = Path("model/float/model.h5")
@@ -202,66 +200,41 @@ def _write_model_summary(workspace: Workspace, float_model: Any, result: Any) ->
 
 
 def build(workspace: Workspace) -> None:
-    """Write the firmware projects, the test vectors, and what is known of the resources."""
+    """Write the firmware projects and the test vectors; refuse before that what the part cannot hold."""
     from trigger_ml.firmware import serialize
     from trigger_ml.firmware.hls import write_project
+    from trigger_ml.firmware.rtl.flow import build_rtl, check_fit
     from trigger_ml.firmware.vectors import write_testbench, write_vectors
     from trigger_ml.models.files import load_model
 
     config, folder = workspace.config, workspace.path / "firmware"
     network = serialize.load(workspace.path / NETWORK)
+    if config.firmware.rtl is not None:
+        check_fit(network, config.firmware.rtl)
     dataset, splits = load_events(workspace)
     chosen = splits.test[:: max(1, len(splits.test) // config.firmware.vectors)][: config.firmware.vectors]
     ids = [f"{o}/{e}/{t}" for o, e, t in zip(*_identity(dataset[chosen]), strict=True)]
     write_vectors(network, dataset.counts[chosen], folder / "vectors", event_ids=ids)
-    resources: dict[str, Any] = {}
     if config.firmware.hls is not None:
         model = load_model(workspace.path / COMPRESSED_MODEL)
         project = write_project(model, network, config.firmware.hls, folder / "hls", name=config.name)
         write_testbench(network, dataset.counts[chosen], project.directory)
-        resources["hls"] = _hls_resources(config)
     if config.firmware.rtl is not None:
-        resources["rtl"] = _build_rtl(network, config.firmware.rtl, dataset.counts[chosen], folder / "rtl")
-    write_json(workspace.path / "resources.json", resources)
+        build_rtl(network, config.firmware.rtl, dataset.counts[chosen].astype(np.int64), folder / "rtl")
 
 
-def _build_rtl(
-    network: Network, config: RtlConfig, counts: NDArray[np.unsignedinteger[Any]], folder: Path
-) -> dict[str, Any]:
-    """Write the RTL project, unless the prediction says that the part cannot hold it."""
-    from trigger_ml.firmware.estimate import predict
-    from trigger_ml.firmware.rtl import design, write_project
-    from trigger_ml.firmware.synthesis import part_named, require_fit
+def synthesize(workspace: Workspace) -> None:
+    """Measure what the firmware projects cost and how long they take; leaves ``resources.json``."""
+    from trigger_ml.firmware import serialize
+    from trigger_ml.firmware.measure import measure
+    from trigger_ml.summary import resource_rows
 
-    prediction = predict(network, config)
-    require_fit(prediction.total, part_named(config.part), source="prediction")
-    write_project(design(network, config), counts.astype(np.int64), folder)
-    low, high = prediction.lut_interval
-    return {
-        "source": "prediction",
-        "part": config.part,
-        **asdict(prediction.total),
-        "lut_low": low,
-        "lut_high": high,
-        "interval_clocks": prediction.timing.interval,
-        "latency_clocks": prediction.timing.latency,
-    }
-
-
-def _hls_resources(config: ExperimentConfig) -> dict[str, Any]:
-    hls = config.firmware.hls
-    assert hls is not None
-    tools = {"Vitis": ("vitis-run", "vitis_hls"), "Vivado": ("vivado_hls",), "Quartus": ("i++",)}
-    names = tools.get(hls.backend, ())
-    found = [name for name in names if shutil.which(name)]
-    return {
-        "backend": hls.backend,
-        "part": hls.part,
-        "clock_period_ns": hls.clock_period,
-        "reason": "the project is written, synthesis was not run"
-        if found
-        else f"not measured: {' or '.join(names) or 'the vendor tool'} is not on PATH",
-    }
+    path = workspace.path
+    network = serialize.load(path / NETWORK)
+    resources = measure(network, workspace.config.firmware, path / "firmware", path / "synthesis")
+    write_json(path / "resources.json", resources)
+    for label, value in resource_rows(resources):
+        workspace.console.print(f"  {label}: {value}", highlight=False, soft_wrap=True)
 
 
 def _identity(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
@@ -292,9 +265,11 @@ def verify(workspace: Workspace) -> None:
             Check(CsimBackend(project, model, network, config.firmware.hls), config.verify.csim_events)
         )
     if config.firmware.rtl is not None:
-        from trigger_ml.firmware.rtl import RtlBackend
+        from trigger_ml.firmware.rtl import Disturbance, RtlBackend
 
-        checks.append(Check(RtlBackend(network, config.firmware.rtl), config.verify.rtl_events))
+        for disturbance in (None, Disturbance(gap=0.25, stall=0.25, seed=config.seed)):
+            rtl = RtlBackend(network, config.firmware.rtl, disturbance, path / "firmware" / "rtl")
+            checks.append(Check(rtl, config.verify.rtl_events))
     result = compare(
         network,
         test.counts,
@@ -415,8 +390,14 @@ def report(workspace: Workspace) -> None:
 
 
 def export_projects(directory: Path, target: Path, console: Console) -> None:
-    """Copy a run's firmware projects to a folder of their own; an older copy is replaced."""
+    """Copy a run's firmware projects, with all figures, to a folder of their own; replaces an older one."""
+    from trigger_ml.summary import firmware_readme, print_firmware
+
     with atomic_directory(target) as folder:
         shutil.copytree(directory / "firmware", folder, dirs_exist_ok=True)
-        shutil.copy2(directory / "resources.json", folder / "resources.json")
+        shutil.copytree(directory / "synthesis", folder / "synthesis")
+        for name in ("resources.json", "verification.json"):
+            shutil.copy2(directory / name, folder / name)
+        write_text(folder / "README.md", firmware_readme(directory))
+    print_firmware(directory, console)
     console.print(f"projects in {target}", highlight=False, soft_wrap=True)

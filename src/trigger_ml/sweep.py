@@ -31,7 +31,7 @@ class SweepConfig(Section):
     """The base experiment's YAML, relative to this file."""
     grid: dict[str, tuple[Any, ...]] = Field(min_length=1)
     """Values to try by dotted key, for instance ``compression.pruning.sparsity: [0, 0.5]``."""
-    until: Literal["compress", "build", "verify", "evaluate", "report"] = "evaluate"
+    until: Literal["compress", "build", "synthesize", "verify", "evaluate", "report"] = "evaluate"
     """How far each point goes."""
     shared: Literal["simulate", "train"] = "train"
     """How far the base experiment goes; its stages are reused where a point does not change them."""

@@ -1,5 +1,7 @@
 """Small networks and models that the tests of firmware share."""
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +11,9 @@ from qkeras import QActivation, QConv2D, QDense, QDepthwiseConv2D, quantized_bit
 from trigger_ml.core.fixed_point import FixedPoint, Overflow, Rounding
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.firmware import network as ir
+
+# texts that several tests share
+sys.path.insert(0, str(Path(__file__).parent))
 
 layers = tf_keras.layers
 

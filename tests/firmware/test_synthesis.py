@@ -11,7 +11,6 @@ from trigger_ml.firmware.synthesis import (
     part_named,
     require_fit,
     synthesize,
-    write_resources,
 )
 
 # an 8-bit adder with registers, used twice
@@ -102,12 +101,34 @@ def test_what_does_not_fit_is_refused_with_how_much():
     assert "prediction" in str(caught.value)
 
 
-def test_resources_name_their_source(tmp_path, two):
-    path = tmp_path / "resources.json"
-    write_resources(
-        path, part_named("xc7a100t"), {"synthesis: yosys": two}, {"interval": 1, "latency": 2}, 4.0
-    )
-    content = json.loads(path.read_text())
-    assert {f["layer"] for f in content["figures"]} == {"total", "adder"}
-    assert all(f["source"] == "synthesis: yosys" for f in content["figures"])
-    assert content["pre_route_arrival_ns"]["synthesis: yosys"] == two.arrival
+def test_processes_beside_each_other_find_the_same(two):
+    files = {
+        **ADDER,
+        "counter.v": """
+module counter(input wire clk, input wire rst, output reg [3:0] n);
+    always @(posedge clk) n <= rst ? 4'd0 : n + 4'd1;
+endmodule
+""",
+        "three.v": """
+module three(input wire clk, input wire rst, input wire [7:0] b, output wire [7:0] s);
+    wire [3:0] n;
+    counter count(.clk(clk), .rst(rst), .n(n));
+    two sum(.clk(clk), .a({4'd0, n}), .b(b), .s(s));
+endmodule
+""",
+    }
+    one, several = (synthesize(files, "three", "xc7", workers=workers) for workers in (1, 2))
+    assert one == several
+    assert set(several.modules) == {"counter", "two"}
+    # what stands below the modules under the top is counted in them
+    assert several.modules["two"] == two.total
+    assert several.total == several.modules["counter"] + several.modules["two"]
+    assert several.arrival >= two.arrival
+
+
+def test_the_flat_netlist_holds_every_cell(tmp_path):
+    path = tmp_path / "netlist.json"
+    found = synthesize(ADDER, "two", "ecp5", merged=path)
+    assert found.arrival is None
+    cells = [c["type"] for c in json.loads(path.read_text())["modules"]["two"]["cells"].values()]
+    assert cells.count("TRELLIS_FF") == found.total.ff == 16

@@ -1,101 +1,10 @@
-"""Report parsers on the layouts of several versions; figures are invented, layouts are the tools'.
-
-Layouts: Vivado 2020.1 utilization as in hls4ml's test data (``test/pytest/test_report/Vivado``), Vivado
-2021 and later with the column ``Prohibited`` as alkaid's parser expects it, ``csynth.xml`` elements as
-hls4ml reads them, Quartus rows as alkaid's parser expects them.
-"""
+"""Report parsers on the layouts of several versions."""
 
 import pytest
+from vendor_reports import CSYNTH, HIERARCHY, QUARTUS_FIT, QUARTUS_STA, TIMING, VIVADO_2020, VIVADO_2022
 
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.firmware import vendor
-
-VIVADO_2020 = """
-1. Slice Logic
---------------
-
-+----------------------------+------+-------+-----------+-------+
-|          Site Type         | Used | Fixed | Available | Util% |
-+----------------------------+------+-------+-----------+-------+
-| Slice LUTs*                | 4321 |     0 |     53200 |  8.12 |
-|   LUT as Logic             | 4300 |     0 |     53200 |  8.08 |
-|   LUT as Memory            |   21 |     0 |     17400 |  0.12 |
-| Slice Registers            | 2222 |     0 |    106400 |  2.09 |
-+----------------------------+------+-------+-----------+-------+
-* Warning! The Final LUT count, after physical optimizations and full implementation, is typically lower.
-
-2. Memory
----------
-
-+----------------+------+-------+-----------+-------+
-|    Site Type   | Used | Fixed | Available | Util% |
-+----------------+------+-------+-----------+-------+
-| Block RAM Tile |  1.5 |     0 |       140 |  1.07 |
-|   RAMB18       |    3 |     0 |       280 |  1.07 |
-+----------------+------+-------+-----------+-------+
-
-3. DSP
-------
-
-+-----------+------+-------+-----------+-------+
-| Site Type | Used | Fixed | Available | Util% |
-+-----------+------+-------+-----------+-------+
-| DSPs      |    7 |     0 |       220 |  3.18 |
-+-----------+------+-------+-----------+-------+
-"""
-
-VIVADO_2022 = """
-+----------------------------+--------+-------+------------+-----------+-------+
-|          Site Type         |  Used  | Fixed | Prohibited | Available | Util% |
-+----------------------------+--------+-------+------------+-----------+-------+
-| CLB LUTs*                  | 164154 |     0 |        960 |   1302720 | 12.60 |
-| CLB Registers              | 200691 |     0 |          0 |   2607360 |  7.70 |
-+----------------------------+--------+-------+------------+-----------+-------+
-
-+-------------------+------+-------+------------+-----------+-------+
-|     Site Type     | Used | Fixed | Prohibited | Available | Util% |
-+-------------------+------+-------+------------+-----------+-------+
-| Block RAM Tile    |  2.5 |     0 |          0 |      2016 |  0.12 |
-+-------------------+------+-------+------------+-----------+-------+
-
-+-----------+------+-------+------------+-----------+-------+
-| Site Type | Used | Fixed | Prohibited | Available | Util% |
-+-----------+------+-------+------------+-----------+-------+
-| DSPs      |    0 |     0 |          0 |      9024 |  0.00 |
-+-----------+------+-------+------------+-----------+-------+
-"""
-
-TIMING = """
-------------------------------------------------------------------------------------------------
-| Design Timing Summary
-| ---------------------
-------------------------------------------------------------------------------------------------
-
-    WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints      WHS(ns)      THS(ns)
-    -------      -------  ---------------------  -------------------      -------      -------
-     -0.125       -3.500                     57                  973        0.082        0.000
-"""
-
-CSYNTH = """<profile>
-<PerformanceEstimates><SummaryOfOverallLatency>
-<Best-caseLatency>100</Best-caseLatency><Worst-caseLatency>{latency}</Worst-caseLatency>
-<Interval-min>90</Interval-min><Interval-max>91</Interval-max>
-</SummaryOfOverallLatency></PerformanceEstimates>
-<AreaEstimates><Resources><BRAM_18K>3</BRAM_18K><{dsp}>5</{dsp}><FF>1200</FF><LUT>3400</LUT></Resources></AreaEstimates>
-</profile>"""
-
-QUARTUS_FIT = """
-; Total dedicated logic registers                             ; 5,432           ;
-; Combinational ALUT usage for logic                          ; 12,345          ;
-; Total RAM Blocks                                            ; 4 / 2,713 ( < 1 % ) ;
-; Total DSP Blocks                                            ; 0 / 1,518 ( 0 % ) ;
-"""
-
-QUARTUS_STA = """
-; Fmax       ; Restricted Fmax ; Clock Name ; Note ;
-; 312.4 MHz  ; 312.4 MHz       ; aclk       ;      ;
-; 287.11 MHz ; 287.11 MHz      ; aclk       ;      ;
-"""
 
 
 def test_vivado_2020_utilization():
@@ -117,6 +26,48 @@ def test_a_utilization_report_without_a_row_is_refused(lost):
 def test_a_used_column_without_number_is_refused():
     with pytest.raises(InputError, match="no number for Slice LUTs"):
         vendor.parse_vivado_utilization(VIVADO_2020.replace("| 4321 |", "|  n/a |"))
+
+
+@pytest.mark.parametrize("dsp", ["DSP Blocks", "DSP48 Blocks"])
+def test_hierarchy(dsp):
+    found = vendor.parse_vivado_hierarchy(HIERARCHY.replace("DSP Blocks", dsp))
+    assert set(found) == {"conv1", "pool"}
+    conv1 = found["conv1"]
+    assert (conv1.lut, conv1.ff, conv1.bram, conv1.dsp) == (70, 50, 1.5, 2)
+
+
+@pytest.mark.parametrize("lost", ["FFs", "RAMB18", "Instance", "|   conv1_stage"])
+def test_an_unknown_hierarchy_is_refused(lost):
+    text = HIERARCHY.replace(lost, "Something").replace("|   pool_stage", "| pool_stage")
+    with pytest.raises(InputError, match="in a known form"):
+        vendor.parse_vivado_hierarchy(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("| Tool Version : Vivado v.2020.1 (lin64) Build 2902540", "Vivado v.2020.1"),
+        ("<profile><ReportVersion><Version>2023.2</Version></ReportVersion></profile>", "2023.2"),
+        ("; Quartus Prime Version ; Version 18.1.0 Build 625 09/12/2018 SJ Standard Edition ;", "18.1.0"),
+        ("; Quartus Prime Version ; 20.1.0 Build 711 06/05/2020 SJ Lite Edition ;", "20.1.0"),
+        ("nothing", "version not stated in the report"),
+    ],
+)
+def test_version(text, version):
+    assert vendor.version_in(text) == version
+
+
+def test_a_tool_that_appeared_is_found(tmp_path, monkeypatch):
+    resources = {
+        "schema": 1,
+        "rtl": {"not_run": [{"source": "synthesis: vivado", "reason": "absent", "tool": "vivado"}]},
+        "hls": {"not_run": [{"source": "synthesis: vitis_hls", "reason": "off"}]},
+    }
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert vendor.absent_now_present(resources) == []
+    fake_tool(tmp_path, monkeypatch, "exit 0")
+    assert vendor.absent_now_present(resources) == ["vivado"]
+    assert vendor.absent_now_present({"hls": resources["hls"]}) == []
 
 
 def test_timing():
@@ -157,7 +108,7 @@ def test_unknown_quartus_reports_are_refused():
 
 def test_an_absent_tool_is_not_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert vendor.available() == {"vitis": None, "vivado": None, "quartus": None}
+    assert vendor.available() == {"vitis_hls": None, "vivado_hls": None, "vivado": None, "quartus": None}
     assert vendor.run_script("vivado", ["-version"], tmp_path) is False
     assert not list(tmp_path.iterdir())
 

@@ -205,7 +205,54 @@ def _model(packed: int = 66, sparsity: float = 0.45) -> dict[str, Any]:
     }
 
 
+def _resources(lut: int = 1234, latency: int = 700) -> dict[str, Any]:
+    """RTL predicted and synthesized, its clocks measured; no tool for the HLS project."""
+
+    def figures(source: str, tool: str, factor: float, **more: Any) -> list[dict[str, Any]]:
+        common = {"source": source, "tool": tool, "bram": 0, "dsp": 0}
+        total = {"layer": "total", "lut": round(factor * lut), "ff": lut // 2, "lut_percent": 1.86, **more}
+        return [common | total, common | {"layer": "stem", "lut": lut // 2, "ff": lut // 4}]
+
+    return {
+        "schema": 1,
+        "rtl": {
+            "part": {"name": "xcku115-flvb2104-2-i", "device": "xcku115", "lut": 663360},
+            "clock_period_ns": 4.0,
+            "predicted_lut_error": 0.15,
+            "figures": [
+                *figures("prediction", "trigger-ml 0.1.0", 1.1, lut_low=lut - 100, lut_high=lut + 300),
+                *figures("synthesis: yosys", "yosys (pyosys 0.70), synthesis for xcu", 1.0),
+            ],
+            "clocks": [
+                {"source": name, "tool": "a tool", "interval": 576, "latency": latency}
+                for name in ("clock model", "simulation")
+            ],
+            "timing": [
+                {
+                    "source": "synthesis: yosys",
+                    "tool": "yosys (pyosys 0.70), synthesis for xcu",
+                    "kind": "pre-route arrival",
+                    "arrival_ns": 4.75,
+                    "slack_ns": -0.75,
+                    "note": "no placement, no routing",
+                }
+            ],
+            "not_run": [{"source": "synthesis: vivado", "reason": "vivado is not on PATH", "tool": "vivado"}],
+        },
+        "hls": {
+            "part": {"name": "xcku115-flvb2104-2-i", "device": "xcku115", "lut": 663360},
+            "clock_period_ns": 4.0,
+            "figures": [],
+            "clocks": [],
+            "timing": [],
+            "not_run": [{"source": "synthesis: vitis_hls", "reason": "vitis_hls is not on PATH"}],
+        },
+    }
+
+
 @pytest.fixture(scope="session")
 def sample():
     """What a run leaves, made without models: the parts of small run directories."""
-    return SimpleNamespace(write=_write, manifest=_manifest, comparison=_comparison, model=_model)
+    return SimpleNamespace(
+        write=_write, manifest=_manifest, comparison=_comparison, model=_model, resources=_resources
+    )

@@ -18,7 +18,7 @@ def runs(tmp_path_factory, sample):
         sample.write(folder / "model" / "model.json", sample.model(300 - 100 * number, 0.3 * number))
         sample.write(folder / "evaluation.json", sample.comparison(noise=noise))
         if number:
-            sample.write(folder / "resources.json", {"rtl": {"LUT": 9000 // number, "source": "prediction"}})
+            sample.write(folder / "resources.json", sample.resources(9000 // number, 800))
         folders.append(folder)
     lost = tmp_path_factory.mktemp("lost")
     sample.write(lost / "manifest.json", sample.manifest(name="run-lost"))
@@ -38,7 +38,8 @@ def test_page_lists_runs_with_intervals_and_differences(page):
     assert "run-lost" not in table
     assert table.count("reference</td>") == 2
     assert "9,000" in table
-    assert "prediction" in table
+    assert "synthesis: yosys" in table
+    assert "800<small>simulation</small>" in table
     assert re.search(r'<a href="[^"]*report.html">run-0</a>', table)
     assert "there is no evaluation.json in this run" in text
     assert "LUT: not measured in run-0" in text

@@ -21,14 +21,19 @@ def run(tmp_path_factory, sample):
         {
             "events": 300,
             "corner_inputs": 40,
-            "backends": {"onnx": {"events": 300, "mismatches": 0}, "csim": {"events": 50, "mismatches": 0}},
+            "backends": {
+                "onnx": {"events": 300, "mismatches": 0},
+                "csim": {"events": 50, "mismatches": 0},
+                "rtl_disturbed": {
+                    "events": 40,
+                    "mismatches": 0,
+                    "disturbance": {"gap": 0.25, "stall": 0.25, "reset": 0.0, "seed": 1},
+                },
+            },
             "exact_float32": True,
         },
     )
-    sample.write(
-        folder / "resources.json",
-        {"rtl": {"LUT": 1234, "source": "synthesis: yosys", "latency_clocks": None}},
-    )
+    sample.write(folder / "resources.json", sample.resources())
     write_report(folder)
     return folder
 
@@ -41,9 +46,25 @@ def test_page_answers_with_the_numbers_of_the_run(run):
     assert evaluation["metrics"]["hadron_efficiency"]["verdict"] in head
     assert f"{evaluation['metrics']['auc']['float']['value']:.4f}" in head
     assert "360 B → 66 B" in head
-    assert "onnx 300, csim 50" in head
-    assert "synthesis: yosys" in page
+    assert "onnx 300, csim 50, rtl_disturbed 40" in head
+    tiles = dict(re.findall(r'<dt>([^<]+)</dt><dd class="value">([^<]+)</dd>', head))
+    assert (tiles["LUTs"], tiles["Latency"]) == ("1,234", "700 clocks")
+    assert "synthesis: yosys; 1.9 % of xcku115" in head
+    assert "simulation; a result every 576; 2.80 µs at the 4 ns asked for" in head
     assert "5 run of 8 planned" in page
+
+
+def test_page_shows_what_the_firmware_costs(run):
+    page = (run / "report.html").read_text()
+    section = page[page.index('id="firmware"') : page.index('id="model"')]
+    assert "1,357 (1,134 to 1,534)" in section
+    assert re.search(r"pre-route arrival</td>.*4\.75 ns.*−0\.75 ns.*no placement, no routing", section)
+    layers = section[section.index("<details>\n<summary>By layer") :]
+    assert '<th scope="row">stem</th><td class="n">617</td><td class="n">308</td>' in layers
+    assert "gaps in 25 % and stalls in 25 % of the clocks" in section
+    gaps = page[page.index('id="gaps"') :]
+    assert "RTL project, synthesis: vivado: vivado is not on PATH" in gaps
+    assert "HLS project, synthesis: vitis_hls: vitis_hls is not on PATH" in gaps
 
 
 def test_page_needs_nothing_from_outside(run):

@@ -180,6 +180,11 @@ class RunDirectory:
             content["stages"][stage] = dict(record)
         write_json(self.manifest_path, content)
 
+    def forget(self, stage: str) -> None:
+        """Let a stage run again, although nothing that it depends on has changed."""
+        if self.record(stage) is not None:
+            self._update(stage, None)
+
     @contextmanager
     def stage(self, name: str, print_: str, outputs: tuple[str, ...]) -> Iterator[None]:
         """Run a stage: its record is written only when the block ends well and all outputs exist.

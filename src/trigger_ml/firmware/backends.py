@@ -23,7 +23,8 @@ class Backend(Protocol):
     """Something that evaluates the network.
 
     A backend may also have ``type_of(layer) -> str``, which names the type a layer has in it, and
-    ``audit() -> list of (layer, what)``, which compares stored numbers without evaluating anything.
+    ``audit() -> list of (layer, what)``, which compares stored numbers without evaluating anything, and
+    ``disturbance``, a mapping that says under which gaps and stalls it ran.
     """
 
     @property

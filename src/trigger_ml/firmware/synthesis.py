@@ -1,27 +1,29 @@
 """Logic synthesis with Yosys: what a design costs, layer by layer, without a vendor's tools.
 
-Every module is synthesized once and counted as often as it is used. The timing is that of the cells
-alone, before any placement: a necessary condition for a clock, not a sufficient one.
+Every module is synthesized once and counted as often as it is used; the modules under the top are
+synthesized in several processes beside each other. The timing is that of the cells alone, before any
+placement: a necessary condition for a clock, not a sufficient one.
 """
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from trigger_ml.core.errors import MappingError, VerificationError
-from trigger_ml.core.files import write_json
 
 __all__ = [
     "PARTS", "Cost", "Part", "Synthesis", "cells_to_cost", "family_of", "netlist", "part_named",
-    "require_fit", "synthesize", "write_resources",
+    "require_fit", "synthesize", "yosys_version",
 ]  # fmt: skip
 
 
@@ -170,10 +172,15 @@ def cells_to_cost(cells: Mapping[str, int]) -> Cost:
     return cost
 
 
-def _run_yosys(script: str, folder: Path, timeout: float) -> None:
+def yosys_version() -> str:
+    """Name and version of the synthesis tool."""
+    return f"yosys (pyosys {version('pyosys')})"
+
+
+def _run_yosys(script: str, folder: Path, timeout: float, name: str = "script") -> None:
     """Run a Yosys script in a process of its own (a failing pass would end this one)."""
-    (folder / "script.ys").write_text(script)
-    code = "from pyosys import libyosys as ys; ys.Design().run_pass('script script.ys')"
+    (folder / f"{name}.ys").write_text(script)
+    code = f"from pyosys import libyosys as ys; ys.Design().run_pass('script {name}.ys')"
     try:
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -195,13 +202,18 @@ def _run_yosys(script: str, folder: Path, timeout: float) -> None:
 def _command(family: str, top: str) -> str:
     if family == "ecp5":
         return f"synth_ecp5 -noflatten -top {top}"
-    return f"synth_xilinx -family {family} -noiopad -top {top}"
+    # without buffers for pins and clock: a module synthesized alone has neither
+    return f"synth_xilinx -family {family} -noiopad -noclkbuf -top {top}"
+
+
+def _read(names: list[str]) -> str:
+    return "\n".join(f"read_verilog -sv -defer {name}" for name in names)
 
 
 def _write(files: Mapping[str, str], folder: Path) -> str:
     for name, text in files.items():
         (folder / name).write_text(text)
-    return "\n".join(f"read_verilog -sv -defer {name}" for name in files if name.endswith(".v"))
+    return _read([name for name in files if name.endswith(".v")])
 
 
 def _arrival(text: str) -> float | None:
@@ -209,15 +221,52 @@ def _arrival(text: str) -> float | None:
     return int(match[1]) / 1000 if match else None
 
 
+def _instances(files: Mapping[str, str]) -> dict[str, set[str]]:
+    """Modules that each module instantiates; a file ``NAME.v`` holds the module NAME."""
+    modules = [name.removesuffix(".v") for name in files if name.endswith(".v")]
+    return {
+        module: {
+            other
+            for other in modules
+            if other != module
+            and re.search(rf"^\s*{re.escape(other)}\s+\w+\s*\(", files[f"{module}.v"], re.MULTILINE)
+        }
+        for module in modules
+    }
+
+
+def _groups(files: Mapping[str, str], top: str, number: int) -> list[list[str]]:
+    """The modules under the top in groups of about equal work."""
+    instances = _instances(files)
+
+    def work(module: str) -> int:
+        return len(files[f"{module}.v"]) + sum(work(below) for below in instances[module])
+
+    groups: list[list[str]] = [[] for _ in range(max(1, min(number, len(instances[top]))))]
+    loads = [0] * len(groups)
+    for module in sorted(instances[top], key=lambda name: (-work(name), name)):
+        least = loads.index(min(loads))
+        groups[least].append(module)
+        loads[least] += work(module)
+    return groups
+
+
 def synthesize(
-    files: Mapping[str, str], top: str, family: str, *, timing: bool = True, timeout: float = 3600
+    files: Mapping[str, str],
+    top: str,
+    family: str,
+    *,
+    timing: bool = True,
+    timeout: float = 3600,
+    workers: int | None = None,
+    merged: Path | None = None,
 ) -> Synthesis:
     """Synthesize Verilog.
 
     Parameters
     ----------
     files : mapping of str to str
-        Verilog by file name.
+        Verilog by file name; each module in a file of its name.
     top : str
     family : str
         ``xc7``, ``xcu``, ``xcup`` or ``ecp5``.
@@ -225,32 +274,52 @@ def synthesize(
         Also add up cell delays (7-series and newer; with the delays of the 7-series, the only ones that
         Yosys knows, which is pessimistic for the newer families).
     timeout : float
-        Seconds.
+        Seconds for each process.
+    workers : int, optional
+        Processes beside each other; default is the number of cores.
+    merged : Path, optional
+        Where to leave the flat netlist as JSON, for place-and-route.
 
     Raises
     ------
     VerificationError
         If Yosys refuses the code or is not done in time.
     """
+    groups = _groups(files, top, workers or os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="trigger_ml-yosys-") as name:
         folder = Path(name)
-        script = [
-            _write(files, folder),
-            f"hierarchy -top {top}",
-            _command(family, top),
-            "tee -q -o stat.json stat -json",
-        ]
+        read = _write(files, folder)
+
+        def run(number: int) -> dict[str, Any]:
+            others = [m for i, group in enumerate(groups) if i != number for m in group]
+            script = [read, f"hierarchy -top {top}"]
+            if others:
+                script.append(f"blackbox {' '.join(others)}")
+            script += [_command(family, top), f"tee -q -o stat{number}.json stat -json"]
+            # a name with = also selects a black box; the top is kept once
+            unwanted = [f"={m}" for m in others] + ([top] if number else [])
+            if unwanted:
+                script.append(f"delete {' '.join(unwanted)}")
+            script.append(f"write_rtlil part{number}.il")
+            _run_yosys("\n".join(script) + "\n", folder, timeout, f"part{number}")
+            modules: dict[str, Any] = json.loads((folder / f"stat{number}.json").read_text())["modules"]
+            return {k: v for k, v in modules.items() if k.lstrip("\\") not in others}
+
+        with ThreadPoolExecutor(len(groups)) as pool:
+            parts = list(pool.map(run, range(len(groups))))
         analysed = timing and family != "ecp5"
-        if analysed:
-            script += [
-                "flatten",
-                "read_verilog -lib -specify -overwrite +/xilinx/cells_sim.v",
-                "tee -q -o sta.txt sta",
-            ]
-        _run_yosys("\n".join(script) + "\n", folder, timeout)
-        statistics = json.loads((folder / "stat.json").read_text())
-        arrival = _arrival((folder / "sta.txt").read_text()) if analysed else None
-    return _collected(statistics, top, family, arrival)
+        arrival = None
+        if analysed or merged is not None:
+            script = [f"read_rtlil part{number}.il" for number in range(len(groups))]
+            script += [f"hierarchy -top {top}", "flatten"]
+            if merged is not None:
+                script += [f"write_json {merged.resolve()}"]
+            if analysed:
+                script += ["read_verilog -lib -specify -overwrite +/xilinx/cells_sim.v"]
+                script += ["tee -q -o sta.txt sta"]
+            _run_yosys("\n".join(script) + "\n", folder, timeout)
+            arrival = _arrival((folder / "sta.txt").read_text()) if analysed else None
+    return _collected({k: v for part in parts for k, v in part.items()}, top, family, arrival)
 
 
 def _cells(module: Mapping[str, Any]) -> dict[str, int]:
@@ -260,7 +329,7 @@ def _cells(module: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _collected(statistics: Mapping[str, Any], top: str, family: str, arrival: float | None) -> Synthesis:
-    modules = {key.lstrip("\\"): _cells(value) for key, value in statistics["modules"].items()}
+    modules = {key.lstrip("\\"): _cells(value) for key, value in statistics.items()}
     known: dict[str, Cost] = {}
 
     def cost(name: str) -> Cost:
@@ -274,7 +343,7 @@ def _collected(statistics: Mapping[str, Any], top: str, family: str, arrival: fl
         return known[name]
 
     children = {k.lstrip("\\"): n for k, n in modules[top].items() if k.lstrip("\\") in modules}
-    tool = f"yosys (pyosys {version('pyosys')}), synthesis for {family}"
+    tool = f"{yosys_version()}, synthesis for {family}"
     return Synthesis(family, cost(top), {name: cost(name) * n for name, n in children.items()}, arrival, tool)
 
 
@@ -322,37 +391,3 @@ def require_fit(cost: Cost, part: Part, *, source: str) -> None:
             f"the design does not fit ({source}): {'; '.join(over)}",
             "Use a larger part, fewer pixels per clock, more pruning, or fewer filters",
         )
-
-
-def write_resources(
-    path: Path, part: Part, costs: Mapping[str, Synthesis], timing: Mapping[str, Any], period: float
-) -> None:
-    """Write ``resources.json``: every figure beside the tool or method it comes from.
-
-    Parameters
-    ----------
-    path : Path
-    part : Part
-    costs : mapping of str to Synthesis
-        By source.
-    timing : mapping
-        ``interval`` and ``latency`` in clocks with their ``source``.
-    period : float
-        Clock asked for, in nanoseconds.
-    """
-    figures = []
-    for source, result in costs.items():
-        for name, cost in {"total": result.total, **result.modules}.items():
-            figures.append({"layer": name, "source": source, "tool": result.tool, **asdict(cost)})
-    arrivals = {source: r.arrival for source, r in costs.items() if r.arrival is not None}
-    write_json(
-        path,
-        {
-            "part": asdict(part),
-            "clock_period_ns": period,
-            "clocks": dict(timing),
-            "pre_route_arrival_ns": arrivals,
-            "pre_route_note": "sum of 7-series cell delays on the longest path, without routing",
-            "figures": figures,
-        },
-    )

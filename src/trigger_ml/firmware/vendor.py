@@ -5,6 +5,8 @@ A report that is not of a known form is an error; a figure that is missing is ne
 * Vivado ``report_utilization``: tables ``| Site Type | Used | Fixed | Available | Util% |`` (2017 to 2020)
   and with a column ``Prohibited`` (2021 on); ``Slice`` (7-series) or ``CLB`` (UltraScale) in the row names.
   Seen in hls4ml's test data (Vivado 2020.1) and in what alkaid's parser expects.
+* Vivado ``report_utilization -hierarchical``: the table with ``Instance``, ``Total LUTs``, ``FFs``,
+  ``RAMB36``, ``RAMB18`` and ``DSP Blocks`` or ``DSP48 Blocks``; two spaces of indentation per level.
 * Vivado ``report_timing_summary``: the row under ``WNS(ns)`` of the section ``Design Timing Summary``.
 * Vitis and Vivado HLS ``csynth.xml``: the elements that hls4ml's report reader takes.
 * Quartus ``*.fit.rpt`` and ``*.sta.rpt``: rows of the fitter summary and the Fmax table, as alkaid's parser
@@ -16,26 +18,31 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trigger_ml.core.errors import InputError, StageError
 
 __all__ = [
     "TOOLS",
     "VendorReport",
+    "absent_now_present",
     "available",
     "parse_csynth",
     "parse_quartus_fit",
     "parse_quartus_timing",
+    "parse_vivado_hierarchy",
     "parse_vivado_timing",
     "parse_vivado_utilization",
     "run_script",
+    "version_in",
 ]
 
 TOOLS = {
-    "vitis": ("vitis-run", "vitis_hls", "vivado_hls"),
+    "vitis_hls": ("vitis-run", "vitis_hls"),
+    "vivado_hls": ("vivado_hls",),
     "vivado": ("vivado",),
     "quartus": ("quartus_sh",),
 }
@@ -72,6 +79,18 @@ def available() -> dict[str, str | None]:
         name: next((path for command in commands if (path := shutil.which(command))), None)
         for name, commands in TOOLS.items()
     }
+
+
+def absent_now_present(resources: Mapping[str, Any]) -> list[str]:
+    """Tools that were missing when ``resources.json`` was written and are on PATH now."""
+    found = available()
+    missing = {
+        entry.get("tool")
+        for project in resources.values()
+        if isinstance(project, Mapping)
+        for entry in project.get("not_run", ())
+    }
+    return sorted(tool for tool in missing if tool is not None and found.get(tool) is not None)
 
 
 def _unknown(source: str, what: str) -> InputError:
@@ -129,6 +148,61 @@ def parse_vivado_utilization(text: str, source: str = "vivado") -> VendorReport:
         bram=used("Block RAM Tile"),
         dsp=int(used("DSPs")),
     )
+
+
+def parse_vivado_hierarchy(text: str, source: str = "vivado") -> dict[str, VendorReport]:
+    """Figures of the instances directly below the top, by module, from ``report_utilization -hierarchical``.
+
+    Raises
+    ------
+    InputError
+        If there is no such table, or a cell of it holds no number.
+    """
+    columns: list[str] = []
+    found: dict[str, VendorReport] = {}
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            continue
+        cells = line.strip().strip("|").split("|")
+        names = [cell.strip() for cell in cells]
+        if "Instance" in names and "Total LUTs" in names:
+            columns = ["DSP" if name.startswith("DSP") else name for name in names]
+            continue
+        # the top stands at depth 0 with one leading space; its instances two further in
+        indent = len(cells[0]) - len(cells[0].lstrip())
+        if not columns or indent != 3 or names[0].startswith("("):
+            continue
+        row = dict(zip(columns, names, strict=True))
+        try:
+            values = {
+                key: _number(row[key], source, f"{key} of {names[0]}")
+                for key in ("Total LUTs", "FFs", "RAMB36", "RAMB18", "DSP")
+            }
+        except KeyError as error:
+            raise _unknown(source, f"column {error}") from None
+        found[row["Module"]] = VendorReport(
+            source,
+            lut=int(values["Total LUTs"]),
+            ff=int(values["FFs"]),
+            bram=values["RAMB36"] + values["RAMB18"] / 2,
+            dsp=int(values["DSP"]),
+        )
+    if not found:
+        raise _unknown(source, "hierarchical utilization table")
+    return found
+
+
+VERSIONS = (
+    r"\| Tool Version\s*:\s*(Vivado v\.\S+)",
+    r"<ReportVersion>\s*<Version>\s*([^<\s]+)",
+    r"; Quartus Prime Version\s*;\s*(?:Version )?(\S+)",
+)
+
+
+def version_in(text: str) -> str:
+    """Version of the tool that wrote a report, as it stands there."""
+    matches = (re.search(pattern, text) for pattern in VERSIONS)
+    return next((match[1] for match in matches if match), "version not stated in the report")
 
 
 def parse_vivado_timing(text: str, source: str = "vivado") -> VendorReport:
@@ -225,6 +299,7 @@ def run_script(
     folder: Path,
     *,
     implement: bool = False,
+    variables: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> bool:
     """Run one of a vendor's tools in a project folder, with its output in ``<tool>.log``.
@@ -237,6 +312,8 @@ def run_script(
     folder : Path
     implement : bool
         Also place and route (the scripts look at the environment's ``IMPL``).
+    variables : mapping of str to str, optional
+        Further environment variables.
     timeout : float, optional
         Seconds.
 
@@ -253,7 +330,7 @@ def run_script(
     command = available()[tool]
     if command is None:
         return False
-    environment = {**os.environ, "IMPL": "1" if implement else "0"}
+    environment = {**os.environ, **(variables or {}), "IMPL": "1" if implement else "0"}
     log = folder / f"{tool}.log"
     with log.open("w") as stream:
         done = subprocess.run(

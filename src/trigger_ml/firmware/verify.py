@@ -90,12 +90,23 @@ class BackendResult:
         Events and corner inputs with any bit of any output different, plus stored constants that differ.
     difference : Difference or None
         The first one.
+    disturbance : mapping of str to float, optional
+        Of a simulation of hardware: gaps, stalls and resets, as probabilities per clock; all zero for
+        inputs back to back.
     """
 
     events: int
     corner_inputs: int
     mismatches: int
     difference: Difference | None = None
+    disturbance: Mapping[str, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON; without ``disturbance`` where there can be none."""
+        content = asdict(self)
+        if self.disturbance is None:
+            del content["disturbance"]
+        return content
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,7 @@ class VerificationResult:
         return {
             "events": self.events,
             "corner_inputs": self.corner_inputs,
-            "backends": {name: asdict(result) for name, result in self.backends.items()},
+            "backends": {name: result.to_dict() for name, result in self.backends.items()},
             "exact_float32": self.exact_float32,
             "proof": [
                 {"layer": p.name, "op": p.op, "bound": p.bound, "limit": p.limit, "exact": p.exact}
@@ -311,7 +322,9 @@ def verify(
         found, mismatches, difference = _check(
             network, check.backend, inputs, expected, [*corner_names, *ids[:n]]
         )
-        results[check.backend.name] = BackendResult(n, len(corners), mismatches, difference)
+        results[check.backend.name] = BackendResult(
+            n, len(corners), mismatches, difference, getattr(check.backend, "disturbance", None)
+        )
         if check.backend.name == "csim":
             source = "csim"
             values = {name: np.asarray(found[name])[len(corners) :] for name in network.outputs}

@@ -14,16 +14,15 @@ from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_text
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
-from trigger_ml.report.page import HEADLINES, LUT_KEYS, PERCENTAGES, TASKS, environment
+from trigger_ml.report.page import HEADLINES, PERCENTAGES, TASKS, environment
 from trigger_ml.report.pareto import Axis, Explorer, explorer
 from trigger_ml.report.plots import energy_axis, interval_points
-from trigger_ml.report.reading import firmware_number, size
+from trigger_ml.report.reading import firmware_clocks, firmware_figure, size
 from trigger_ml.report.reference import Curve, read_reference
 from trigger_ml.report.style import Drawn, Palette, figure, save
 
 __all__ = ["compare"]
 
-LATENCY_KEYS = ("latency_clocks", "latency", "latency_cycles")
 MARKERS = "os^DvPX"
 MAX_CURVES = len(MARKERS)
 
@@ -99,9 +98,15 @@ def _plain(value: Any, show: Callable[[Any], str], note: str = "") -> Cell:
     return Cell(formatting.DASH) if value is None else Cell(show(value), float(value), note)
 
 
-def _resource(run: RunContent, keys: tuple[str, ...]) -> Cell:
-    found = firmware_number(run.resources, keys)
-    return Cell(formatting.DASH) if found is None else _plain(found[0], formatting.number, found[1])
+def _resource(run: RunContent, what: str) -> tuple[Any, str]:
+    """``lut`` or ``latency`` with its source; None where it is not known."""
+    found = firmware_figure(run.resources) if what == "lut" else firmware_clocks(run.resources)
+    return (None, "") if found is None else (found[what], str(found["source"]))
+
+
+def _resource_cell(run: RunContent, what: str) -> Cell:
+    value, source = _resource(run, what)
+    return _plain(value, formatting.number, source)
 
 
 def _table(
@@ -137,8 +142,8 @@ def _table(
         cells += [
             _plain(None if sparsity is None else 100 * sparsity, formatting.number),
             _plain(size(run.model, "compressed", "packed"), formatting.bytes_),
-            _resource(run, LUT_KEYS),
-            _resource(run, LATENCY_KEYS),
+            _resource_cell(run, "lut"),
+            _resource_cell(run, "latency"),
         ]
         cells += [_metric_cell(run, quantity) for quantity in quantities]
         cells += [_difference_cell(run, runs[reference], quantity) for quantity in head]
@@ -160,14 +165,13 @@ def _loss(content: Mapping[str, Any] | None, better: str) -> tuple[float | None,
 
 
 def _explorer(runs: Sequence[RunContent], names: Sequence[str], task: str) -> Explorer | None:
-    def firmware(keys: tuple[str, ...]) -> list[float | None]:
-        found = [firmware_number(run.resources, keys) for run in runs]
-        return [None if f is None else f[0] for f in found]
+    def firmware(what: str) -> list[float | None]:
+        return [_resource(run, what)[0] for run in runs]
 
     savings = [
         Axis("Size packed (bytes)", [size(run.model, "compressed", "packed") for run in runs]),
-        Axis("LUT", firmware(LUT_KEYS)),
-        Axis("Latency (clocks)", firmware(LATENCY_KEYS)),
+        Axis("LUT", firmware("lut")),
+        Axis("Latency (clocks)", firmware("latency")),
         Axis("Weights that are not zero", [size(run.model, "compressed", "nonzero_weights") for run in runs]),
     ]
     costs = []
@@ -325,8 +329,8 @@ def compare(
         )
     if len(runs) > MAX_CURVES:
         gaps.append(f"Curves are drawn for the first {MAX_CURVES} of {len(runs)} runs; the table has all")
-    for label, keys in (("LUT", LUT_KEYS), ("latency", LATENCY_KEYS)):
-        without = [n for r, n in zip(runs, names, strict=True) if firmware_number(r.resources, keys) is None]
+    for label in ("LUT", "latency"):
+        without = [n for r, n in zip(runs, names, strict=True) if _resource(r, label.lower())[0] is None]
         if without:
             which = "all runs" if len(without) == len(runs) else ", ".join(without)
             gaps.append(f"{label}: not measured in {which} (see resources.json there)")

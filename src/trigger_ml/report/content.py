@@ -15,7 +15,7 @@ OPTIONAL = {
     "model": ("model/model.json", "the model summary, sizes and training curves", "compress"),
     "verification": ("verification.json", "the bit accuracy of the firmware backends", "verify"),
     "evaluation": ("evaluation.json", "the comparison of the float and the compressed model", "evaluate"),
-    "resources": ("resources.json", "the firmware's resources and latency", "build"),
+    "resources": ("resources.json", "the firmware's resources and latency", "synthesize"),
 }
 
 

@@ -13,7 +13,8 @@ from trigger_ml.core.files import write_text
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
 from trigger_ml.report.figures import draw_all
-from trigger_ml.report.reading import dig, firmware_number, histories, layer_rows, size
+from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, not_run
+from trigger_ml.report.reading import dig, histories, layer_rows, size
 from trigger_ml.report.reference import read_reference
 
 __all__ = ["environment", "write_report"]
@@ -29,7 +30,6 @@ HEADLINES = {
     "energy": ("energy_resolution", "energy_bias"),
     "direction": ("angular_resolution", "mean_separation"),
 }
-LUT_KEYS = ("lut", "luts")
 PERCENTAGES = ("hadron_efficiency", "gamma_efficiency", "energy_resolution")
 
 
@@ -136,9 +136,9 @@ def _firmware_tiles(content: RunContent) -> list[Tile]:
         )
     else:
         tiles.append(Tile("Firmware, bit for bit", "not measured", "see the end of the page"))
-    luts = firmware_number(content.resources, LUT_KEYS)
-    if luts is not None:
-        tiles.append(Tile("LUTs", formatting.count(luts[0]), luts[1]))
+    for label, found in (("LUTs", lut_tile(content.resources)), ("Latency", latency_tile(content.resources))):
+        if found is not None:
+            tiles.append(Tile(label, *found))
     return tiles
 
 
@@ -165,6 +165,7 @@ def _gaps(content: RunContent) -> list[str]:
     """What was not measured, and why."""
     gaps = list(content.missing.values())
     evaluation = content.evaluation
+    gaps += not_run(content.resources)
     gaps += [str(flag) for flag in evaluation.get("flags", ())]
     if evaluation and not dig(evaluation, "irf", "models"):
         reason = dig(evaluation, "irf", "reason")
@@ -299,7 +300,7 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
             general=_general(content),
             models=_model_table(content),
             layers={name: layer_rows(content.model, name) for name in ("float", "compressed")},
-            resources=_flatten(content.resources),
+            resources=firmware_tables(content.resources),
             verification_rows=_flatten(
                 {
                     k: v

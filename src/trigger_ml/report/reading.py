@@ -1,9 +1,11 @@
 """Reading the model's and the firmware's JSON files, where a run has them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["dig", "firmware_number", "histories", "layer_rows", "size", "sparsity_rows"]
+__all__ = [
+    "dig", "firmware_clocks", "firmware_figure", "histories", "layer_rows", "size", "sparsity_rows",
+]  # fmt: skip
 
 
 def dig(content: Any, *keys: str, default: Any = None) -> Any:
@@ -57,26 +59,29 @@ def size(model: Mapping[str, Any], name: str, key: str) -> Any:
     return dig(model, name, *SIZES[key])
 
 
-def firmware_number(resources: Any, names: tuple[str, ...]) -> tuple[float, str] | None:
-    """First number under one of some keys (any case) anywhere in the resources, and its source."""
+PROJECTS = ("rtl", "hls")
 
-    def walk(content: Any, source: str) -> tuple[float, str] | None:
-        if isinstance(content, Mapping):
-            source = str(content.get("source", source))
-            for key, value in content.items():
-                if str(key).lower() in names and isinstance(value, int | float) and value is not True:
-                    return float(value), source
-            parts: Iterable[Any] = content.values()
-        elif isinstance(content, list):
-            parts = content
-        else:
-            return None
-        for part in parts:
-            if (found := walk(part, source)) is not None:
-                return found
-        return None
 
-    return walk(resources, "")
+def firmware_figure(resources: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The total closest to hardware, of the RTL project before the HLS project; None where there is none.
+
+    ``resources.json`` orders the figures from prediction to implementation; those for another part than
+    the project's do not count. The part's ``device`` is added.
+    """
+    for name in PROJECTS:
+        for figure in reversed(dig(resources, name, "figures", default=[])):
+            if figure["layer"] == "total" and "lut" in figure and "part" not in figure:
+                return {**figure, "device": dig(resources, name, "part", "device")}
+    return None
+
+
+def firmware_clocks(resources: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Clocks closest to hardware, with the period asked for; None where there are none."""
+    for name in PROJECTS:
+        found = dig(resources, name, "clocks", default=[])
+        if found:
+            return {**found[-1], "clock_period_ns": resources[name]["clock_period_ns"]}
+    return None
 
 
 LAYER_COLUMNS = {

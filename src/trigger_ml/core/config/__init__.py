@@ -10,7 +10,13 @@ from trigger_ml.core.config.compression import (
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.config.events import EventsConfig, InputConfig, SplitConfig
 from trigger_ml.core.config.experiment import ExperimentConfig, load_experiment, load_yaml, parse, schema
-from trigger_ml.core.config.firmware import FirmwareConfig, HlsConfig, RtlConfig, VerifyConfig
+from trigger_ml.core.config.firmware import (
+    FirmwareConfig,
+    HlsConfig,
+    RtlConfig,
+    SynthesisConfig,
+    VerifyConfig,
+)
 from trigger_ml.core.config.model import ModelConfig, StageConfig, TrainConfig
 from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
 
@@ -32,6 +38,7 @@ __all__ = [
     "SimulationConfig",
     "SplitConfig",
     "StageConfig",
+    "SynthesisConfig",
     "TrainConfig",
     "VerifyConfig",
     "load_experiment",

@@ -44,8 +44,28 @@ class RtlConfig(Section):
     layers more copies of their kernel: more LUTs, less latency."""
 
 
+class SynthesisConfig(Section):
+    """What ``synthesize`` measures of the projects that ``build`` wrote."""
+
+    tool: Literal["yosys"] | None = "yosys"
+    """Open logic synthesis of the RTL project; null for none, the prediction then stands alone."""
+    timing: bool = True
+    """Add up cell delays on the longest path after synthesis (Xilinx parts; before placement)."""
+    place_and_route: bool = False
+    """Place and route the RTL on a Lattice ECP5 (parts ``lfe5u-*``) with nextpnr, for a real Fmax; needs the
+    extra ``pnr``."""
+    vendor: bool = True
+    """Run Vitis HLS, Vivado HLS, Vivado and Quartus on the projects where they are on PATH."""
+    implementation: bool = False
+    """Vendor tools also place and route (``IMPL=1`` in the environment of ``hls-build``)."""
+    quartus_part: str | None = None
+    """Intel part that Quartus compiles the RTL for; null leaves Quartus out."""
+    frames: int = Field(8, ge=2)
+    """Frames simulated undisturbed to measure initiation interval and latency."""
+
+
 class FirmwareConfig(Section):
-    """What ``build`` writes."""
+    """The firmware projects: what ``build`` writes and ``synthesize`` measures."""
 
     hls: HlsConfig | None = HlsConfig()
     """The hls4ml project; null for none."""
@@ -53,6 +73,8 @@ class FirmwareConfig(Section):
     """The RTL project; null for none."""
     vectors: int = Field(32, gt=0)
     """Events whose every layer's output is written beside the projects as test vectors."""
+    synthesis: SynthesisConfig = SynthesisConfig()
+    """What is measured of the projects."""
 
 
 class VerifyConfig(Section):
@@ -61,6 +83,6 @@ class VerifyConfig(Section):
     csim_events: int = Field(400, gt=0)
     """Test events sent through the slow C simulation (all test events go through the others)."""
     rtl_events: int = Field(100, gt=0)
-    """Frames sent through the RTL simulation."""
+    """Test events sent through the RTL simulation, once back to back and once with random gaps and stalls."""
     random_corners: int = Field(32, gt=0)
     """Random full-range inputs among the corner inputs."""

@@ -1,25 +1,34 @@
-"""What ``build`` does for the RTL project: predict, refuse or write, synthesize, and say what it costs."""
+"""What ``build`` does for the RTL project: predict, refuse or write; and what ``synthesize`` measures of it."""
 
 from pathlib import Path
-from typing import Any
 
-from trigger_ml.core.config import RtlConfig
-from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import write_json
+import numpy as np
+
+from trigger_ml.core.config import RtlConfig, SynthesisConfig
 from trigger_ml.core.fixed_point import IntArray
-from trigger_ml.firmware import vendor
+from trigger_ml.firmware import place_and_route as pnr
 from trigger_ml.firmware.estimate import SOURCE, Prediction, predict
 from trigger_ml.firmware.network import Network
-from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, sources, write_project
-from trigger_ml.firmware.synthesis import (
-    Synthesis,
-    part_named,
-    require_fit,
-    synthesize,
-    write_resources,
+from trigger_ml.firmware.resources import (
+    TOTAL,
+    Clocks,
+    Figure,
+    NotRun,
+    ProjectResources,
+    TimingFigure,
+    predicted,
+    require_equal_clocks,
+    synthesized,
 )
+from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, read_sources, write_project
+from trigger_ml.firmware.rtl.simulate import build_written, simulator_version
+from trigger_ml.firmware.synthesis import part_named, require_fit, synthesize
+from trigger_ml.firmware.vendor_flow import vendor_rtl
 
-__all__ = ["build_rtl", "check_fit", "run_vendor"]
+__all__ = ["build_rtl", "check_fit", "measure_rtl", "simulated_clocks"]
+
+YOSYS = "synthesis: yosys"
+ROUTED = "place and route: nextpnr-ecp5"
 
 
 def check_fit(network: Network, config: RtlConfig) -> Prediction:
@@ -35,10 +44,8 @@ def check_fit(network: Network, config: RtlConfig) -> Prediction:
     return prediction
 
 
-def build_rtl(
-    network: Network, config: RtlConfig, counts: IntArray, directory: Path, *, synthesis: bool = True
-) -> RtlProject:
-    """Write the RTL project, and beside its sources ``resources.json``.
+def build_rtl(network: Network, config: RtlConfig, counts: IntArray, directory: Path) -> RtlProject:
+    """Write the RTL project.
 
     Parameters
     ----------
@@ -48,71 +55,102 @@ def build_rtl(
         Golden inputs of the test bench.
     directory : Path
         Replaced as a whole.
-    synthesis : bool
-        Also synthesize with Yosys (minutes) instead of leaving the prediction alone.
 
     Returns
     -------
     RtlProject
-        Which :func:`~trigger_ml.firmware.rtl.simulate.build` can compile for simulation.
 
     Raises
     ------
     MappingError
         Before any work, if a layer cannot be mapped or the part cannot hold the design.
     """
-    part = part_named(config.part)
-    prediction = check_fit(network, config)
+    check_fit(network, config)
     project = design(network, config)
     write_project(project, counts, directory)
-    costs = {SOURCE: Synthesis(part.family, prediction.total, prediction.modules, None, SOURCE)}
-    if synthesis:
-        costs["synthesis: yosys"] = synthesize(sources(project), TOP, part.family)
-        require_fit(costs["synthesis: yosys"].total, part, source="synthesis: yosys")
-    clocks = {
-        "interval": project.timing.interval,
-        "latency": project.timing.latency,
-        "source": "clock model of the pipeline, equal to the RTL simulation",
-        "predicted_lut_error": prediction.error,
-    }
-    write_resources(directory / "resources.json", part, costs, clocks, config.clock_period)
     return project
 
 
-def run_vendor(directory: Path, *, implement: bool = False) -> dict[str, Any] | None:
-    """Run Vivado on a written project and read its reports into ``vendor.json``.
+def simulated_clocks(
+    network: Network, config: RtlConfig, directory: Path, counts: IntArray, frames: int
+) -> Clocks:
+    """Initiation interval and latency of a written project, measured on frames back to back.
 
-    Returns
-    -------
-    dict or None
-        Figures by stage with their source; None if Vivado is not installed.
+    Parameters
+    ----------
+    network : Network
+    config : RtlConfig
+    directory : Path
+    counts : numpy.ndarray of int, shape (events, height, width, channels)
+        Taken again from the first where there are fewer than ``frames``.
+    frames : int
+    """
+    chosen = np.resize(counts, (frames, *network.input.size)).astype(np.int64)
+    result = build_written(network, config, directory)(chosen)
+    assert result.interval is not None
+    return Clocks("simulation", simulator_version(), result.interval, result.latency, frames)
+
+
+def measure_rtl(
+    network: Network,
+    config: RtlConfig,
+    settings: SynthesisConfig,
+    directory: Path,
+    counts: IntArray,
+    work: Path,
+) -> ProjectResources:
+    """All that can be known here of what a written project costs and how long it takes.
+
+    Parameters
+    ----------
+    network : Network
+    config : RtlConfig
+    settings : SynthesisConfig
+    directory : Path
+        The written project.
+    counts : numpy.ndarray of int, shape (events, height, width, channels)
+        Frames of the simulation.
+    work : Path
+        Folder for the tools' logs and reports.
 
     Raises
     ------
-    InputError
-        If a report is missing or of an unknown form.
+    VerificationError
+        If the simulation does not take the predicted clocks.
+    MappingError
+        If the part cannot hold what was synthesized.
     """
-    if not vendor.run_script(
-        "vivado", ["-mode", "batch", "-source", "build_vivado.tcl"], directory, implement=implement
-    ):
-        return None
-    figures: dict[str, Any] = {}
-    for stage in ("synth", "impl") if implement else ("synth",):
-        source = f"{'implementation' if stage == 'impl' else 'synthesis'}: vivado"
-        texts = {}
-        for kind in ("utilization", "timing"):
-            path = directory / "reports" / f"{stage}_{kind}.rpt"
-            if not path.exists():
-                raise InputError(str(path), "Vivado ended well but left no such report", "Read vivado.log")
-            texts[kind] = path.read_text()
-        cost = vendor.parse_vivado_utilization(texts["utilization"], source)
-        slack = vendor.parse_vivado_timing(texts["timing"], source).wns
-        figures[source] = {
-            "lut": cost.lut,
-            "ff": cost.ff,
-            "bram": cost.bram,
-            "dsp": cost.dsp,
-            "wns_ns": slack,
-        }
-    write_json(directory / "vendor.json", figures)
-    return figures
+    part, period = config.part, config.clock_period
+    if settings.place_and_route:
+        pnr.check(part)
+    result = predicted(check_fit(network, config), part, period)
+    measured = simulated_clocks(network, config, directory, counts, settings.frames)
+    require_equal_clocks(result.clocks[0], measured)
+    result += ProjectResources(part, period, clocks=(measured,))
+    result += _open_tools(config, settings, read_sources(directory, config), work)
+    return result + vendor_rtl(directory, config, settings, work)
+
+
+def _open_tools(
+    config: RtlConfig, settings: SynthesisConfig, files: dict[str, str], work: Path
+) -> ProjectResources:
+    """Synthesis with Yosys, then place-and-route where it is asked for."""
+    part, period = config.part, config.clock_period
+    if settings.tool is None:
+        return ProjectResources(part, period, not_run=(NotRun(YOSYS, "firmware.synthesis.tool is null"),))
+    work.mkdir(parents=True, exist_ok=True)
+    device = part_named(part)
+    netlist = work / "netlist.json" if settings.place_and_route else None
+    found = synthesize(files, TOP, device.family, timing=settings.timing, merged=netlist)
+    require_fit(found.total, device, source=YOSYS)
+    result = synthesized(found, YOSYS, part, period)
+    if netlist is None:
+        reason = "firmware.synthesis.place_and_route is off (possible for parts lfe5u-*)"
+        return result + ProjectResources(part, period, not_run=(NotRun(ROUTED, reason),))
+    routed = pnr.place_and_route(netlist, part, period, work)
+    figure = Figure(
+        TOTAL, ROUTED, routed.tool, lut=routed.lut, ff=routed.ff, bram=routed.bram, dsp=routed.dsp
+    )
+    slack = round(period - 1000 / routed.fmax, 3)
+    timing = TimingFigure(ROUTED, routed.tool, "post-route fmax", slack_ns=slack, fmax_mhz=routed.fmax)
+    return result + ProjectResources(part, period, (figure,), timing=(timing,))

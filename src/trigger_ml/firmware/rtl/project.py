@@ -1,5 +1,6 @@
 """The RTL project: the design in memory, and on disk with everything that belongs to it."""
 
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from trigger_ml.core.config import RtlConfig
+from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json, write_text
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.interpreter import logits
@@ -22,7 +24,9 @@ from trigger_ml.firmware.rtl.top import input_bits, output_bits, top_module
 from trigger_ml.firmware.rtl.unrolled import plan_unrolled, trace_unrolled
 from trigger_ml.firmware.rtl.verilog import stage_module
 
-__all__ = ["TOP", "RtlProject", "design", "kernel_of", "outline", "sources", "write_project"]
+__all__ = [
+    "TOP", "RtlProject", "design", "kernel_of", "outline", "read_sources", "sources", "write_project",
+]  # fmt: skip
 
 TOP = "trigger_network"
 
@@ -89,6 +93,30 @@ def sources(project: RtlProject) -> dict[str, str]:
             files[f"{kernel.name}.v"] = kernel.verilog()
     title = str(project.network.metadata.get("name", "Trigger network"))
     files[f"{TOP}.v"] = top_module(pipeline, TOP, title, project.timing)
+    return files
+
+
+def read_sources(directory: Path, config: RtlConfig) -> dict[str, str]:
+    """Verilog files of a written project by name.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no project, or one of another configuration.
+    """
+    try:
+        written = json.loads((directory / "project.json").read_text())["config"]
+        files = {path.name: path.read_text() for path in sorted((directory / "rtl").glob("*.v"))}
+    except (OSError, ValueError, KeyError):
+        written, files = None, {}
+    if f"{TOP}.v" not in files:
+        raise InputError(str(directory), "no RTL project", "Write it with `trigger-ml build`")
+    if written != config.model_dump(mode="json"):
+        raise InputError(
+            str(directory),
+            "the project was written with another firmware.rtl",
+            "Run `trigger-ml build` again",
+        )
     return files
 
 

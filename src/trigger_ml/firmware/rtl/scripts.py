@@ -103,6 +103,7 @@ if {{[info exists ::env(IMPL)] && $::env(IMPL) == "1"}} {{
     phys_opt_design
     route_design
     report_utilization -file $folder/reports/impl_utilization.rpt
+    report_utilization -hierarchical -file $folder/reports/impl_utilization_hierarchical.rpt
     report_timing_summary -file $folder/reports/impl_timing.rpt
     write_checkpoint -force $folder/reports/{top}.dcp
 }}

