@@ -74,7 +74,12 @@ class Evaluation:
                     "better": QUANTITIES[name].better,
                     "unit": QUANTITIES[name].unit,
                 }
-                for name in {**self.metrics, **self.binned, **self.irf.get("bins", {})}
+                for name in {
+                    **self.metrics,
+                    **self.binned,
+                    **self.irf.get("bins", {}),
+                    **self.irf.get("metrics", {}),
+                }
             },
             "metrics": {name: value.to_dict() for name, value in self.metrics.items()},
             "bins": {name: [row.to_dict() for row in rows] for name, rows in self.binned.items()},

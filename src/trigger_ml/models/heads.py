@@ -30,7 +30,10 @@ def add_head(x: Any, config: ModelConfig, task: str) -> Any:
     tensor, shape (events, OUTPUTS[task])
     """
     layers = tf_keras.layers
-    if config.pooling == "average":
+    pooling = config.pooling
+    if pooling == "auto":
+        pooling = "flatten" if task == "direction" else "average"
+    if pooling == "average":
         x = layers.GlobalAveragePooling2D(name="pool")(x)
     else:
         x = layers.Flatten(name="flatten")(x)
