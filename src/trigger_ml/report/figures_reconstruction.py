@@ -1,6 +1,6 @@
 """Figures of the regression tasks: energy and direction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
 
-__all__ = ["reconstruction_specs"]
+__all__ = ["migration", "reconstruction_specs"]
 
 MODELS = ("float", "compressed")
 
@@ -92,10 +92,9 @@ def reconstructed(content: RunContent, palette: Palette) -> Figure:
 
 
 def _maps(
-    content: RunContent, palette: Palette, key: str, width: float = 5.4, height: float = 3.0
+    models: Mapping[str, Any], palette: Palette, key: str, width: float = 5.4, height: float = 3.0
 ) -> tuple[Figure, Any]:
     """Two panels with event densities on one colour scale."""
-    models = content.evaluation["details"]["models"]
     drawing = figure(width, height)
     grid = drawing.subplots(1, 2, sharex=True, sharey=True)
     top = max(np.max(models[name][key]["events"]) for name in ("float", "compressed"))
@@ -123,10 +122,11 @@ def _maps(
     return drawing, grid
 
 
-def migration(content: RunContent, palette: Palette) -> Figure:
-    """Reconstructed against true energy."""
-    drawing, grid = _maps(content, palette, "migration")
-    edges = content.evaluation["details"]["models"]["float"]["migration"]["edges"]
+def migration(content: RunContent, palette: Palette, models: Mapping[str, Any] | None = None) -> Figure:
+    """Reconstructed against true energy, of the task's models or of those given."""
+    found = content.evaluation["details"]["models"] if models is None else models
+    drawing, grid = _maps(found, palette, "migration")
+    edges = found["float"]["migration"]["edges"]
     for axes in grid:
         energy_axis(axes, edges)
         axes.set_yscale("log")
@@ -168,7 +168,7 @@ def containment(content: RunContent, palette: Palette) -> Figure:
 
 def density(content: RunContent, palette: Palette) -> Figure:
     """Reconstructed directions around the pointing."""
-    drawing, grid = _maps(content, palette, "density")
+    drawing, grid = _maps(content.evaluation["details"]["models"], palette, "density")
     for axes in grid:
         axes.plot(0, 0, marker="+", markersize=11, markeredgewidth=1.8, color=palette.compressed)
         axes.set_xlabel("Along azimuth (deg)")

@@ -18,6 +18,7 @@ __all__ = [
     "model_styles",
     "per_energy",
     "staircase",
+    "tame",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -138,3 +139,23 @@ def per_energy(
 def staircase(axes: Axes, edges: Sequence[float], values: Sequence[float], **style: Any) -> None:
     """A histogram's outline."""
     axes.stairs(np.asarray(values, dtype=np.float64), np.asarray(edges, dtype=np.float64), **style)
+
+
+def tame(axes: Axes, rows: Sequence[Mapping[str, Any]], what: str = "ratio") -> None:
+    """Let bins with enough events set the range, so that one wild bin does not flatten the others.
+
+    Parameters
+    ----------
+    axes : Axes
+    rows : sequence of dict
+        Comparisons.
+    what : {"ratio", "difference"}
+        The column drawn.
+    """
+    good = [row[what] for row in rows if not row[what].get("flag")]
+    none, least = (1.0, 0.01) if what == "ratio" else (0.0, 0.001)
+    ends = np.r_[column(good, "low"), column(good, "high"), column(good, "value"), none]
+    ends = ends[np.isfinite(ends)]
+    low, high = min(ends.min(), none - least), max(ends.max(), none + least)
+    room = 0.15 * (high - low)
+    axes.set_ylim(low - room, high + room)
