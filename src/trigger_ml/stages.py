@@ -78,6 +78,7 @@ def _subset(dataset: Dataset, rows: NDArray[np.int64], config: ExperimentConfig)
 def train(workspace: Workspace) -> None:
     """Train the float model, or take the one that the configuration names."""
     from trigger_ml.models.files import load_model, save_model
+    from trigger_ml.models.heads import start_at
     from trigger_ml.models.registry import build_model
     from trigger_ml.models.training import train as fit
 
@@ -91,6 +92,8 @@ def train(workspace: Workspace) -> None:
     else:
         target = targets(dataset, config)
         model = build_model(config.model, dataset.counts.shape[1:], config.task, config.seed)
+        if config.task != "type":
+            start_at(model, target[rows["train"]])
         history = fit(
             model,
             dataset.counts[rows["train"]],
