@@ -171,12 +171,19 @@ def sweep(
 def reconstruct(
     config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
     directory: Annotated[Path | None, typer.Option("--run", help="Folder.  [default: runs/NAME]")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Published performance to lay over: GADF FITS, or a table or folder.")
+    ] = None,
 ) -> None:
     """Run type, energy and direction on the same events; leaves their joint instrument response."""
     from trigger_ml import reconstruct as studies
 
     study, experiment = studies.load_reconstruction(config)
     run = studies.reconstruct(study, experiment, directory or Path("runs") / study.name, console)
+    if reference is not None:
+        from trigger_ml.report.study import write_study
+
+        write_study(run.path, {task: run.path / task for task in studies.TASKS}, reference)
     console.print(f"report: {run.path / 'report.html'}", highlight=False, soft_wrap=True)
 
 

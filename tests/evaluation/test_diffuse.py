@@ -187,3 +187,19 @@ def test_response_files_have_the_area_of_every_offset(diffuse, tmp_path):
     centers = np.sqrt(data["ENERG_LO"] * data["ENERG_HI"]).astype(float)
     for row in area[:, 1:3]:
         np.testing.assert_allclose(row, (0.7 * AREA * efficiency(centers))[1:3], rtol=0.15)
+
+
+# gammapy's own sources warn when they are compiled for the first time
+@pytest.mark.filterwarnings("ignore")
+def test_gammapy_sees_the_same_source_in_both(diffuse, point, sensitivity_with_gammapy, tmp_path):
+    from gammapy.irf import load_irf_dict_from_file
+
+    limits = []
+    for number, (events, score, reco, thrown) in enumerate((diffuse, point)):
+        path = write_irfs(tmp_path / f"{number}.fits.gz", events, score, thrown, CONFIG, reco)
+        table = sensitivity_with_gammapy(load_irf_dict_from_file(path))
+        limits.append(table["e2dnde"].quantity.to_value("TeV cm-2 s-1"))
+    good = np.isfinite(limits).all(axis=0)
+    assert good.sum() >= 3
+    # the source at 0.5 degrees is in the innermost ring of the diffuse sample, which holds a ninth of it
+    np.testing.assert_allclose(np.array(limits)[0][good], np.array(limits)[1][good], rtol=0.3)

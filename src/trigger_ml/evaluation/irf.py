@@ -234,6 +234,7 @@ def evaluate_irf(
     reach = min(irf.max_offset, *cones) if cones else irf.max_offset
     field_of_view = cone_solid_angle(reach * u.deg)
     true_index, true_inside = _place(np.asarray(events.energy, dtype=np.float64), bins.edges)
+    triggered = np.bincount(true_index[gamma & true_inside], minlength=n)
     result: dict[str, list[Any]] = {"effective_area": [], "background_rate": [], "sensitivity": []}
     models: dict[str, Any] = {}
     left: list[NDArray[np.int64]] = []
@@ -249,8 +250,10 @@ def evaluate_irf(
         chosen = select(events, scores[m], bins, config, reco, ring.inside)
         index, inside = _place(chosen.energy, bins.edges)
         selected = summed(counting, gamma & chosen.on & true_inside, true_index)
+        # no event at all tells nothing of how small the area is
+        known = (n_thrown > 0) & (triggered[:, None] > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            result["effective_area"].append(np.where(n_thrown > 0, selected / n_thrown * area, np.nan))
+            result["effective_area"].append(np.where(known, selected / n_thrown * area, np.nan))
         in_view = background & chosen.passes & inside & (chosen.offset < reach)
         background_rate = summed(rates, in_view, index)
         result["background_rate"].append(background_rate)
@@ -264,7 +267,8 @@ def evaluate_irf(
         off = background_rate * seconds * ratio / irf.alpha
         with _quiet(), np.errstate(invalid="ignore", divide="ignore"):
             needed = relative_sensitivity(n_on=signal + irf.alpha * off, n_off=off, alpha=irf.alpha)
-        needed = np.where(np.isfinite(needed) & (signal > 0), needed, np.nan)
+        # nor does a simulation without background events show that there is none
+        needed = np.where(np.isfinite(needed) & (signal > 0) & (background_rate > 0), needed, np.nan)
         result["sensitivity"].append(needed * crab * bins.centers[:, None] ** 2)
         models[name] = {"score_cut": chosen.score_cut.tolist(), "theta_cut": chosen.theta_cut.tolist()}
         if reco is not None:
@@ -279,10 +283,9 @@ def evaluate_irf(
             models[name]["migration"] = migration(
                 np.asarray(events.energy)[kept], chosen.energy[kept], bins.edges
             )
-    gammas = np.bincount(true_index[gamma & true_inside], minlength=n)
     few = np.minimum(*left)
     flags = {
-        "effective_area": [f"{c or 'no'} gammas" if c < config.min_events else "" for c in gammas],
+        "effective_area": [f"{c or 'no'} gammas" if c < config.min_events else "" for c in triggered],
         "background_rate": [f"{c or 'no'} background events" if c < config.min_events else "" for c in few],
     }
     flags["sensitivity"] = [
@@ -303,7 +306,7 @@ def evaluate_irf(
         "bins": {
             name: [
                 row.to_dict()
-                for row in compare(name, values[0], values[1], config.confidence, flags[name], gammas)
+                for row in compare(name, values[0], values[1], config.confidence, flags[name], triggered)
             ]
             for name, values in result.items()
         },

@@ -72,7 +72,6 @@ def evaluate_regression(
         for name in per_bin[0]
         if name != "r2"
     }
-    details["energy_distribution"] = {"gamma": counts.tolist(), "hadron": [0] * len(bins)}
     return metrics, binned, details, notes
 
 

@@ -363,7 +363,9 @@ def specs(content: RunContent, references: Sequence[Curve] = ()) -> list[Spec]:
             "energy_distribution",
             "events",
             "Energies of the events",
-            "Events on which both models were judged.",
+            "Events on which both models were judged."
+            if content.task == "type"
+            else "All test events; the models are judged on the gammas.",
             energy_distribution,
         )
     if histories(content.model):

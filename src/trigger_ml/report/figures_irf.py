@@ -50,10 +50,11 @@ def response(content: RunContent, palette: Palette, name: str, curves: Sequence[
     rows, quantity = evaluation["irf"]["bins"][name], evaluation["quantities"][name]
     kind = "True" if name in BY_TRUE_ENERGY else evaluation["irf"]["energy"].capitalize()
     is_bias = quantity["better"] == "zero"
+    is_steep = name in ("effective_area", "background_rate", "sensitivity")
     drawing = figure(5.4, 4.8)
     top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
     for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
-        interval_points(top, edges, [row[model] for row in rows], shift, **style)
+        interval_points(top, edges, [row[model] for row in rows], shift, positive=is_steep, **style)
     for number, curve in enumerate(curves):
         known = np.isfinite(curve.value)
         top.plot(
@@ -71,7 +72,7 @@ def response(content: RunContent, palette: Palette, name: str, curves: Sequence[
     tame(bottom, rows, what)
     bottom.axhline(0.0 if is_bias else 1.0, color=palette.float_model, linewidth=1.2)
     values = [row[m]["value"] for row in rows for m in ("float", "compressed")]
-    if name in ("effective_area", "background_rate", "sensitivity"):
+    if is_steep:
         if any(v for v in values if v is not None and v > 0):
             logarithmic(top)
     elif is_bias:
@@ -149,7 +150,7 @@ def irf_specs(content: RunContent, bars: str, references: Sequence[Curve] = ()) 
             "cuts",
             "irf",
             "Cuts of each energy bin",
-            "Held fixed in the resamples.",
+            "Held fixed in the resamples; a bin with too few gammas has the cut of all energies.",
             lambda p: cuts(content, p),
         )
     )

@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from trigger_ml.report.content import RunContent
-from trigger_ml.report.plots import column, energy_axis, interval_points, model_styles, per_energy
+from trigger_ml.report.plots import (
+    column,
+    energy_axis,
+    interval_points,
+    model_styles,
+    per_energy,
+    staircase,
+)
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
@@ -30,6 +37,12 @@ def resolution(content: RunContent, palette: Palette, name: str, curves: Sequenc
     axes = drawing.subplots()
     per_energy(axes, content.evaluation, name, palette)
     axes.set_ylabel(quantity["label"] + (f" ({quantity['unit']})" if quantity["unit"] else ""))
+    if name == "energy_resolution":
+        edges = _edges(content)
+        for model, style in model_styles(palette).items():
+            width = column([row[model] for row in content.evaluation["bins"]["energy_gauss_width"]], "value")
+            label = f"{model}, Gaussian fit"
+            axes.plot(np.sqrt(edges[:-1] * edges[1:]), width, ":", color=style["color"], lw=1.3, label=label)
     for curve in curves:
         known = np.isfinite(curve.value)
         axes.plot(
@@ -138,6 +151,25 @@ def migration(content: RunContent, palette: Palette, models: Mapping[str, Any] |
     return drawing
 
 
+def reconstructed_distribution(content: RunContent, palette: Palette) -> Figure:
+    """Reconstructed energies of gammas and hadrons, beside the true ones."""
+    details, edges = content.evaluation["details"], list(_edges(content))
+    drawing = figure(5.4, 4.4)
+    grid = drawing.subplots(2, 1, sharex=True)
+    for axes, name, color in zip(grid, ("gamma", "hadron"), (palette.gamma, palette.hadron), strict=True):
+        true = details["energy_distribution"][name]
+        axes.stairs(true, edges, fill=True, color=color, alpha=0.25, label=f"{name}, true")
+        for model, style in model_styles(palette).items():
+            counts = details["reconstructed_distribution"][model][name]
+            line = {key: style[key] for key in ("color", "linestyle")}
+            staircase(axes, edges, counts, linewidth=1.5, label=model, **line)
+        energy_axis(axes, edges, "Energy (TeV)" if axes is grid[-1] else "")
+        axes.set_ylabel("Events in the bin")
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=8.5)
+    return drawing
+
+
 def containment(content: RunContent, palette: Palette) -> Figure:
     """Fraction of events within an angle of the truth."""
     models = content.evaluation["details"]["models"]
@@ -203,6 +235,13 @@ def reconstruction_specs(content: RunContent, bars: str, references: Sequence[Cu
                 "Events in cells of true and reconstructed energy; the line is the perfect answer.",
                 migration,
             )
+            if "reconstructed_distribution" in content.evaluation["details"]:
+                add(
+                    "energy_by_class",
+                    "Reconstructed energies by class",
+                    "Energies of all test events; hadrons are reconstructed as if they were gammas.",
+                    reconstructed_distribution,
+                )
             add(
                 "energy_reconstructed",
                 "Bias and resolution by reconstructed energy",

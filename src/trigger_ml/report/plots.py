@@ -75,6 +75,8 @@ def interval_points(
     edges: FloatArray,
     rows: Sequence[Mapping[str, Any]],
     shift: float = 0.0,
+    *,
+    positive: bool = False,
     **style: Any,
 ) -> None:
     """Points with interval bars at the bins' centres; flagged bins are hollow.
@@ -88,8 +90,12 @@ def interval_points(
         Intervals.
     shift : float
         Displacement in bin widths, so that two models do not hide each other.
+    positive : bool
+        For a logarithmic axis: leave out what is not above zero.
     """
     value, low, high = (column(rows, key) for key in ("value", "low", "high"))
+    if positive:
+        value = np.where(value > 0, value, np.nan)
     position = 0.5 + shift
     centers = edges[:-1] ** (1 - position) * edges[1:] ** position
     known = np.isfinite(value)
@@ -97,7 +103,8 @@ def interval_points(
     bars = np.isfinite(low) & np.isfinite(high) & known
     color, label = style["color"], style.get("label")
     line = style.get("linestyle", "none")
-    axes.plot(centers[known], value[known], color=color, linestyle=line, linewidth=1.0, alpha=0.55)
+    # a line that ends where a bin is unknown: it must not suggest a value there
+    axes.plot(centers, np.where(known, value, np.nan), color=color, linestyle=line, linewidth=1.0, alpha=0.55)
     # percentile intervals of a bounded quantity need not contain the estimate
     axes.vlines(
         centers[bars],
