@@ -73,7 +73,11 @@ def task_configs(study: ReconstructionConfig, base: ExperimentConfig) -> dict[Ta
                     "would give this task other events than the others",
                     "Set it in the base",
                 )
-        result[task] = configured(base, {**chosen, "task": task}, f"{study.name}-{task}", where)
+        values = {**chosen, "task": task}
+        if task == "direction" and getattr(base.train, "augment", False):
+            # a turned image shows another direction
+            values["train.augment"] = False
+        result[task] = configured(base, values, f"{study.name}-{task}", where)
     return result
 
 

@@ -30,7 +30,15 @@ HEADLINES = {
     "direction": ("angular_resolution", "mean_separation"),
 }
 LUT_KEYS = ("lut", "luts")
-PERCENTAGES = ("hadron_efficiency", "gamma_efficiency", "energy_resolution")
+PERCENTAGES = (
+    "hadron_efficiency",
+    "gamma_efficiency",
+    "energy_resolution",
+    "energy_bias",
+    "energy_mean_bias",
+    "energy_std",
+    "energy_gauss_width",
+)
 
 
 @dataclass(frozen=True)

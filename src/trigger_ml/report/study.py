@@ -35,7 +35,6 @@ ORDER = (
     "energy_resolution",
     "energy_bias",
 )
-AS_PERCENT = (*PERCENTAGES, "energy_bias")
 SHORT = {
     "mean_sensitivity": "Sensitivity",
     "signal_rate": "Crab Nebula rate",
@@ -55,7 +54,7 @@ def _headline(evaluation: Mapping[str, Any]) -> tuple[str, list[Tile], dict[str,
         if name in ("mean_sensitivity", "angular_resolution", "energy_resolution"):
             sentences.append(f"{label}: {comparison['verdict']}.")
         unit = f" {quantity['unit']}" if quantity["unit"] else ""
-        value = value_pair(comparison, name in AS_PERCENT) + unit
+        value = value_pair(comparison, name in PERCENTAGES) + unit
         tiles.append(Tile(label, value, comparison["verdict"], comparison["state"]))
     return " ".join(sentences), tiles, metrics
 
@@ -66,7 +65,7 @@ def _member(task: str, content: RunContent, folder: Path) -> dict[str, Any]:
     costs = [
         {
             "label": evaluation["quantities"][name]["label"],
-            "value": value_pair(evaluation["metrics"][name], name in AS_PERCENT),
+            "value": value_pair(evaluation["metrics"][name], name in PERCENTAGES),
             "state": evaluation["metrics"][name]["state"],
             "verdict": evaluation["metrics"][name]["verdict"],
         }
@@ -143,7 +142,7 @@ def write_study(directory: Path, runs: Mapping[str, Path], reference: Path | Non
             configs={
                 task: yaml.safe_dump(dict(run.config), sort_keys=False) for task, run in members.items()
             },
-            percentages=AS_PERCENT,
+            percentages=PERCENTAGES,
         )
     )
     target = directory / "report.html"
