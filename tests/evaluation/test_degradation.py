@@ -71,6 +71,8 @@ def test_a_bias_is_judged_by_its_distance_from_zero():
     assert better.state == "better"
     assert better.verdict.startswith("better by ")
     assert better.verdict.endswith(" % of the energy")
+    wide = resampled(0.0, 0.5)[None]
+    assert compare("energy_bias", wide, -wide[:, ::-1], 0.68)[0].state == "unresolved"
     assert compare("azimuth_bias", zero, off, 0.68)[0].verdict.endswith(" deg")
     assert compare("energy_bias", zero, zero, 0.68)[0].state == "unchanged"
 

@@ -167,6 +167,8 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
     low, high = np.percentile(draws, [tail, 100 - tail])
     if low <= 0 <= high:
         largest = max(abs(low), abs(high))
+        if not unit and largest > 100 * RESOLVED:
+            return "unresolved", f"no change seen, but only known within {_percent(largest / 100)}{suffix}"
         return (
             "unchanged",
             f"unchanged within {f'{largest:.2g}' if unit else _percent(largest / 100)}{suffix}",

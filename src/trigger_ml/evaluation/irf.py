@@ -294,7 +294,8 @@ def evaluate_irf(
     ]
     for key in set(result) - set(flags):
         flags[key] = flags["effective_area"]
-    trusted = [not flag for flag in flags["sensitivity"]]
+    defined = np.isfinite(result["sensitivity"]).all(axis=(0, 2))
+    trusted = defined & np.array([not flag for flag in flags["sensitivity"]])
     totals["mean_sensitivity"] = [_geometric_mean(values[trusted]) for values in result["sensitivity"]]
     level = "trigger" if reconstruction is None else "reconstructed"
     notes += _assumptions(level, config, reach)

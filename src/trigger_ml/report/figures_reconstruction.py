@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
@@ -53,14 +54,27 @@ def resolution(content: RunContent, palette: Palette, name: str, curves: Sequenc
             label=curve.label,
         )
         axes.fill_between(curve.energy, curve.low, curve.high, color=palette.reference, alpha=0.15, lw=0)
-    ours = np.r_[[column([row[m] for row in content.evaluation["bins"][name]], "high") for m in MODELS]]
+    rows = [row[m] for row in content.evaluation["bins"][name] for m in MODELS]
+    ours = column(rows, "high")
     if np.isfinite(ours).any():
         # the reference may reach energies at which it is useless
         axes.set_ylim(0, 1.6 * np.nanmax(ours))
+        _cut_outliers(axes, rows)
     if not quantity["unit"]:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc="best")
     return drawing
+
+
+def _cut_outliers(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """End the axis where one wild bin (a few absurd answers move a mean far) would flatten all others."""
+    ends = np.r_[[column(rows, key) for key in ("low", "value", "high")]].ravel()
+    size = np.abs(ends[np.isfinite(ends)])
+    if len(size) and size.max() > 8 * np.median(size) > 0:
+        limit = 4 * np.median(size)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -limit), min(high, limit))
+        axes.annotate("axis cut", (1, 1), xycoords="axes fraction", ha="right", va="top", fontsize=8)
 
 
 def bias_and_spread(content: RunContent, palette: Palette, names: tuple[tuple[str, str], ...]) -> Figure:
@@ -73,6 +87,7 @@ def bias_and_spread(content: RunContent, palette: Palette, names: tuple[tuple[st
             axes, rows = grid[row, col], content.evaluation["bins"][name]
             for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
                 interval_points(axes, edges, [r[model] for r in rows], shift, **style)
+            _cut_outliers(axes, [r[model] for r in rows for model in MODELS])
             energy_axis(axes, list(edges), "True energy (TeV)" if row else "")
             if row == 0:
                 axes.axhline(0, color=palette.muted, linewidth=0.9)

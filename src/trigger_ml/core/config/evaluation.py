@@ -20,7 +20,7 @@ class IrfConfig(Section):
     max_offset: float = Field(5.0, gt=0)
     """Degrees from the pointing within which background events are counted (less, where the background was
     simulated in a narrower cone)."""
-    signal_offset: tuple[float, float] = (0.0, 1.0)
+    signal_offset: tuple[float, float] = (0.0, 2.0)
     """Degrees: ring of true offsets from the pointing whose gammas stand for a point source when gammas are
     diffuse; showers thrown count in proportion to its solid angle. Gammas from one direction all count."""
 
