@@ -192,14 +192,39 @@ def sweep(
         raise typer.Exit(1)
 
 
+@app.command()
+def reconstruct(
+    config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
+    directory: Annotated[Path | None, typer.Option("--run", help="Folder.  [default: runs/NAME]")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Published performance to lay over: GADF FITS, or a table or folder.")
+    ] = None,
+) -> None:
+    """Run type, energy and direction on the same events; leaves their joint instrument response."""
+    from trigger_ml import reconstruct as studies
+
+    study, experiment = studies.load_reconstruction(config)
+    run = studies.reconstruct(study, experiment, directory or Path("runs") / study.name, console)
+    if reference is not None:
+        from trigger_ml.report.study import write_study
+
+        write_study(run.path, {task: run.path / task for task in studies.TASKS}, reference)
+    console.print(f"report: {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+
+
 @app.command(name="schema")
 def print_schema(
-    of: Annotated[str, typer.Argument(help="`experiment` or `sweep`.")] = "experiment",
+    of: Annotated[str, typer.Argument(help="`experiment`, `sweep` or `reconstruction`.")] = "experiment",
 ) -> None:
     """Print the JSON schema of a configuration file."""
+    from trigger_ml.reconstruct import ReconstructionConfig
     from trigger_ml.sweep import SweepConfig
 
-    models: dict[str, type[Section]] = {"experiment": ExperimentConfig, "sweep": SweepConfig}
+    models: dict[str, type[Section]] = {
+        "experiment": ExperimentConfig,
+        "sweep": SweepConfig,
+        "reconstruction": ReconstructionConfig,
+    }
     if of not in models:
         raise typer.BadParameter(f"one of {', '.join(models)}", param_hint="OF")
     sys.stdout.write(schema(models[of]) + "\n")

@@ -13,17 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.special import expit
 
 from trigger_ml import __version__
 from trigger_ml.core.config import ExperimentConfig
-from trigger_ml.core.errors import ConfigError, InputError
+from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
-from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
 from trigger_ml.evaluation.direction import camera_offsets
-from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.events.camera import AxialGrid
-from trigger_ml.events.dl1 import read_runs
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
 from trigger_ml.pipeline import Workspace
 
@@ -81,6 +77,7 @@ def _subset(dataset: Dataset, rows: NDArray[np.int64], config: ExperimentConfig)
 def train(workspace: Workspace) -> None:
     """Train the float model, or take the one that the configuration names."""
     from trigger_ml.models.files import load_model, save_model
+    from trigger_ml.models.heads import start_at
     from trigger_ml.models.registry import build_model
     from trigger_ml.models.training import train as fit
 
@@ -94,6 +91,8 @@ def train(workspace: Workspace) -> None:
     else:
         target = targets(dataset, config)
         model = build_model(config.model, dataset.counts.shape[1:], config.task, config.seed)
+        if config.task != "type":
+            start_at(model, target[rows["train"]])
         history = fit(
             model,
             dataset.counts[rows["train"]],
@@ -295,12 +294,14 @@ def evaluate(workspace: Workspace) -> None:
     from trigger_ml.evaluation.evaluate import evaluate as judge
     from trigger_ml.evaluation.gadf import write_irfs
     from trigger_ml.firmware.onnx import Emulator
+    from trigger_ml.judging import judged, thrown, write_predictions
     from trigger_ml.models.files import load_model
     from trigger_ml.models.training import predict
 
     config, path = workspace.config, workspace.path
     dataset, splits = load_events(workspace)
-    test = dataset[_subset(dataset, splits.test, config)]
+    # hadrons too: a reconstructed response needs their energies and directions
+    test = dataset[splits.test]
     emulator = Emulator(path / EMULATOR)
     model = load_model(path / FLOAT_MODEL)
     outputs, inference = {}, {}
@@ -311,8 +312,8 @@ def evaluate(workspace: Workspace) -> None:
         start = time.perf_counter()
         outputs[name] = run()
         inference[name] = {"seconds": time.perf_counter() - start, "events": len(test)}
-    events = _judged(test)
-    simulations = _simulations(workspace, dataset, splits) if config.task == "type" else None
+    events = judged(test)
+    simulations = thrown(workspace, dataset, splits) if config.task == "type" else None
     evaluation = judge(
         outputs["float"],
         outputs["compressed"],
@@ -324,62 +325,12 @@ def evaluate(workspace: Workspace) -> None:
     )
     (path / "irfs").mkdir(exist_ok=True)
     for name, output in outputs.items():
-        if config.task == "type":
-            _write_predictions(path / "predictions" / name, test, output[:, 0], f"trigger_ml_{name}")
+        write_predictions(path / "predictions" / name, test, output, config.task, f"trigger_ml_{name}")
         if simulations is not None:
             write_irfs(
                 path / "irfs" / f"{name}.fits.gz", events, output[:, 0], simulations, config.evaluation
             )
     write_json(path / "evaluation.json", {**evaluation.to_dict(), "inference": inference})
-
-
-def _write_predictions(folder: Path, test: Dataset, logit: NDArray[np.float64], prefix: str) -> None:
-    """One DL2 file for each event file: files of different particles may number their events alike."""
-    from trigger_ml.events.predictions import write_dl2
-
-    for index, source in enumerate(test.files):
-        rows = test.file_index == index
-        if rows.any():
-            write_dl2(
-                folder / f"{Path(source).name.removesuffix('.h5').removesuffix('.dl1')}.dl2.h5",
-                obs_id=test.obs_id[rows],
-                event_id=test.event_id[rows],
-                tel_id=test.tel_id[rows],
-                logit=logit[rows],
-                gammaness=expit(logit[rows]),
-                prefix=prefix,
-                simulated=True,
-                source={"events": Path(source).name},
-            )
-
-
-def _judged(test: Dataset) -> EvaluationEvents:
-    return EvaluationEvents(
-        label=test.label,
-        energy=test.energy,
-        shower_id=test.shower_id,
-        alt=test.truth.alt,
-        az=test.truth.az,
-        pointing_alt=test.pointing_alt,
-        pointing_az=test.pointing_az,
-        # files of different particles may number their runs alike
-        obs_id=test.file_index.astype(np.int64) * 2**32 + test.obs_id,
-        event_id=test.event_id,
-        tel_id=test.tel_id,
-        primary_id=test.truth.primary_id,
-    )
-
-
-def _simulations(workspace: Workspace, dataset: Dataset, splits: Splits) -> dict[str, Simulated] | None:
-    """The showers thrown behind the test events; None, with the reason, where the files do not tell."""
-    try:
-        runs = [run for path in event_files(workspace.path) for run in read_runs(path)]
-        return simulations_of(
-            runs, dataset.obs_id, dataset.truth.primary_id, dataset.shower_id, rows=splits.test
-        )
-    except InputError as error:
-        workspace.console.print(f"  no instrument response: {error}", highlight=False)
-        return None
 
 
 def report(workspace: Workspace) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field
 from rich.console import Console
@@ -19,7 +19,17 @@ from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline import execute
 
-__all__ = ["Point", "SweepConfig", "load_sweep", "points", "run_point", "run_sweep", "runs_below"]
+__all__ = [
+    "Point",
+    "SweepConfig",
+    "configured",
+    "load_sweep",
+    "points",
+    "run_base",
+    "run_point",
+    "run_sweep",
+    "runs_below",
+]
 
 
 class SweepConfig(Section):
@@ -65,15 +75,51 @@ def load_sweep(path: Path) -> tuple[SweepConfig, ExperimentConfig]:
     return sweep, load_experiment(path.parent / sweep.base)
 
 
-def _with_value(values: dict[str, Any], key: str, value: Any) -> None:
+class Shared(Protocol):
+    """What a sweep and a study of several tasks have in common: runs that build on one base."""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+
+    @property
+    def shared(self) -> Literal["simulate", "train"]:
+        """How far the base experiment goes."""
+
+
+def _with_value(values: dict[str, Any], key: str, value: Any, source: str) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         if not isinstance(values.get(parent), dict):
             raise ConfigError(
-                f"grid: {key}", f"{parent!r} is no section", "`trigger-ml schema` lists the keys"
+                f"{source}: {key}", f"{parent!r} is no section", "`trigger-ml schema` lists the keys"
             )
         values = values[parent]
     values[last] = value
+
+
+def configured(base: ExperimentConfig, chosen: dict[str, Any], name: str, source: str) -> ExperimentConfig:
+    """The base experiment under another name, with other values.
+
+    Parameters
+    ----------
+    base : ExperimentConfig
+    chosen : dict of str to Any
+        By dotted key.
+    name : str
+    source : str
+        Named in errors.
+
+    Raises
+    ------
+    ConfigError
+        If a key or a value is not valid.
+    """
+    values = copy.deepcopy(base.model_dump(mode="json"))
+    for key, value in chosen.items():
+        _with_value(values, key, value, source)
+    values["name"] = name
+    return parse(ExperimentConfig, values, source)
 
 
 def points(sweep: SweepConfig, base: ExperimentConfig) -> list[Point]:
@@ -87,16 +133,16 @@ def points(sweep: SweepConfig, base: ExperimentConfig) -> list[Point]:
     found = []
     for index, combination in enumerate(itertools.product(*sweep.grid.values())):
         chosen = dict(zip(sweep.grid, combination, strict=True))
-        values = copy.deepcopy(base.model_dump(mode="json"))
-        for key, value in chosen.items():
-            _with_value(values, key, value)
-        values["name"] = f"{sweep.name}-{index:03d}"
-        found.append(Point(index, chosen, parse(ExperimentConfig, values, f"{sweep.name}: point {index}")))
+        config = configured(base, chosen, f"{sweep.name}-{index:03d}", f"{sweep.name}: point {index}")
+        found.append(Point(index, chosen, config))
     return found
 
 
-def run_base(sweep: SweepConfig, base: ExperimentConfig, directory: Path, console: Console) -> RunDirectory:
-    """Run the stages that all points share; taken over from the base's own run beside, where it has them."""
+def run_base(sweep: Shared, base: ExperimentConfig, directory: Path, console: Console) -> RunDirectory:
+    """Run the stages that all runs of a sweep or a study share.
+
+    They are taken over from the base's own run beside, where it has them.
+    """
     console.print(f"[bold]{sweep.name}: base[/bold]")
     own = RunDirectory(directory.parent / base.name)
     return execute(base, directory / "base", sweep.shared, console=console, adopt_from=own)

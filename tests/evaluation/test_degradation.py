@@ -67,7 +67,13 @@ def test_equal_models_are_identical_and_zero_divides_nothing():
 def test_a_bias_is_judged_by_its_distance_from_zero():
     zero, off = resampled(0.0, 0.01)[None], resampled(-0.2, 0.01)[None]
     assert compare("energy_bias", zero, off, 0.68)[0].state == "worse"
-    assert compare("energy_bias", off, zero, 0.68)[0].state == "better"
+    better = compare("energy_bias", off, zero, 0.68)[0]
+    assert better.state == "better"
+    assert better.verdict.startswith("better by ")
+    assert better.verdict.endswith(" % of the energy")
+    wide = resampled(0.0, 0.5)[None]
+    assert compare("energy_bias", wide, -wide[:, ::-1], 0.68)[0].state == "unresolved"
+    assert compare("azimuth_bias", zero, off, 0.68)[0].verdict.endswith(" deg")
     assert compare("energy_bias", zero, zero, 0.68)[0].state == "unchanged"
 
 

@@ -117,6 +117,10 @@ def test_evaluate_judges_gammas_only():
     assert found.metrics["energy_resolution"].float_model.value == pytest.approx(0.115, abs=0.01)
     assert found.binned["energy_resolution"][2].ratio.value > 1.5
     assert "r2" not in found.binned
+    assert sum(found.details["energy_distribution"]["hadron"]) > 900
+    reconstructed = found.details["reconstructed_distribution"]["float"]
+    assert sum(reconstructed["gamma"]) > 900
+    assert sum(reconstructed["hadron"]) == 0
     with pytest.raises(InputError, match="2 outputs for task energy"):
         evaluate(np.zeros((n, 2)), np.zeros((n, 2)), events, config, 1, "energy")
     with pytest.raises(InputError, match="no gammas"):

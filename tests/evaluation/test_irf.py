@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
+from pyirf.benchmarks import angular_resolution, energy_bias_resolution
 from pyirf.binning import create_histogram_table
 from pyirf.irf import effective_area_per_energy
 from pyirf.sensitivity import calculate_sensitivity, estimate_background
@@ -13,6 +15,7 @@ from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation import direction
 from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, pooled, simulations_of
+from trigger_ml.evaluation.direction import ONE_SIGMA
 from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.gadf import write_irfs
@@ -90,6 +93,7 @@ def test_reconstructed_results_are_pyirfs(sample):
     area = effective_area_per_energy(signal, THROWN["gamma"].to_pyirf(), edges).to_value("m2")
     mine = [row["float"]["value"] for row in found["bins"]["effective_area"]]
     np.testing.assert_allclose(mine, area, rtol=1e-9)
+    quality_is_pyirfs(found, events, reco[0], masks["gamma"] & chosen.passes, edges)
     cuts = QTable()
     cuts["center"] = 0.5 * (edges[1:] + edges[:-1])
     cuts["cut"] = chosen.theta_cut * u.deg
@@ -100,7 +104,10 @@ def test_reconstructed_results_are_pyirfs(sample):
     relative = np.array(sensitivity["relative_sensitivity"])
     assert np.isfinite(relative).sum() >= 5
     crab = 3.23e-11 * bins.centers ** (-2.47 - 0.24 * np.log10(bins.centers)) * bins.centers**2
-    for row, value in zip(found["bins"]["sensitivity"], relative * crab, strict=True):
+    # a bin without a single background event is no bin without background
+    near = noise[noise["reco_source_fov_offset"] < 5 * u.deg]
+    seen = np.histogram(near["reco_energy"].to_value("TeV"), bins.edges)[0] > 0
+    for row, value in zip(found["bins"]["sensitivity"], np.where(seen, relative * crab, np.nan), strict=True):
         if np.isfinite(value):
             assert row["float"]["value"] == pytest.approx(value, rel=1e-6)
         else:
@@ -112,6 +119,29 @@ def test_reconstructed_results_are_pyirfs(sample):
     assert found["metrics"]["background_rate"]["float"]["value"] == pytest.approx(
         rate[fields & (away < 5) & inside].sum()
     )
+
+
+def quality_is_pyirfs(found, events, reco, kept, edges):
+    """Resolutions and bias of the gammas that pass the gammaness cut."""
+    signal = QTable()
+    signal["true_energy"] = events.energy[kept] * u.TeV
+    signal["reco_energy"] = reco.energy[kept] * u.TeV
+    theta = direction.separation(reco.alt, reco.az, events.alt, events.az)
+    signal["theta"] = theta[kept] * u.deg
+    dispersion = energy_bias_resolution(signal, edges, bias_function=np.nanmedian)
+    spread = angular_resolution(signal, edges, "true", quantile=ONE_SIGMA)
+    for name, theirs, tolerance in (
+        ("energy_bias", dispersion["bias"], 0.01),
+        ("energy_resolution", dispersion["resolution"], 0.01),
+        ("angular_resolution", spread["angular_resolution_68"].to_value("deg"), 0.01),
+    ):
+        mine = [row["float"]["value"] for row in found["bins"][name]]
+        # quantiles between two events are interpolated there and not here: look where there are many
+        many = np.histogram(events.energy[kept], edges.to_value("TeV"))[0] > 200
+        np.testing.assert_allclose(
+            np.array(mine, dtype=float)[many], np.asarray(theirs)[many], atol=tolerance
+        )
+        assert many.sum() >= 3
 
 
 def test_cuts_keep_the_asked_fractions(sample):
@@ -225,7 +255,9 @@ def test_runs_find_their_particle_and_the_part_evaluated():
 
 # gammapy's own sources warn when they are compiled for the first time
 @pytest.mark.filterwarnings("ignore")
-def test_gammapy_computes_a_sensitivity_from_the_written_responses(sample, tmp_path):
+def test_gammapy_computes_a_sensitivity_from_the_written_responses(
+    sample, sensitivity_with_gammapy, tmp_path
+):
     reason = "gammapy 2.1 cannot be imported beside regions 0.12 or later"
     pytest.importorskip("gammapy.datasets", reason=reason, exc_type=ImportError)
     from gammapy.irf import load_irf_dict_from_file
@@ -258,30 +290,6 @@ def test_the_schema_of_the_format_accepts_the_files(sample, tmp_path):
     assert kinds == ["AEFF_2D", "EDISP_2D", "PSF_TABLE", "BKG_2D"]
 
 
-def sensitivity_with_gammapy(irfs):
-    from astropy.coordinates import SkyCoord
-    from gammapy.data import FixedPointingInfo, Observation
-    from gammapy.datasets import SpectrumDataset, SpectrumDatasetOnOff
-    from gammapy.estimators import SensitivityEstimator
-    from gammapy.makers import SpectrumDatasetMaker
-    from gammapy.maps import MapAxis, RegionGeom
-    from regions import CircleSkyRegion
-
-    pointing = SkyCoord(0 * u.deg, 0 * u.deg, frame="icrs")
-    observation = Observation.create(
-        pointing=FixedPointingInfo(fixed_icrs=pointing), livetime=50 * u.h, irfs=irfs
-    )
-    reco = MapAxis.from_energy_bounds(1 * u.TeV, 30 * u.TeV, nbin=5)
-    true = MapAxis.from_energy_bounds(0.6 * u.TeV, 45 * u.TeV, nbin=12, name="energy_true")
-    region = CircleSkyRegion(pointing.directional_offset_by(0 * u.deg, 0.5 * u.deg), 0.2 * u.deg)
-    geometry = RegionGeom.create(region, axes=[reco])
-    empty = SpectrumDataset.create(geom=geometry, energy_axis_true=true)
-    maker = SpectrumDatasetMaker(selection=["exposure", "edisp", "background"], containment_correction=True)
-    dataset = maker.run(empty, observation)
-    both = SpectrumDatasetOnOff.from_spectrum_dataset(dataset=dataset, acceptance=1, acceptance_off=5)
-    return SensitivityEstimator(gamma_min=10, n_sigma=5, bkg_syst_fraction=0.05).run(both)
-
-
 def test_trigger_level_file_has_the_area_alone(sample, tmp_path):
     events, scores, _, bins, _ = sample
     path = write_irfs(tmp_path / "irf.fits", events, scores[0], THROWN, CONFIG)
@@ -302,3 +310,44 @@ def test_diffuse_gammas_have_offset_bins(sample, tmp_path):
     assert area.shape[0] == 3
     assert area[0].sum() > 0
     assert area[2].sum() == 0
+
+
+def test_one_energy_gives_one_bin_and_no_background_no_sensitivity(sample):
+    events, scores, reco, _, _ = sample
+    rows = (events.energy > 1.01) & (events.energy < 1.5)
+    part = [r[rows] for r in reco]
+    thrown = {name: replace(s, energy_min=1.0, energy_max=1.5) for name, s in THROWN.items()}
+    both = tuple(Reconstruction(np.full(int(rows.sum()), 1.2), r.alt, r.az) for r in part)
+    found = evaluate(*scores[:, rows], events[rows], CONFIG, 1, simulations=thrown, reconstruction=both)
+    assert found.edges == pytest.approx((1.0, 10**0.2))
+    assert found.irf["bins"]["effective_area"][0]["float"]["value"] > 0
+    quiet = np.where(events.gamma, 5.0, -5.0)
+    silent = evaluate(quiet, quiet, events, CONFIG, 1, simulations=THROWN).to_dict()
+    assert all(row["float"]["value"] is None for row in silent["irf"]["bins"]["sensitivity"])
+    assert "no background events" in silent["irf"]["bins"]["sensitivity"][2]["float"]["flag"]
+    assert silent["irf"]["metrics"]["mean_sensitivity"]["state"] == "undefined"
+
+
+def test_events_without_reconstruction_leave_both_models(sample):
+    events, scores, reco, _, _ = sample
+    energy = reco[1].energy.copy()
+    energy[:9] = np.nan
+    broken = (reco[0], Reconstruction(energy, reco[1].alt, reco[1].az))
+    found = evaluate(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=broken)
+    assert found.events["dropped"] == {"no finite prediction": 9}
+    nothing = Reconstruction(np.full(len(events), np.nan), reco[0].alt, reco[0].az)
+    with pytest.raises(InputError, match="no event can be evaluated"):
+        evaluate(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=(nothing, reco[1]))
+
+
+def test_the_order_of_events_does_not_matter(sample):
+    events, scores, reco, _, _ = sample
+    rows = np.random.default_rng(8).permutation(len(events))
+    shuffled = [r[rows] for r in reco]
+    first = evaluate(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=tuple(reco))
+    second = evaluate(
+        *scores[:, rows], events[rows], CONFIG, 1, simulations=THROWN, reconstruction=tuple(shuffled)
+    )
+    for name, value in first.irf["metrics"].items():
+        for key in ("value", "low", "high"):
+            assert second.irf["metrics"][name]["ratio"][key] == pytest.approx(value["ratio"][key], rel=1e-9)

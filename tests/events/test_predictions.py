@@ -1,3 +1,4 @@
+import astropy.units as u
 import numpy as np
 import pytest
 import tables
@@ -5,7 +6,7 @@ from ctapipe.io import TableLoader, read_table
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.digicam import sst1m_subarray
-from trigger_ml.events.predictions import write_dl2
+from trigger_ml.events.predictions import read_answers, write_answers, write_dl2
 
 TABLE = "/dl2/event/telescope/particle_type/trigger_ml/tel_001"
 
@@ -80,3 +81,25 @@ def test_lengths_must_agree(tmp_path, answers):
     answers["logit"] = answers["logit"][:5]
     with pytest.raises(ValueError, match="trigger_ml_tel_logit has shape"):
         write_dl2(tmp_path / "out.h5", **answers)
+
+
+IDS = {"obs_id": np.array([1, 1, 2]), "event_id": np.array([4, 5, 4]), "tel_id": np.array([2, 1, 1])}
+
+
+def test_energies_and_directions_have_ctapipes_columns(tmp_path):
+    energy, alt, az = np.array([0.5, 20.0, 3.0]), np.array([69.0, 70.0, 71.0]), np.array([0.1, 359.9, 180.0])
+    write_answers(tmp_path / "energy.h5", "energy", {"energy": energy * u.TeV}, **IDS, prefix="net")
+    answers = {"alt": alt * u.deg, "az": az * u.deg}
+    array = sst1m_subarray([(0, 0, 0), (90, 0, 0)])
+    write_answers(tmp_path / "dir.h5", "direction", answers, **IDS, prefix="net", subarray=array)
+    with TableLoader(tmp_path / "dir.h5") as loader:
+        found = loader.read_telescope_events(dl2=True)
+    assert found["net_tel_alt"].unit == u.deg
+    assert {"net_tel_alt", "net_tel_az", "net_tel_is_valid"} <= set(found.colnames)
+    one = read_table(tmp_path / "energy.h5", "/dl2/event/telescope/energy/net/tel_001")
+    np.testing.assert_array_equal(one["net_tel_energy"].quantity.to_value("GeV"), [20000, 3000])
+    both = read_answers(tmp_path / "dir.h5", "direction", "net")
+    assert set(both.colnames) == {"obs_id", "event_id", "tel_id", "alt", "az", "is_valid"}
+    assert sorted(both["az"]) == sorted(az)
+    with pytest.raises(InputError, match="holds no /dl2/event/telescope/energy/net"):
+        read_answers(tmp_path / "dir.h5", "energy", "net")

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.models.heads import loss, without_squashing
+from trigger_ml.models.heads import loss, start_at, without_squashing
+from trigger_ml.models.registry import build_model
 
 
 def model_ending_with(*, units: int, activation: str | None = None, layer: str | None = None):
@@ -50,3 +52,25 @@ def test_losses_are_those_of_the_task() -> None:
     assert float(loss("type")(label, logit)) == pytest.approx(np.log1p(np.exp(-2)))
     assert float(loss("energy", "mse")(label, logit)) == pytest.approx(1.0)
     assert float(loss("energy", "huber")(label, 4 * logit)) == pytest.approx(6.5)
+
+
+def test_a_regressor_begins_at_the_mean_of_its_targets() -> None:
+    rng = np.random.default_rng(1)
+    model = build_model(ModelConfig(stem_filters=2, stages=({"filters": 2},)), (8, 8, 1), "direction", 1)
+    target = rng.normal((1.5, -0.5), (2.0, 0.1), (4000, 2))
+    images = rng.random((300, 8, 8, 1)).astype(np.float32)
+    before = model.predict(images, verbose=0)
+    start_at(model, target)
+    after = model.predict(images, verbose=0)
+    np.testing.assert_allclose(model.predict(0 * images[:1], verbose=0)[0], target.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(after, before * target.std(axis=0) + target.mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "pooling", "layer"),
+    [("direction", "auto", "flatten"), ("energy", "auto", "pool"), ("direction", "average", "pool")],
+)
+def test_a_direction_keeps_the_place_of_the_light(task: str, pooling: str, layer: str) -> None:
+    config = ModelConfig(stem_filters=2, stages=({"filters": 2},), pooling=pooling)
+    names = [found.name for found in build_model(config, (8, 8, 1), task).layers]
+    assert layer in names

@@ -15,11 +15,22 @@ from pyirf.spectral import (
     PowerLaw,
     calculate_event_weights,
 )
+from pyirf.utils import cone_solid_angle
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.evaluation.direction import separation
 from trigger_ml.evaluation.events import EvaluationEvents
 
-__all__ = ["PARTICLES", "SPECTRA", "Simulated", "event_rates", "pooled", "simulations_of"]
+__all__ = [
+    "PARTICLES",
+    "SPECTRA",
+    "Ring",
+    "Simulated",
+    "event_rates",
+    "pooled",
+    "signal_ring",
+    "simulations_of",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -112,6 +123,70 @@ class Simulated:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Ring:
+    """The gammas that stand for a point source.
+
+    Parameters
+    ----------
+    inner, outer : float
+        Degrees of true offset from the pointing; both 0 for gammas from one direction, which all count.
+    share : float
+        Of the showers thrown, by solid angle; 1 for gammas from one direction.
+    inside : numpy.ndarray of bool, shape (events,)
+        Events within the ring, whatever their particle.
+    """
+
+    inner: float
+    outer: float
+    share: float
+    inside: NDArray[np.bool_]
+
+
+def signal_ring(events: EvaluationEvents, thrown: Simulated, limits: tuple[float, float]) -> Ring:
+    """Which gammas stand for a point source, and which part of the showers thrown is theirs.
+
+    Parameters
+    ----------
+    events : EvaluationEvents
+    thrown : Simulated
+        Of gammas.
+    limits : two float
+        Degrees; used only if the gammas are diffuse, and cut at their view cone.
+
+    Returns
+    -------
+    Ring
+
+    Raises
+    ------
+    InputError
+        If the ring lies outside the view cone, or diffuse gammas have no true direction.
+    """
+    if thrown.view_cone <= 0:
+        return Ring(0.0, 0.0, 1.0, np.ones(len(events), dtype=bool))
+    inner, outer = limits[0], min(limits[1], thrown.view_cone)
+    if inner >= outer:
+        raise InputError(
+            "evaluation.irf.signal_offset",
+            f"begins at {inner:g} degrees, gammas were thrown within {thrown.view_cone:g}",
+            "Choose a ring inside the view cone",
+        )
+    needed = (events.alt, events.az, events.pointing_alt, events.pointing_az)
+    if any(column is None for column in needed):
+        raise InputError(
+            "events to evaluate",
+            "diffuse gammas without true direction or pointing",
+            "Use events with simulation truth",
+        )
+    away = separation(*needed)  # type: ignore[arg-type]
+    angles = [cone_solid_angle(angle * u.deg) for angle in (inner, outer, thrown.view_cone)]
+    share = float(((angles[1] - angles[0]) / angles[2]).to_value(u.one))
+    # the outermost direction thrown belongs to the ring that ends there
+    last = (away <= outer) if outer == thrown.view_cone else (away < outer)
+    return Ring(inner, outer, share, (away >= inner) & last)
+
+
 def pooled(
     particle: Literal["gamma", "proton", "electron"], runs: Iterable[Run], fraction: float = 1.0
 ) -> Simulated:
@@ -200,12 +275,13 @@ def simulations_of(
 
 
 def event_rates(
-    events: EvaluationEvents, simulations: Mapping[str, Simulated]
+    events: EvaluationEvents, simulations: Mapping[str, Simulated], ring: Ring | None = None
 ) -> tuple[FloatArray, dict[str, NDArray[np.bool_]], list[str]]:
     """Weight of each event such that sums are rates in 1/s under the reference spectra.
 
-    Gammas: the Crab Nebula as a point source. Protons and electrons: isotropic fluxes over the view cone
-    that was thrown.
+    Gammas: the Crab Nebula as a point source. Where gammas are diffuse, those of the ring stand for it (the
+    thrown spectrum is integrated over the ring's solid angle, as in ctapipe's and pyirf's weights), and the
+    others have no weight. Protons and electrons: isotropic fluxes over the view cone that was thrown.
 
     Parameters
     ----------
@@ -213,6 +289,8 @@ def event_rates(
         With ``primary_id``; without it every hadron counts as a proton.
     simulations : mapping of str to Simulated
         By particle; gamma and proton are needed.
+    ring : Ring, optional
+        Of diffuse gammas; default is the whole view cone.
 
     Returns
     -------
@@ -253,8 +331,12 @@ def event_rates(
         thrown, (target, source) = simulations[particle], SPECTRA[particle]
         simulated: Any = PowerLaw.from_simulation(thrown.to_pyirf(), 1 * u.s)
         if particle == "gamma" and thrown.view_cone > 0:
-            simulated = simulated.integrate_cone(0 * u.deg, thrown.view_cone * u.deg)
-            notes.append(f"Gammas are diffuse: results are averages over {thrown.view_cone:g} degrees.")
+            inner, outer = (0.0, thrown.view_cone) if ring is None else (ring.inner, ring.outer)
+            simulated = simulated.integrate_cone(inner * u.deg, outer * u.deg)
+            notes.append(
+                f"Gammas are diffuse (within {thrown.view_cone:g} degrees): those with a true offset of "
+                f"{inner:g} to {outer:g} degrees stand for a point source."
+            )
         if particle != "gamma" and thrown.view_cone <= 0:
             raise InputError(
                 f"simulation bookkeeping of {particle}s",
@@ -263,5 +345,7 @@ def event_rates(
             )
         weights = calculate_event_weights(energy[mask], target, simulated)
         rate[mask] = u.Quantity(weights).to_value(u.one)
+        if particle == "gamma" and ring is not None:
+            rate[mask & ~ring.inside] = 0.0
         notes.append(f"Spectrum of {particle}s: {source}.")
     return rate, masks, notes

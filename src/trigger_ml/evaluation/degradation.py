@@ -160,11 +160,19 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
     draws = change[1:][np.isfinite(change[1:])]
     if not np.isfinite(change[0]) or len(draws) < 0.9 * (len(change) - 1):
         return "undefined", "cannot be computed from these events"
+    # a bias without unit is relative to the energy
+    scale, suffix = (1.0, f" {unit}") if unit else (100.0, " % of the energy")
+    change, draws = scale * change, scale * draws
     tail = 50 * (1 - VERDICT_CONFIDENCE)
     low, high = np.percentile(draws, [tail, 100 - tail])
-    suffix = f" {unit}" if unit else ""
     if low <= 0 <= high:
-        return "unchanged", f"unchanged within {max(abs(low), abs(high)):.2g}{suffix}"
+        largest = max(abs(low), abs(high))
+        if not unit and largest > 100 * RESOLVED:
+            return "unresolved", f"no change seen, but only known within {_percent(largest / 100)}{suffix}"
+        return (
+            "unchanged",
+            f"unchanged within {f'{largest:.2g}' if unit else _percent(largest / 100)}{suffix}",
+        )
     one_sigma = 0.5 * float(np.diff(np.percentile(draws, [16, 84]))[0])
     state = "worse" if low > 0 else "better"
     return state, f"{state} by {_with_error(abs(float(change[0])), one_sigma)}{suffix}"

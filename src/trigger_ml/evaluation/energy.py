@@ -14,11 +14,19 @@ from scipy.stats import norm
 from trigger_ml.evaluation.events import EnergyBins
 from trigger_ml.evaluation.uncertainty import Resamples, intervals
 
-__all__ = ["energy_details", "energy_metrics", "gaussian_width"]
+__all__ = ["energy_details", "energy_metrics", "energy_of", "gaussian_width", "migration"]
 
 FloatArray = NDArray[np.float64]
 
 LOWER, UPPER = float(norm.cdf(-1)), float(norm.cdf(1))
+# an absurd output must not overflow: 10^±12 TeV is absurd enough to be seen
+LARGEST_LOG10 = 12.0
+
+
+def energy_of(log10_energy: FloatArray) -> FloatArray:
+    """Energy in TeV of a model's output, clipped to 10^±12 TeV."""
+    result: FloatArray = 10.0 ** np.clip(log10_energy, -LARGEST_LOG10, LARGEST_LOG10)
+    return result
 
 
 def energy_metrics(
@@ -131,6 +139,22 @@ def gaussian_width(
     return np.where(filled & (curvature < 0), width, np.nan)
 
 
+def migration(true: FloatArray, reconstructed: FloatArray, edges: FloatArray) -> dict[str, Any]:
+    """Events in cells of true (rows) and reconstructed (columns) energy.
+
+    Returns
+    -------
+    dict
+        ``edges`` (TeV, half the width of the bins given), ``events``, and ``outside``, the events whose
+        reconstructed energy is beyond the edges.
+    """
+    low, high = np.log10(edges[[0, -1]])
+    fine = 10.0 ** np.linspace(low, high, 2 * (len(edges) - 1) + 1)
+    matrix = np.histogram2d(true, reconstructed, [fine, fine])[0].astype(int)
+    inside = (reconstructed >= edges[0]) & (reconstructed <= edges[-1])
+    return {"edges": fine.tolist(), "events": matrix.tolist(), "outside": int((~inside).sum())}
+
+
 def energy_details(
     resamples: Resamples,
     reco: FloatArray,
@@ -148,9 +172,6 @@ def energy_details(
         the events whose reconstructed energy is beyond the edges; ``reconstructed``: intervals of
         ``energy_bias``, ``energy_resolution``, ``energy_std`` and ``energy_mean_bias`` for each bin.
     """
-    low, high = np.log10(bins.edges[[0, -1]])
-    fine = 10.0 ** np.linspace(low, high, 2 * len(bins) + 1)
-    matrix = np.histogram2d(true, reco, [fine, fine])[0].astype(int)
     place = np.searchsorted(bins.edges, reco, side="right") - 1
     inside = (place >= 0) & (place < len(bins))
     counts = np.bincount(place[inside], minlength=len(bins))
@@ -162,11 +183,7 @@ def energy_details(
         return "" if counts[b] >= min_events else f"{counts[b] or 'no'} events"
 
     return {
-        "migration": {
-            "edges": fine.tolist(),
-            "events": matrix.tolist(),
-            "outside": int((~inside).sum()),
-        },
+        "migration": migration(true, reco, bins.edges),
         "reconstructed": {
             name: [row.to_dict() for row in intervals(rows[name], confidence, flag, counts)]
             for name in ("energy_bias", "energy_resolution", "energy_std", "energy_mean_bias")

@@ -12,6 +12,7 @@ from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation import classification
 from trigger_ml.evaluation.bookkeeping import Simulated
 from trigger_ml.evaluation.degradation import Comparison, compare, flips
+from trigger_ml.evaluation.energy import energy_of
 from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents, energy_bins, usable
 from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf
 from trigger_ml.evaluation.quantities import QUANTITIES
@@ -74,7 +75,12 @@ class Evaluation:
                     "better": QUANTITIES[name].better,
                     "unit": QUANTITIES[name].unit,
                 }
-                for name in {**self.metrics, **self.binned, **self.irf.get("bins", {})}
+                for name in {
+                    **self.metrics,
+                    **self.binned,
+                    **self.irf.get("bins", {}),
+                    **self.irf.get("metrics", {}),
+                }
             },
             "metrics": {name: value.to_dict() for name, value in self.metrics.items()},
             "bins": {name: [row.to_dict() for row in rows] for name, rows in self.binned.items()},
@@ -124,8 +130,11 @@ def evaluate(
         If the events or predictions cannot be compared (see `trigger_ml.evaluation.events.usable`), or
         the task needs a class that has no events.
     """
+    if reconstruction is not None:
+        float_predictions = _without_unreconstructed(float_predictions, reconstruction)
     keep, dropped, stacked = usable(events, float_predictions, compressed_predictions)
     kept, predictions = events[keep], stacked[:, keep]
+    everything, answers = kept, predictions
     gamma = kept.gamma
     if task == "type":
         for name, mask in (("gammas", gamma), ("hadrons", ~gamma)):
@@ -173,12 +182,44 @@ def evaluate(
         irf = {"reason": f"this run reconstructs the {task}, the response needs the particle type"}
         metrics, binned, details, more = evaluate_regression(task, predictions, kept, bins, resamples, config)
         flags += more
+        details |= _by_class(task, everything, answers, bins)
     flagged = sorted({row.float_model.flag for rows in binned.values() for row in rows} - {""})
     if flagged:
         flags.append(f"some energy bins are flagged: {flagged[0]}" + (" and others" if flagged[1:] else ""))
     return Evaluation(
         task, summary, settings, tuple(bins.edges.tolist()), metrics, binned, details, tuple(flags), irf
     )
+
+
+def _without_unreconstructed(
+    predictions: ArrayLike, reconstruction: tuple[Reconstruction, Reconstruction]
+) -> FloatArray:
+    """Predictions with NaN where an energy or a direction is missing, so that such events are left out."""
+    result = np.array(predictions, dtype=np.float64)
+    for part in reconstruction:
+        result[~np.isfinite([part.energy, part.alt, part.az]).all(axis=0)] = np.nan
+    return result
+
+
+def _by_class(
+    task: str, events: EvaluationEvents, predictions: FloatArray, bins: EnergyBins
+) -> dict[str, Any]:
+    """Energies of all test events by class, true and reconstructed; a regressor is judged on gammas alone."""
+    classes = {"gamma": events.gamma, "hadron": ~events.gamma}
+
+    def counts(energy: FloatArray) -> dict[str, list[int]]:
+        return {
+            name: np.histogram(energy[mask], bins.edges)[0].astype(int).tolist()
+            for name, mask in classes.items()
+        }
+
+    result: dict[str, Any] = {"energy_distribution": counts(np.asarray(events.energy, dtype=np.float64))}
+    if task == "energy":
+        result["reconstructed_distribution"] = {
+            name: counts(energy_of(output[:, 0]))
+            for name, output in zip(("float", "compressed"), predictions, strict=True)
+        }
+    return result
 
 
 def class_flags(events: EvaluationEvents, bins: EnergyBins, min_events: int) -> list[str]:

@@ -31,7 +31,7 @@ from pyirf.irf import (
 from trigger_ml import __version__
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.files import atomic_path
-from trigger_ml.evaluation.bookkeeping import Simulated, event_rates
+from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.irf import Reconstruction, select
 
@@ -88,8 +88,9 @@ def write_irfs(
     """
     rate, masks, _ = event_rates(events, simulations)
     bins = energy_bins(np.asarray(events.energy, dtype=np.float64), config.bins_per_decade)
-    chosen = select(events, score, bins, config, reconstruction)
     gamma = masks["gamma"]
+    ring = signal_ring(events, simulations["gamma"], config.irf.signal_offset)
+    chosen = select(events, score, bins, config, reconstruction, ring.inside)
     background = masks["proton"] | masks["electron"]
     diffuse = simulations["gamma"].view_cone > 0
     offsets = _offset_edges(config.irf.max_offset, diffuse, simulations["gamma"].view_cone)
@@ -124,7 +125,9 @@ def write_irfs(
     if reconstruction is not None:
         repeat = 1 if diffuse else OFFSET_BINS
         dispersion = energy_dispersion(signal, edges, one_bin, MIGRATION)
-        width = np.linspace(0, max(float(np.quantile(chosen.theta[gamma], 0.999)), 0.1), 41) * u.deg
+        # far tails of rejected events must not make the bins of the others coarse
+        reach = float(np.quantile(chosen.theta[gamma & chosen.passes], 0.995)) if signal else 0.0
+        width = np.linspace(0, max(reach, 0.1), 61) * u.deg
         psf = psf_table(signal, edges, width, one_bin)
         noise = background_2d(
             table(background & chosen.passes),

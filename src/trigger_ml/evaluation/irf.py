@@ -23,10 +23,12 @@ from pyirf.sensitivity import relative_sensitivity
 from pyirf.utils import cone_solid_angle
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
-from trigger_ml.evaluation.bookkeeping import SPECTRA, Simulated, event_rates
+from trigger_ml.evaluation.bookkeeping import SPECTRA, Simulated, event_rates, signal_ring
 from trigger_ml.evaluation.degradation import compare
 from trigger_ml.evaluation.direction import separation
+from trigger_ml.evaluation.energy import migration
 from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents
+from trigger_ml.evaluation.response import response_quality
 from trigger_ml.evaluation.uncertainty import Resamples
 
 __all__ = ["Reconstruction", "Selection", "evaluate_irf", "select"]
@@ -99,8 +101,12 @@ def select(
     bins: EnergyBins,
     config: EvaluationConfig,
     reconstruction: Reconstruction | None = None,
+    source: BoolArray | None = None,
 ) -> Selection:
     """Cut on gammaness in each energy bin, and on the angle to the source where it is known.
+
+    The gammaness cut keeps its fraction of *all* gammas of the bin, which diffuse gammas have many of; the
+    angle is cut on those that stand for the point source.
 
     Parameters
     ----------
@@ -110,6 +116,9 @@ def select(
     bins : EnergyBins
     config : EvaluationConfig
     reconstruction : Reconstruction, optional
+    source : numpy.ndarray of bool, shape (events,), optional
+        Events at the offsets of the point source (see `trigger_ml.evaluation.bookkeeping.signal_ring`);
+        default all.
 
     Returns
     -------
@@ -135,7 +144,7 @@ def select(
         offset = _offset(events.alt, events.az, events)
         return Selection(passes, passes, energy, theta, offset, np.asarray(gh["cut"]), theta_cut)
     theta = separation(reconstruction.alt, reconstruction.az, events.alt, events.az)  # type: ignore[arg-type]
-    kept = gamma & passes
+    kept = gamma & passes if source is None else gamma & passes & source
     on_cut = calculate_percentile_cut(
         theta[kept] * u.deg,
         energy[kept] * u.TeV,
@@ -207,22 +216,29 @@ def evaluate_irf(
     InputError
         If the simulation's bookkeeping is missing or unusable.
     """
-    rate, masks, notes = event_rates(events, simulations)
-    gamma, background = masks["gamma"], masks["proton"] | masks["electron"]
     irf, n = config.irf, len(bins)
+    if "gamma" not in simulations:
+        event_rates(events, simulations)  # says what is missing
+    ring = signal_ring(events, simulations["gamma"], irf.signal_offset)
+    rate, masks, notes = event_rates(events, simulations, ring)
+    background = masks["proton"] | masks["electron"]
+    gamma = masks["gamma"] & ring.inside
     seconds = irf.observation_hours * 3600.0
     thrown = simulations["gamma"].to_pyirf()
     area = np.pi * simulations["gamma"].max_impact ** 2
-    n_thrown = np.asarray(thrown.calculate_n_showers_per_energy(bins.edges * u.TeV))[:, None]
+    n_thrown = np.asarray(thrown.calculate_n_showers_per_energy(bins.edges * u.TeV))[:, None] * ring.share
     counting = replace(resamples, weight=np.ones(len(events)))
     rates = replace(resamples, weight=rate)
     crab = SPECTRA["gamma"][0](bins.centers * u.TeV).to_value("TeV-1 cm-2 s-1")[:, None]
-    field_of_view = cone_solid_angle(irf.max_offset * u.deg)
+    cones = [simulations[p].view_cone for p in ("proton", "electron") if masks[p].any()]
+    reach = min(irf.max_offset, *cones) if cones else irf.max_offset
+    field_of_view = cone_solid_angle(reach * u.deg)
     true_index, true_inside = _place(np.asarray(events.energy, dtype=np.float64), bins.edges)
+    triggered = np.bincount(true_index[gamma & true_inside], minlength=n)
     result: dict[str, list[Any]] = {"effective_area": [], "background_rate": [], "sensitivity": []}
     models: dict[str, Any] = {}
     left: list[NDArray[np.int64]] = []
-    totals = []
+    totals: dict[str, list[FloatArray]] = {"background_rate": [], "signal_rate": []}
 
     def summed(source: Resamples, mask: BoolArray, index: NDArray[np.int64]) -> FloatArray:
         ones = np.ones((int(mask.sum()), 1))
@@ -231,38 +247,58 @@ def evaluate_irf(
 
     for m, name in enumerate(("float", "compressed")):
         reco = None if reconstruction is None else reconstruction[m]
-        chosen = select(events, scores[m], bins, config, reco)
+        chosen = select(events, scores[m], bins, config, reco, ring.inside)
         index, inside = _place(chosen.energy, bins.edges)
         selected = summed(counting, gamma & chosen.on & true_inside, true_index)
+        # no event at all tells nothing of how small the area is
+        known = (n_thrown > 0) & (triggered[:, None] > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            result["effective_area"].append(np.where(n_thrown > 0, selected / n_thrown * area, np.nan))
-        in_view = background & chosen.passes & inside & (chosen.offset < irf.max_offset)
+            result["effective_area"].append(np.where(known, selected / n_thrown * area, np.nan))
+        in_view = background & chosen.passes & inside & (chosen.offset < reach)
         background_rate = summed(rates, in_view, index)
         result["background_rate"].append(background_rate)
-        totals.append(background_rate.sum(axis=0, keepdims=True))
+        totals["background_rate"].append(background_rate.sum(axis=0, keepdims=True))
         left.append(np.bincount(index[in_view], minlength=n))
         signal = summed(rates, gamma & chosen.on & inside, index) * seconds
+        totals["signal_rate"].append(signal.sum(axis=0, keepdims=True) / seconds)
         if reco is None:
             signal = signal * irf.theta_containment
         ratio = (cone_solid_angle(chosen.theta_cut * u.deg) / field_of_view).to_value(u.one)[:, None]
         off = background_rate * seconds * ratio / irf.alpha
         with _quiet(), np.errstate(invalid="ignore", divide="ignore"):
             needed = relative_sensitivity(n_on=signal + irf.alpha * off, n_off=off, alpha=irf.alpha)
-        needed = np.where(np.isfinite(needed) & (signal > 0), needed, np.nan)
+        # nor does a simulation without background events show that there is none
+        needed = np.where(np.isfinite(needed) & (signal > 0) & (background_rate > 0), needed, np.nan)
         result["sensitivity"].append(needed * crab * bins.centers[:, None] ** 2)
         models[name] = {"score_cut": chosen.score_cut.tolist(), "theta_cut": chosen.theta_cut.tolist()}
-    gammas = np.bincount(true_index[gamma & true_inside], minlength=n)
+        if reco is not None:
+            kept = gamma & chosen.passes & true_inside
+            quality = response_quality(
+                events, chosen.energy, chosen.theta, kept, true_index, n, counting, rates
+            )
+            for key, values in quality.bins.items():
+                result.setdefault(key, []).append(values)
+            for key, values in quality.overall.items():
+                totals.setdefault(key, []).append(values)
+            models[name]["migration"] = migration(
+                np.asarray(events.energy)[kept], chosen.energy[kept], bins.edges
+            )
     few = np.minimum(*left)
     flags = {
-        "effective_area": [f"{c or 'no'} gammas" if c < config.min_events else "" for c in gammas],
+        "effective_area": [f"{c or 'no'} gammas" if c < config.min_events else "" for c in triggered],
         "background_rate": [f"{c or 'no'} background events" if c < config.min_events else "" for c in few],
     }
     flags["sensitivity"] = [
         ", ".join(filter(None, pair))
         for pair in zip(flags["effective_area"], flags["background_rate"], strict=True)
     ]
+    for key in set(result) - set(flags):
+        flags[key] = flags["effective_area"]
+    defined = np.isfinite(result["sensitivity"]).all(axis=(0, 2))
+    trusted = defined & np.array([not flag for flag in flags["sensitivity"]])
+    totals["mean_sensitivity"] = [_geometric_mean(values[trusted]) for values in result["sensitivity"]]
     level = "trigger" if reconstruction is None else "reconstructed"
-    notes += _assumptions(level, config)
+    notes += _assumptions(level, config, reach)
     return {
         "level": level,
         "energy": "true" if reconstruction is None else "reconstructed",
@@ -271,24 +307,31 @@ def evaluate_irf(
         "bins": {
             name: [
                 row.to_dict()
-                for row in compare(name, values[0], values[1], config.confidence, flags[name], gammas)
+                for row in compare(name, values[0], values[1], config.confidence, flags[name], triggered)
             ]
             for name, values in result.items()
         },
         "metrics": {
-            "background_rate": compare("background_rate", totals[0], totals[1], config.confidence)[
-                0
-            ].to_dict()
+            name: compare(name, values[0], values[1], config.confidence)[0].to_dict()
+            for name, values in totals.items()
         },
         "models": models,
     }
 
 
-def _assumptions(level: str, config: EvaluationConfig) -> list[str]:
+def _geometric_mean(rows: FloatArray) -> FloatArray:
+    """Over bins, shape (1, 1 + resamples); undefined where there is no bin or one of them is undefined."""
+    if not len(rows):
+        return np.full((1, rows.shape[1]), np.nan)
+    return np.asarray(np.exp(np.log(rows).mean(axis=0, keepdims=True)))
+
+
+def _assumptions(level: str, config: EvaluationConfig, reach: float) -> list[str]:
     irf = config.irf
     common = (
         f"Sensitivity: {irf.observation_hours:g} h, 5 standard deviations (Li and Ma), at least 10 events "
-        f"and 5 % of the background, on-region to off-regions {irf.alpha:g}. "
+        f"and 5 % of the background, on-region to off-regions {irf.alpha:g}; the background is the mean "
+        f"within {reach:g} degrees of the pointing. "
         f"Gammaness is cut at {config.gamma_efficiency:.0%} gamma efficiency in each energy bin; "
         "cuts are held fixed in the resamples."
     )

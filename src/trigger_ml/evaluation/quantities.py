@@ -54,5 +54,7 @@ QUANTITIES = {
     "altitude_std": Quantity("Altitude standard deviation", "lower", "deg"),
     "effective_area": Quantity("Effective area", "higher", "m²"),
     "background_rate": Quantity("Background rate", "lower", "1/s"),
+    "signal_rate": Quantity("Gamma rate of the Crab Nebula after cuts", "higher", "1/s"),
+    "mean_sensitivity": Quantity("Sensitivity, geometric mean of the bins", "lower", "TeV/(cm² s)"),
     "sensitivity": Quantity("Sensitivity (flux)", "lower", "TeV/(cm² s)"),
 }

@@ -9,7 +9,7 @@ from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation import direction as sky
 from trigger_ml.evaluation.degradation import Comparison, compare
-from trigger_ml.evaluation.energy import energy_details, energy_metrics
+from trigger_ml.evaluation.energy import LARGEST_LOG10, energy_details, energy_metrics, energy_of
 from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents
 from trigger_ml.evaluation.uncertainty import Resamples
 
@@ -72,7 +72,6 @@ def evaluate_regression(
         for name in per_bin[0]
         if name != "r2"
     }
-    details["energy_distribution"] = {"gamma": counts.tolist(), "hadron": [0] * len(bins)}
     return metrics, binned, details, notes
 
 
@@ -85,8 +84,7 @@ def _energy(
     config: EvaluationConfig,
 ) -> tuple[list[Metrics], list[Metrics], dict[str, Any], list[str]]:
     true = np.asarray(events.energy, dtype=np.float64)
-    # an absurd output must not overflow: 10^±12 TeV is absurd enough to be seen
-    reco = 10.0 ** np.clip(predictions[..., 0], -12, 12)
+    reco = energy_of(predictions[..., 0])
     overall = [energy_metrics(resamples, r, true, everything, 1) for r in reco]
     per_bin = [energy_metrics(resamples, r, true, bins.index, len(bins)) for r in reco]
     details = {
@@ -95,7 +93,7 @@ def _energy(
             for name, r in zip(MODELS, reco, strict=True)
         }
     }
-    clipped = int((np.abs(predictions[..., 0]) > 12).any(axis=0).sum())
+    clipped = int((np.abs(predictions[..., 0]) > LARGEST_LOG10).any(axis=0).sum())
     return overall, per_bin, details, [f"{clipped} energies beyond 10^±12 TeV clipped"] if clipped else []
 
 

@@ -1,27 +1,38 @@
-"""Writing a network's answers as ctapipe DL2 tables."""
+"""A network's answers as ctapipe DL2 tables."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tables
-from astropy.table import Column, Table
+from astropy.table import Column, Table, vstack
 from astropy.time import Time, TimeDelta
 from ctapipe.containers import EventType
 from ctapipe.instrument import SubarrayDescription
-from ctapipe.io import DataLevel, metadata, write_table
+from ctapipe.io import DataLevel, metadata, read_table, write_table
 from ctapipe.io.hdf5dataformat import (
     DL1_SUBARRAY_TRIGGER_TABLE,
     DL1_TEL_TRIGGER_TABLE,
+    DL2_TEL_ENERGY_GROUP,
+    DL2_TEL_GEOMETRY_GROUP,
     DL2_TEL_PARTICLETYPE_GROUP,
 )
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_path
+from trigger_ml.events.hdf5 import open_dl1
 from trigger_ml.events.provenance import write_reference
 
+__all__ = ["Task", "read_answers", "write_answers", "write_dl2"]
+
+Task = Literal["type", "energy", "direction"]
+GROUPS: dict[Task, str] = {
+    "type": DL2_TEL_PARTICLETYPE_GROUP,
+    "energy": DL2_TEL_ENERGY_GROUP,
+    "direction": DL2_TEL_GEOMETRY_GROUP,
+}
 # files that tell no time get times in their order, one millisecond apart
 UNKNOWN_TIME = Time("1970-01-01T00:00:00", scale="tai")
 
@@ -41,27 +52,76 @@ def write_dl2(
     simulated: bool = False,
     source: Mapping[str, str] | None = None,
 ) -> None:
-    """Write predictions, one row for each telescope event, atomically.
+    """Write what a classifier says, one row for each telescope event, atomically.
 
-    The layout is that of ctapipe's classifiers: ``/dl2/event/telescope/particle_type/<prefix>/tel_<id>`` with
-    the columns ``<prefix>_tel_prediction`` (gammaness) and ``<prefix>_tel_is_valid``;
-    ``<prefix>_tel_logit`` and further columns stand beside them. With a subarray the file also gets its
-    description and trigger tables, so that ctapipe's ``TableLoader`` opens it by itself.
+    The columns are ``<prefix>_tel_prediction`` (gammaness), ``<prefix>_tel_is_valid``,
+    ``<prefix>_tel_logit``, and further ones beside them; see :func:`write_answers` for the rest.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    obs_id, event_id, tel_id : array_like of int, shape (n,)
+    logit : array_like of float, shape (n,)
+    gammaness : array_like of float, shape (n,)
+        In [0, 1].
+    prefix, event_type, subarray, simulated, source
+        See :func:`write_answers`.
+    columns : mapping of str to array_like of shape (n,), optional
+        Written with the prefix before each name.
+    """
+    write_answers(
+        path,
+        "type",
+        {
+            "prediction": np.asarray(gammaness, dtype=np.float64),
+            "logit": np.asarray(logit, dtype=np.float64),
+            **(columns or {}),
+        },
+        obs_id=obs_id,
+        event_id=event_id,
+        tel_id=tel_id,
+        prefix=prefix,
+        event_type=event_type,
+        subarray=subarray,
+        simulated=simulated,
+        source=source,
+    )
+
+
+def write_answers(
+    path: Path,
+    task: Task,
+    answers: Mapping[str, Any],
+    *,
+    obs_id: ArrayLike,
+    event_id: ArrayLike,
+    tel_id: ArrayLike,
+    prefix: str = "trigger_ml",
+    event_type: ArrayLike | None = None,
+    subarray: SubarrayDescription | None = None,
+    simulated: bool = False,
+    source: Mapping[str, str] | None = None,
+) -> None:
+    """Write the answers of a network of any task, one row for each telescope event, atomically.
+
+    The layout is that of ctapipe's reconstructors: ``/dl2/event/telescope/<kind>/<prefix>/tel_<id>`` with the
+    columns ``<prefix>_tel_<name>`` of ctapipe's containers (``prediction``; ``energy``; ``alt`` and ``az``)
+    and ``<prefix>_tel_is_valid``. With a subarray the file also gets its description and trigger tables, so
+    that ctapipe's ``TableLoader`` opens it by itself.
 
     Parameters
     ----------
     path : pathlib.Path
         HDF5 file; replaced if there is one.
+    task : {"type", "energy", "direction"}
+        Whose group of tables is written.
+    answers : mapping of str to array_like or Quantity, shape (n,)
+        Name of a column, without prefix, and its values.
     obs_id, event_id, tel_id : array_like of int, shape (n,)
-    logit : array_like of float, shape (n,)
-    gammaness : array_like of float, shape (n,)
-        In [0, 1].
     prefix : str
         Name of the algorithm.
     event_type : array_like of int, shape (n,), optional
         ctapipe's ``EventType`` codes; an ``event_type`` column tells triggered showers from clocked events.
-    columns : mapping of str to array_like of shape (n,), optional
-        Written with the prefix before each name.
     subarray : ctapipe.instrument.SubarrayDescription, optional
     simulated : bool
     source : mapping of str to str, optional
@@ -70,7 +130,7 @@ def write_dl2(
     Raises
     ------
     InputError
-        If a prediction is not finite, or a telescope event is there twice.
+        If an answer is not finite, or a telescope event is there twice.
     ValueError
         If the columns differ in length.
     """
@@ -80,12 +140,11 @@ def write_dl2(
         "tel_id": np.asarray(tel_id, dtype=np.int16),
     }
     name = f"{prefix}_tel"
+    units = {f"{name}_{key}": getattr(column, "unit", None) for key, column in answers.items()}
     predictions: dict[str, NDArray[Any]] = {
-        f"{name}_prediction": np.asarray(gammaness, dtype=np.float64),
-        f"{name}_is_valid": np.ones(len(table["event_id"]), dtype=bool),
-        f"{name}_logit": np.asarray(logit, dtype=np.float64),
-        **{f"{name}_{key}": np.asarray(column) for key, column in (columns or {}).items()},
+        f"{name}_{key}": np.asarray(column) for key, column in answers.items()
     }
+    predictions[f"{name}_is_valid"] = np.ones(len(table["event_id"]), dtype=bool)
     if event_type is not None:
         predictions["event_type"] = np.asarray(event_type, dtype=np.int64)
     for key, column in (table | predictions).items():
@@ -99,9 +158,14 @@ def write_dl2(
         for tel in np.unique(table["tel_id"]):
             rows = table["tel_id"] == tel
             write_table(
-                Table({key: column[rows] for key, column in (table | predictions).items()}),
+                Table(
+                    {
+                        key: Column(column[rows], unit=units.get(key))
+                        for key, column in (table | predictions).items()
+                    }
+                ),
                 h5,
-                f"{DL2_TEL_PARTICLETYPE_GROUP}/{prefix}/tel_{tel:03d}",
+                f"{GROUPS[task]}/{prefix}/tel_{tel:03d}",
             )
         if subarray is not None:
             subarray.to_hdf(h5)
@@ -116,6 +180,38 @@ def write_dl2(
             description="trigger_ml predictions",
         )
         metadata.write_to_hdf5({f"CONTEXT {key.upper()}": text for key, text in (source or {}).items()}, h5)
+
+
+def read_answers(path: Path, task: Task, prefix: str) -> Table:
+    """What :func:`write_answers` wrote, all telescopes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    task : {"type", "energy", "direction"}
+    prefix : str
+
+    Returns
+    -------
+    astropy.table.Table
+        ``obs_id``, ``event_id``, ``tel_id`` and the answers with their units, names without the prefix.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds no answers of this kind.
+    """
+    group = f"{GROUPS[task]}/{prefix}"
+    with open_dl1(path) as h5:
+        if group not in h5:
+            raise InputError(str(path), f"holds no {group}", "Run `trigger-ml evaluate` for that run again")
+        names = sorted(node._v_name for node in h5.get_node(group)._f_iter_nodes("Table"))
+        parts = [read_table(h5, f"{group}/{name}") for name in names if name.startswith("tel_")]
+    result = vstack(parts, metadata_conflicts="silent")
+    for name in result.colnames:
+        if name.startswith(f"{prefix}_tel_"):
+            result.rename_column(name, name.removeprefix(f"{prefix}_tel_"))
+    return result
 
 
 def _check(path: Path, table: dict[str, NDArray[Any]], predictions: dict[str, NDArray[Any]]) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models.graph import Step, fresh, rebuild, steps
 
-__all__ = ["OUTPUTS", "add_head", "loss", "without_squashing"]
+__all__ = ["OUTPUTS", "add_head", "loss", "start_at", "without_squashing"]
 
 OUTPUTS = {"type": 1, "energy": 1, "direction": 2}
 """Numbers that leave the network for each task: a logit, log10(E/TeV), two camera offsets in degrees."""
@@ -30,7 +31,10 @@ def add_head(x: Any, config: ModelConfig, task: str) -> Any:
     tensor, shape (events, OUTPUTS[task])
     """
     layers = tf_keras.layers
-    if config.pooling == "average":
+    pooling = config.pooling
+    if pooling == "auto":
+        pooling = "flatten" if task == "direction" else "average"
+    if pooling == "average":
         x = layers.GlobalAveragePooling2D(name="pool")(x)
     else:
         x = layers.Flatten(name="flatten")(x)
@@ -45,6 +49,24 @@ def loss(task: str, regression: str = "huber") -> Any:
     if task == "type":
         return tf_keras.losses.BinaryCrossentropy(from_logits=True)
     return {"mse": tf_keras.losses.MeanSquaredError, "huber": tf_keras.losses.Huber}[regression]()
+
+
+def start_at(model: Any, target: NDArray[np.floating[Any]]) -> None:
+    """Let an untrained regressor begin at the mean of its targets, with answers as wide as they are.
+
+    Outputs and losses stay in physical units, so that float training, pruning and fine-tuning can be compared
+    and the firmware's output needs no rescaling; the optimizer need not first carry the bias there.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+        As `trigger_ml.models.registry.build_model` makes it.
+    target : numpy.ndarray of float, shape (events, outputs)
+        Training targets.
+    """
+    head = model.get_layer("head")
+    kernel, bias = head.get_weights()
+    head.set_weights([kernel * target.std(axis=0), bias + target.mean(axis=0)])
 
 
 def without_squashing(model: Any, gamma_column: int = 1) -> Any:

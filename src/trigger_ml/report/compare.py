@@ -200,7 +200,7 @@ def _curves(
                 continue
             edges = np.asarray(run.evaluation["energy_bins"]["edges"], dtype=np.float64)
             ends += [edges[0], edges[-1]]
-            style = {
+            style: dict[str, Any] = {
                 "color": palette.series[number],
                 "marker": MARKERS[number],
                 "linestyle": "-",

@@ -14,7 +14,15 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from trigger_ml.report.content import RunContent
 from trigger_ml.report.figures_irf import irf_specs
 from trigger_ml.report.figures_reconstruction import reconstruction_specs
-from trigger_ml.report.plots import column, energy_axis, logarithmic, model_styles, per_energy, staircase
+from trigger_ml.report.plots import (
+    column,
+    energy_axis,
+    logarithmic,
+    model_styles,
+    per_energy,
+    staircase,
+    tame,
+)
 from trigger_ml.report.reading import histories, sparsity_rows
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
@@ -111,7 +119,7 @@ def cost(content: RunContent, palette: Palette, name: str) -> Figure:
     drawing = figure(4.4, 3.2)
     axes = drawing.subplots()
     per_energy(axes, content.evaluation, name, palette, what="ratio")
-    _tame(axes, content.evaluation["bins"][name])
+    tame(axes, content.evaluation["bins"][name])
     axes.set_ylabel("compressed / float")
     return drawing
 
@@ -121,16 +129,6 @@ RATIOS = {
     "energy": ("energy_resolution", "energy_std"),
     "direction": ("angular_resolution", "mean_separation"),
 }
-
-
-def _tame(axes: Any, rows: Any) -> None:
-    """Let bins with enough events set the range, so that one wild bin does not flatten the others."""
-    good = [r["ratio"] for r in rows if not r["ratio"].get("flag")]
-    ends = np.r_[column(good, "low"), column(good, "high"), 1.0]
-    ends = ends[np.isfinite(ends)]
-    low, high = min(ends.min(), 0.99), max(ends.max(), 1.01)
-    room = 0.15 * (high - low)
-    axes.set_ylim(low - room, high + room)
 
 
 def gammaness(content: RunContent, palette: Palette) -> Figure:
@@ -365,7 +363,9 @@ def specs(content: RunContent, references: Sequence[Curve] = ()) -> list[Spec]:
             "energy_distribution",
             "events",
             "Energies of the events",
-            "Events on which both models were judged.",
+            "Events on which both models were judged."
+            if content.task == "type"
+            else "All test events; the models are judged on the gammas.",
             energy_distribution,
         )
     if histories(content.model):
@@ -381,16 +381,14 @@ def specs(content: RunContent, references: Sequence[Curve] = ()) -> list[Spec]:
     return result
 
 
-def draw_all(content: RunContent, folder: Path, references: Sequence[Curve] = ()) -> dict[str, list[Drawn]]:
-    """Draw every figure that the run has numbers for.
+def draw_all(chosen: Sequence[Spec], folder: Path) -> dict[str, list[Drawn]]:
+    """Draw figures.
 
     Parameters
     ----------
-    content : RunContent
+    chosen : sequence of Spec
     folder : Path
         Receives PNG and PDF of each.
-    references : sequence of Curve
-        Published curves to lay over.
 
     Returns
     -------
@@ -399,7 +397,7 @@ def draw_all(content: RunContent, folder: Path, references: Sequence[Curve] = ()
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, list[Drawn]] = {}
-    for spec in specs(content, references):
+    for spec in chosen:
         drawn.setdefault(spec.section, []).append(
             save(spec.name, spec.title, spec.caption, spec.make, folder)
         )

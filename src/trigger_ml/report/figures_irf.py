@@ -1,12 +1,22 @@
-"""Figures of the instrument response: effective area, background rate, sensitivity."""
+"""Figures of the instrument response: sensitivity, effective area, background, dispersion, cuts."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from scipy.special import expit
 
 from trigger_ml.report.content import RunContent
-from trigger_ml.report.plots import energy_axis, interval_points, logarithmic, model_styles
+from trigger_ml.report.figures_reconstruction import migration
+from trigger_ml.report.plots import (
+    energy_axis,
+    interval_points,
+    logarithmic,
+    model_styles,
+    staircase,
+    tame,
+)
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
@@ -14,22 +24,37 @@ from trigger_ml.report.style import Palette, figure
 __all__ = ["irf_specs"]
 
 TITLES = {
-    "effective_area": ("Effective area", "After the gammaness cut of each energy bin."),
-    "background_rate": ("Background rate", "After the same cuts, in each energy bin."),
     "sensitivity": ("Differential sensitivity", "Lower is better."),
+    "effective_area": ("Effective area", "After the cuts of each energy bin."),
+    "background_rate": ("Background rate", "After the gammaness cut, in each energy bin."),
+    "angular_resolution": (
+        "Angular resolution",
+        "68 % containment of the gammas that pass the gammaness cut.",
+    ),
+    "energy_resolution": (
+        "Energy resolution",
+        "Half the central 68 % of the relative error of the gammas that pass the gammaness cut.",
+    ),
+    "energy_bias": ("Energy bias", "Median relative error of the same gammas."),
 }
+BY_TRUE_ENERGY = ("effective_area", "angular_resolution", "energy_resolution", "energy_bias")
 
 
 def response(content: RunContent, palette: Palette, name: str, curves: Sequence[Curve]) -> Figure:
-    """A response of both models against energy, above its ratio; published curves behind it."""
+    """A response of both models against energy, above its ratio (of a bias: its difference).
+
+    Published curves lie behind it.
+    """
     evaluation = content.evaluation
     edges = np.asarray(evaluation["energy_bins"]["edges"], dtype=np.float64)
     rows, quantity = evaluation["irf"]["bins"][name], evaluation["quantities"][name]
-    kind = "True" if name == "effective_area" else evaluation["irf"]["energy"].capitalize()
+    kind = "True" if name in BY_TRUE_ENERGY else evaluation["irf"]["energy"].capitalize()
+    is_bias = quantity["better"] == "zero"
+    is_steep = name in ("effective_area", "background_rate", "sensitivity")
     drawing = figure(5.4, 4.8)
     top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
     for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
-        interval_points(top, edges, [row[model] for row in rows], shift, **style)
+        interval_points(top, edges, [row[model] for row in rows], shift, positive=is_steep, **style)
     for number, curve in enumerate(curves):
         known = np.isfinite(curve.value)
         top.plot(
@@ -41,24 +66,68 @@ def response(content: RunContent, palette: Palette, name: str, curves: Sequence[
         )
         if np.isfinite(curve.low).any():
             top.fill_between(curve.energy, curve.low, curve.high, color=palette.reference, alpha=0.15, lw=0)
+    what = "difference" if is_bias else "ratio"
     style = {"color": palette.compressed, "marker": "s", "linestyle": "none"}
-    interval_points(bottom, edges, [row["ratio"] for row in rows], **style)
-    bottom.axhline(1.0, color=palette.float_model, linewidth=1.2)
+    interval_points(bottom, edges, [row[what] for row in rows], **style)
+    tame(bottom, rows, what)
+    bottom.axhline(0.0 if is_bias else 1.0, color=palette.float_model, linewidth=1.2)
     values = [row[m]["value"] for row in rows for m in ("float", "compressed")]
-    if any(v for v in values if v is not None and v > 0):
-        logarithmic(top)
+    if is_steep:
+        if any(v for v in values if v is not None and v > 0):
+            logarithmic(top)
+    elif is_bias:
+        top.axhline(0, color=palette.muted, linewidth=0.9)
+    else:
+        top.set_ylim(bottom=0)
     energy_axis(top, list(edges), "")
     energy_axis(bottom, list(edges), f"{kind} energy (TeV)")
-    top.set_ylabel(f"{quantity['label']} ({quantity['unit']})")
-    bottom.set_ylabel("compr. / float")
+    label = quantity["label"]
+    if quantity["unit"]:
+        label += f" ({quantity['unit']})"
+    else:
+        top.yaxis.set_major_formatter(PercentFormatter(1.0))
+    top.set_ylabel(label)
+    bottom.set_ylabel("compr. − float" if is_bias else "compr. / float")
+    if is_bias:
+        bottom.yaxis.set_major_formatter(PercentFormatter(1.0))
     top.legend(fontsize=8.5)
+    return drawing
+
+
+def cuts(content: RunContent, palette: Palette) -> Figure:
+    """The gammaness cut and, where directions are reconstructed, the angular cut of each energy bin."""
+    evaluation = content.evaluation
+    edges = np.asarray(evaluation["energy_bins"]["edges"], dtype=np.float64)
+    models = evaluation["irf"]["models"]
+    reconstructed = evaluation["irf"]["level"] == "reconstructed"
+    drawing = figure(5.4, 4.4 if reconstructed else 3.2)
+    grid = drawing.subplots(2 if reconstructed else 1, 1, sharex=True, squeeze=False)[:, 0]
+    for model, style in model_styles(palette).items():
+        line = {key: style[key] for key in ("color", "linestyle", "label")}
+        staircase(grid[0], list(edges), expit(np.asarray(models[model]["score_cut"])), linewidth=1.6, **line)
+        if reconstructed:
+            staircase(grid[1], list(edges), models[model]["theta_cut"], linewidth=1.6, **line)
+    grid[0].set_ylabel("Least gammaness")
+    grid[0].set_ylim(0, 1)
+    if reconstructed:
+        grid[1].set_ylabel("Largest angle (deg)")
+        grid[1].set_ylim(bottom=0)
+    for axes in grid:
+        last = axes is grid[-1]
+        energy_axis(
+            axes, list(edges), f"{evaluation['irf']['energy'].capitalize()} energy (TeV)" if last else ""
+        )
+    grid[0].legend()
     return drawing
 
 
 def irf_specs(content: RunContent, bars: str, references: Sequence[Curve] = ()) -> list[Spec]:
     """The response figures of a run."""
     result = []
+    present = content.evaluation["irf"]["bins"]
     for name, (title, caption) in TITLES.items():
+        if name not in present:
+            continue
         curves = [curve for curve in references if curve.quantity == name]
         notes = " ".join(f"Reference {curve.label}: {curve.assumption}." for curve in curves)
 
@@ -66,4 +135,23 @@ def irf_specs(content: RunContent, bars: str, references: Sequence[Curve] = ()) 
             return response(content, palette, name, curves)
 
         result.append(Spec(name, "irf", title, f"{caption} {bars} {notes}".strip(), make))
+    if content.evaluation["irf"]["level"] == "reconstructed":
+        result.append(
+            Spec(
+                "dispersion",
+                "irf",
+                "Energy dispersion",
+                "Gammas that pass the gammaness cut; the line is the perfect answer.",
+                lambda palette: migration(content, palette, content.evaluation["irf"]["models"]),
+            )
+        )
+    result.append(
+        Spec(
+            "cuts",
+            "irf",
+            "Cuts of each energy bin",
+            "Held fixed in the resamples; a bin with too few gammas has the cut of all energies.",
+            lambda p: cuts(content, p),
+        )
+    )
     return result

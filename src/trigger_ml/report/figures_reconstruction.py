@@ -1,20 +1,28 @@
 """Figures of the regression tasks: energy and direction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from trigger_ml.report.content import RunContent
-from trigger_ml.report.plots import column, energy_axis, interval_points, model_styles, per_energy
+from trigger_ml.report.plots import (
+    column,
+    energy_axis,
+    interval_points,
+    model_styles,
+    per_energy,
+    staircase,
+)
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
 
-__all__ = ["reconstruction_specs"]
+__all__ = ["migration", "reconstruction_specs"]
 
 MODELS = ("float", "compressed")
 
@@ -30,6 +38,12 @@ def resolution(content: RunContent, palette: Palette, name: str, curves: Sequenc
     axes = drawing.subplots()
     per_energy(axes, content.evaluation, name, palette)
     axes.set_ylabel(quantity["label"] + (f" ({quantity['unit']})" if quantity["unit"] else ""))
+    if name == "energy_resolution":
+        edges = _edges(content)
+        for model, style in model_styles(palette).items():
+            width = column([row[model] for row in content.evaluation["bins"]["energy_gauss_width"]], "value")
+            label = f"{model}, Gaussian fit"
+            axes.plot(np.sqrt(edges[:-1] * edges[1:]), width, ":", color=style["color"], lw=1.3, label=label)
     for curve in curves:
         known = np.isfinite(curve.value)
         axes.plot(
@@ -40,14 +54,27 @@ def resolution(content: RunContent, palette: Palette, name: str, curves: Sequenc
             label=curve.label,
         )
         axes.fill_between(curve.energy, curve.low, curve.high, color=palette.reference, alpha=0.15, lw=0)
-    ours = np.r_[[column([row[m] for row in content.evaluation["bins"][name]], "high") for m in MODELS]]
+    rows = [row[m] for row in content.evaluation["bins"][name] for m in MODELS]
+    ours = column(rows, "high")
     if np.isfinite(ours).any():
         # the reference may reach energies at which it is useless
         axes.set_ylim(0, 1.6 * np.nanmax(ours))
+        _cut_outliers(axes, rows)
     if not quantity["unit"]:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc="best")
     return drawing
+
+
+def _cut_outliers(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """End the axis where one wild bin (a few absurd answers move a mean far) would flatten all others."""
+    ends = np.r_[[column(rows, key) for key in ("low", "value", "high")]].ravel()
+    size = np.abs(ends[np.isfinite(ends)])
+    if len(size) and size.max() > 8 * np.median(size) > 0:
+        limit = 4 * np.median(size)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -limit), min(high, limit))
+        axes.annotate("axis cut", (1, 1), xycoords="axes fraction", ha="right", va="top", fontsize=8)
 
 
 def bias_and_spread(content: RunContent, palette: Palette, names: tuple[tuple[str, str], ...]) -> Figure:
@@ -60,6 +87,7 @@ def bias_and_spread(content: RunContent, palette: Palette, names: tuple[tuple[st
             axes, rows = grid[row, col], content.evaluation["bins"][name]
             for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
                 interval_points(axes, edges, [r[model] for r in rows], shift, **style)
+            _cut_outliers(axes, [r[model] for r in rows for model in MODELS])
             energy_axis(axes, list(edges), "True energy (TeV)" if row else "")
             if row == 0:
                 axes.axhline(0, color=palette.muted, linewidth=0.9)
@@ -92,10 +120,9 @@ def reconstructed(content: RunContent, palette: Palette) -> Figure:
 
 
 def _maps(
-    content: RunContent, palette: Palette, key: str, width: float = 5.4, height: float = 3.0
+    models: Mapping[str, Any], palette: Palette, key: str, width: float = 5.4, height: float = 3.0
 ) -> tuple[Figure, Any]:
     """Two panels with event densities on one colour scale."""
-    models = content.evaluation["details"]["models"]
     drawing = figure(width, height)
     grid = drawing.subplots(1, 2, sharex=True, sharey=True)
     top = max(np.max(models[name][key]["events"]) for name in ("float", "compressed"))
@@ -123,10 +150,11 @@ def _maps(
     return drawing, grid
 
 
-def migration(content: RunContent, palette: Palette) -> Figure:
-    """Reconstructed against true energy."""
-    drawing, grid = _maps(content, palette, "migration")
-    edges = content.evaluation["details"]["models"]["float"]["migration"]["edges"]
+def migration(content: RunContent, palette: Palette, models: Mapping[str, Any] | None = None) -> Figure:
+    """Reconstructed against true energy, of the task's models or of those given."""
+    found = content.evaluation["details"]["models"] if models is None else models
+    drawing, grid = _maps(found, palette, "migration")
+    edges = found["float"]["migration"]["edges"]
     for axes in grid:
         energy_axis(axes, edges)
         axes.set_yscale("log")
@@ -135,6 +163,25 @@ def migration(content: RunContent, palette: Palette) -> Figure:
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.plot(edges[:: len(edges) - 1], edges[:: len(edges) - 1], color=palette.muted, linewidth=1)
     grid[0].set_ylabel("Reconstructed energy (TeV)")
+    return drawing
+
+
+def reconstructed_distribution(content: RunContent, palette: Palette) -> Figure:
+    """Reconstructed energies of gammas and hadrons, beside the true ones."""
+    details, edges = content.evaluation["details"], list(_edges(content))
+    drawing = figure(5.4, 4.4)
+    grid = drawing.subplots(2, 1, sharex=True)
+    for axes, name, color in zip(grid, ("gamma", "hadron"), (palette.gamma, palette.hadron), strict=True):
+        true = details["energy_distribution"][name]
+        axes.stairs(true, edges, fill=True, color=color, alpha=0.25, label=f"{name}, true")
+        for model, style in model_styles(palette).items():
+            counts = details["reconstructed_distribution"][model][name]
+            line = {key: style[key] for key in ("color", "linestyle")}
+            staircase(axes, edges, counts, linewidth=1.5, label=model, **line)
+        energy_axis(axes, edges, "Energy (TeV)" if axes is grid[-1] else "")
+        axes.set_ylabel("Events in the bin")
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=8.5)
     return drawing
 
 
@@ -168,7 +215,7 @@ def containment(content: RunContent, palette: Palette) -> Figure:
 
 def density(content: RunContent, palette: Palette) -> Figure:
     """Reconstructed directions around the pointing."""
-    drawing, grid = _maps(content, palette, "density")
+    drawing, grid = _maps(content.evaluation["details"]["models"], palette, "density")
     for axes in grid:
         axes.plot(0, 0, marker="+", markersize=11, markeredgewidth=1.8, color=palette.compressed)
         axes.set_xlabel("Along azimuth (deg)")
@@ -203,6 +250,13 @@ def reconstruction_specs(content: RunContent, bars: str, references: Sequence[Cu
                 "Events in cells of true and reconstructed energy; the line is the perfect answer.",
                 migration,
             )
+            if "reconstructed_distribution" in content.evaluation["details"]:
+                add(
+                    "energy_by_class",
+                    "Reconstructed energies by class",
+                    "Energies of all test events; hadrons are reconstructed as if they were gammas.",
+                    reconstructed_distribution,
+                )
             add(
                 "energy_reconstructed",
                 "Bias and resolution by reconstructed energy",

@@ -12,12 +12,12 @@ import yaml
 from trigger_ml.core.files import write_text
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
-from trigger_ml.report.figures import draw_all
+from trigger_ml.report.figures import draw_all, specs
 from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, not_run
 from trigger_ml.report.reading import dig, histories, layer_rows, size
 from trigger_ml.report.reference import read_reference
 
-__all__ = ["environment", "write_report"]
+__all__ = ["Tile", "environment", "value_pair", "write_report"]
 
 TASKS = {
     "type": "particle type (gamma or hadron)",
@@ -30,7 +30,15 @@ HEADLINES = {
     "energy": ("energy_resolution", "energy_bias"),
     "direction": ("angular_resolution", "mean_separation"),
 }
-PERCENTAGES = ("hadron_efficiency", "gamma_efficiency", "energy_resolution")
+PERCENTAGES = (
+    "hadron_efficiency",
+    "gamma_efficiency",
+    "energy_resolution",
+    "energy_bias",
+    "energy_mean_bias",
+    "energy_std",
+    "energy_gauss_width",
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,8 @@ def environment() -> jinja2.Environment:
     return result
 
 
-def _pair(comparison: Mapping[str, Any], as_percent: bool) -> str:
+def value_pair(comparison: Mapping[str, Any], as_percent: bool) -> str:
+    """Values of the float and of the compressed model, with an arrow between."""
     values = [comparison[side]["value"] for side in ("float", "compressed")]
     if as_percent:
         return " → ".join(formatting.percent(v) for v in values)
@@ -92,7 +101,7 @@ def _headline(content: RunContent) -> tuple[str, list[Tile]]:
         label = f"Background at {efficiency} gamma efficiency" if name == "hadron_efficiency" else label
         sentences.append(f"{label}: {comparison['verdict']}.")
         unit = evaluation["quantities"][name]["unit"]
-        value = _pair(comparison, name in PERCENTAGES) + (f" {unit}" if unit else "")
+        value = value_pair(comparison, name in PERCENTAGES) + (f" {unit}" if unit else "")
         tiles.append(Tile(label, value, comparison["verdict"], comparison["state"]))
     return " ".join(sentences), tiles
 
@@ -284,7 +293,7 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
     """
     content = read_run(run_directory)
     curves = [] if reference is None else read_reference(reference)
-    figures = draw_all(content, run_directory / "figures", curves)
+    figures = draw_all(specs(content, curves), run_directory / "figures")
     answer, tiles = _headline(content)
     page = (
         environment()

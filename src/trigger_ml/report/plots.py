@@ -18,6 +18,7 @@ __all__ = [
     "model_styles",
     "per_energy",
     "staircase",
+    "tame",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -74,6 +75,8 @@ def interval_points(
     edges: FloatArray,
     rows: Sequence[Mapping[str, Any]],
     shift: float = 0.0,
+    *,
+    positive: bool = False,
     **style: Any,
 ) -> None:
     """Points with interval bars at the bins' centres; flagged bins are hollow.
@@ -87,8 +90,12 @@ def interval_points(
         Intervals.
     shift : float
         Displacement in bin widths, so that two models do not hide each other.
+    positive : bool
+        For a logarithmic axis: leave out what is not above zero.
     """
     value, low, high = (column(rows, key) for key in ("value", "low", "high"))
+    if positive:
+        value = np.where(value > 0, value, np.nan)
     position = 0.5 + shift
     centers = edges[:-1] ** (1 - position) * edges[1:] ** position
     known = np.isfinite(value)
@@ -96,7 +103,8 @@ def interval_points(
     bars = np.isfinite(low) & np.isfinite(high) & known
     color, label = style["color"], style.get("label")
     line = style.get("linestyle", "none")
-    axes.plot(centers[known], value[known], color=color, linestyle=line, linewidth=1.0, alpha=0.55)
+    # a line that ends where a bin is unknown: it must not suggest a value there
+    axes.plot(centers, np.where(known, value, np.nan), color=color, linestyle=line, linewidth=1.0, alpha=0.55)
     # percentile intervals of a bounded quantity need not contain the estimate
     axes.vlines(
         centers[bars],
@@ -138,3 +146,23 @@ def per_energy(
 def staircase(axes: Axes, edges: Sequence[float], values: Sequence[float], **style: Any) -> None:
     """A histogram's outline."""
     axes.stairs(np.asarray(values, dtype=np.float64), np.asarray(edges, dtype=np.float64), **style)
+
+
+def tame(axes: Axes, rows: Sequence[Mapping[str, Any]], what: str = "ratio") -> None:
+    """Let bins with enough events set the range, so that one wild bin does not flatten the others.
+
+    Parameters
+    ----------
+    axes : Axes
+    rows : sequence of dict
+        Comparisons.
+    what : {"ratio", "difference"}
+        The column drawn.
+    """
+    good = [row[what] for row in rows if not row[what].get("flag")]
+    none, least = (1.0, 0.01) if what == "ratio" else (0.0, 0.001)
+    ends = np.r_[column(good, "low"), column(good, "high"), column(good, "value"), none]
+    ends = ends[np.isfinite(ends)]
+    low, high = min(ends.min(), none - least), max(ends.max(), none + least)
+    room = 0.15 * (high - low)
+    axes.set_ylim(low - room, high + room)

@@ -1,6 +1,6 @@
 """Configuration of the evaluation."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trigger_ml.core.config.base import Section
 
@@ -18,7 +18,18 @@ class IrfConfig(Section):
     """Degrees: radius of the on-region where directions are not reconstructed (trigger level); the
     default is SST-1M's angular resolution with one telescope."""
     max_offset: float = Field(5.0, gt=0)
-    """Degrees from the pointing within which background events are counted."""
+    """Degrees from the pointing within which background events are counted (less, where the background was
+    simulated in a narrower cone)."""
+    signal_offset: tuple[float, float] = (0.0, 2.0)
+    """Degrees: ring of true offsets from the pointing whose gammas stand for a point source when gammas are
+    diffuse; showers thrown count in proportion to its solid angle. Gammas from one direction all count."""
+
+    @model_validator(mode="after")
+    def _is_ring(self) -> "IrfConfig":
+        inner, outer = self.signal_offset
+        if not 0 <= inner < outer:
+            raise ValueError("signal_offset must be two rising angles, not negative")
+        return self
 
 
 class EvaluationConfig(Section):

@@ -41,8 +41,9 @@ class ModelConfig(Section):
     """Groups of blocks after the stem."""
     kernel: Literal["square", "hexagonal"] = "square"
     """``hexagonal`` masks the two corners of a 3x3 kernel that are no neighbours on the axial grid."""
-    pooling: Literal["average", "flatten"] = "average"
-    """How the last feature map becomes a vector."""
+    pooling: Literal["auto", "average", "flatten"] = "auto"
+    """How the last feature map becomes a vector. ``auto`` flattens it for the task ``direction``, since an
+    average forgets where in the camera the light was, and averages it for the other tasks."""
     head_units: tuple[int, ...] = ()
     """Hidden dense layers before the output."""
     batch_norm: bool = True
