@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from trigger_ml import pipeline
+from trigger_ml import cli, pipeline
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.run import RunDirectory
@@ -204,3 +205,21 @@ def test_every_stage_has_its_work() -> None:
     from trigger_ml import stages
 
     assert all(callable(getattr(stages, name)) for name in pipeline.STAGES)
+
+
+@pytest.mark.parametrize(("impl", "option", "expected"), [
+    ("1", None, True), ("0", None, False), ("", None, False), ("1", "--no-implementation", False),
+    (None, "--implementation", True),
+])  # fmt: skip
+def test_implementation_is_asked_for_by_the_environment_or_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impl: str | None, option: str | None, expected: bool
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        pipeline, "execute", lambda config, *_, **__: asked.append(config.firmware.synthesis.implementation)
+    )
+    (tmp_path / "x.yaml").write_text("name: x")
+    arguments = ["synthesize", str(tmp_path / "x.yaml"), *([option] if option else [])]
+    result = CliRunner().invoke(cli.app, arguments, env={"IMPL": impl})
+    assert result.exit_code == 0, result.output
+    assert asked == [expected]

@@ -41,7 +41,7 @@ def test_every_figure_has_source_and_tool(project):
 
 def test_the_prediction_has_its_interval_and_its_error(project):
     content = project.to_dict()
-    assert (content["figures"][0]["lut_low"], content["figures"][0]["lut_high"]) == (900, 1101)
+    assert (content["figures"][0]["lut_low"], content["figures"][0]["lut_high"]) == (900, 1100)
     assert content["predicted_lut_error"] == 0.1
 
 

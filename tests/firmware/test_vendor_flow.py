@@ -120,6 +120,13 @@ def test_absent_hls_tools_are_named(project, tmp_path):
     assert not (tmp_path / "work").exists()
 
 
+def test_vivado_without_hls_has_nothing_to_do(project, tmp_path, tools):
+    tools("vivado", {})
+    found = measure_hls(project, manifest(), SynthesisConfig(), tmp_path / "work").to_dict()
+    assert [entry["source"] for entry in found["not_run"]] == ["synthesis: vitis_hls", "synthesis: vivado"]
+    assert "result of HLS synthesis" in found["not_run"][1]["reason"]
+
+
 def test_other_hls_compilers_and_a_switched_off_vendor_are_told(project, tmp_path, tools):
     tools("vitis-run", {REPORT: csynth()})
     off = measure_hls(project, manifest(), SynthesisConfig(vendor=False), tmp_path / "work").to_dict()
@@ -195,9 +202,10 @@ def test_an_unknown_vivado_report_is_an_error(project, tmp_path, tools, changed,
 
 def test_a_missing_or_stale_vivado_report_is_an_error(project, tmp_path, tools):
     for path, text in reports("synth").items():
-        # left by an earlier run
-        (tmp_path / "work/vivado" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "work/vivado" / path).write_text(text)
+        # left by an earlier run, of the stage or of the user
+        for folder in (tmp_path / "work/vivado", project):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
     tools("vivado", {})
     with pytest.raises(InputError, match="left no such report"):
         vendor_rtl(project, RTL, SynthesisConfig(), tmp_path / "work")

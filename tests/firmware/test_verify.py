@@ -300,3 +300,14 @@ def test_logits_of_regression_heads_are_compared_each(make):
     assert len(result.against_float) == 3
     assert all(c.mean == pytest.approx(-0.25) for c in result.against_float.values())
     assert all(c.source == "interpreter" for c in result.against_float.values())
+
+
+def test_the_disturbance_of_a_simulation_is_recorded(make):
+    network = make.network(3)
+    plain, disturbed = (Tampered(network, "no such node", name=name) for name in ("onnx", "rtl_disturbed"))
+    disturbed.disturbance = {"gap": 0.25, "stall": 0.5, "reset": 0.0, "seed": 1}
+    result = verify(network, make.counts(network, 5), [Check(plain), Check(disturbed)], CONFIG, seed=1)
+    backends = result.to_dict()["backends"]
+    assert "disturbance" not in backends["onnx"]
+    assert backends["rtl_disturbed"]["disturbance"] == disturbed.disturbance
+    assert result.mismatches == 0

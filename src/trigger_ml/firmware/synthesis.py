@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from trigger_ml.core.errors import MappingError, VerificationError
+from trigger_ml.core.errors import MappingError, StageError, VerificationError
 
 __all__ = [
     "PARTS", "Cost", "Part", "Synthesis", "cells_to_cost", "family_of", "netlist", "part_named",
@@ -191,7 +191,11 @@ def _run_yosys(script: str, folder: Path, timeout: float, name: str = "script") 
             timeout=timeout,
         )
     except subprocess.TimeoutExpired:
-        raise VerificationError("Yosys", f"not finished after {timeout:.0f} s", "Allow more time") from None
+        raise StageError(
+            "Yosys",
+            f"not finished after {timeout:.0f} s",
+            "Set firmware.synthesis.tool to null, or make the design smaller",
+        ) from None
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
         raise VerificationError(
@@ -257,7 +261,7 @@ def synthesize(
     family: str,
     *,
     timing: bool = True,
-    timeout: float = 3600,
+    timeout: float = 6 * 3600,
     workers: int | None = None,
     merged: Path | None = None,
 ) -> Synthesis:
@@ -283,7 +287,9 @@ def synthesize(
     Raises
     ------
     VerificationError
-        If Yosys refuses the code or is not done in time.
+        If Yosys refuses the code.
+    StageError
+        If it is not done in time.
     """
     groups = _groups(files, top, workers or os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="trigger_ml-yosys-") as name:

@@ -35,7 +35,9 @@ def _absent(source: str, tool: str) -> NotRun:
 
 def _copy(project: Path, work: Path) -> Path:
     shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(project, work)
+    # nor a report that the user's own run left in the project
+    left = shutil.ignore_patterns("*_prj", "vivado_synth.rpt", "reports", "*.fit.rpt", "*.sta.rpt", "csim")
+    shutil.copytree(project, work, ignore=left)
     return work
 
 
@@ -85,9 +87,11 @@ def measure_hls(
     if settings.implementation:
         reason = "hls4ml's build script stops at logic synthesis: implement the exported IP in a design"
         missing = (NotRun("implementation: vivado", reason),)
+    command = commands[tool]
     if commands["vivado"] is None:
         missing = (_absent(logic, "vivado"), *missing)
-    command = commands[tool]
+    elif command is None:
+        missing = (NotRun(logic, "it needs the result of HLS synthesis"), *missing)
     if command is None:
         return result + ProjectResources(part, period, not_run=(_absent(source, tool), *missing))
     folder = _copy(project, work)

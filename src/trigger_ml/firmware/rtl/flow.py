@@ -147,7 +147,7 @@ def _open_tools(
     if netlist is None:
         reason = "firmware.synthesis.place_and_route is off (possible for parts lfe5u-*)"
         return result + ProjectResources(part, period, not_run=(NotRun(ROUTED, reason),))
-    routed = pnr.place_and_route(netlist, part, period, work)
+    routed = pnr.place_and_route(netlist, part, period)
     figure = Figure(
         TOTAL, ROUTED, routed.tool, lut=routed.lut, ff=routed.ff, bram=routed.bram, dsp=routed.dsp
     )
