@@ -161,6 +161,24 @@ def emulate(
 
 
 @app.command()
+def trace(
+    run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)],
+    event: Annotated[str, typer.Option(help="Row in the test set, or obs/event/tel.")],
+    output: Annotated[Path | None, typer.Option(help="Folder.  [default: RUN/trace]")] = None,
+) -> None:
+    """Show one event layer by layer, through every backend; exit code 1 if one of them differs."""
+    import trigger_ml.core.keras2  # noqa: F401 - before TensorFlow, whose start-up it keeps quiet
+    from trigger_ml.event_trace import print_trace, trace_run
+
+    traced = trace_run(run, event, output, console)
+    print_trace(traced.trace, console)
+    for path in traced.files:
+        console.print(f"written to {path}", highlight=False, soft_wrap=True)
+    if traced.trace.first_difference:
+        raise typer.Exit(1)
+
+
+@app.command()
 def sweep(
     config: Annotated[Path, typer.Argument(help="The sweep's YAML file.", show_default=False)],
     directory: Annotated[Path | None, typer.Option("--run", help="Folder.  [default: runs/NAME]")] = None,

@@ -139,6 +139,49 @@ def test_preflight_names_the_layer(models):
     assert "firmware.hls.layers.stem.Precision" in refused(residual, settings)
 
 
+@pytest.mark.parametrize(
+    ("backend", "io_type", "message"),
+    [
+        ("Quartus", "io_stream", r"layer deep \(QDepthwiseConv2D\): hls4ml's Quartus backend writes no code"),
+        ("Quartus", "io_parallel", "layer deep"),
+        ("oneAPI", "io_stream", "layer deep"),
+        ("Libero", "io_stream", "cannot write streams"),
+    ],
+)
+def test_what_a_backend_lacks_is_refused_before_any_work(models, tmp_path, backend, io_type, message):
+    model = models.mixed()
+    network = extract(model, input_type=INPUT)
+    config = HlsConfig(backend=backend, io_type=io_type)
+    with pytest.raises(MappingError, match=message):
+        write_project(model, network, config, tmp_path / "project")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_average_that_differs_is_refused(models):
+    x = layers.Input((4, 4, 1), name="counts")
+    model = tf_keras.Model(x, layers.AveragePooling2D(2, name="mean")(x))
+    with pytest.raises(MappingError, match=r"layer mean .*other values"):
+        preflight(model, extract(model, input_type=INPUT), HlsConfig(backend="Quartus"))
+
+
+def test_a_layer_that_hls4ml_dropped_is_noticed(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("trigger_ml.firmware.hls_backends.LACKING", {})
+    model = models.mixed()
+    network = extract(model, input_type=INPUT)
+    with pytest.raises(MappingError, match=r"layer deep .*writes no code"):
+        write_project(model, network, HlsConfig(backend="oneAPI"), tmp_path / "project")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_catapult_project_does_not_depend_on_its_folder(models, tmp_path):
+    model = models.residual(size=(7, 6))
+    network = extract(model, input_type=INPUT)
+    project = write_project(model, network, HlsConfig(backend="Catapult"), tmp_path / "project")
+    for name in ("trigger_bridge.cpp", "build_lib.sh"):
+        assert str(tmp_path) not in (project.directory / name).read_text()
+    assert "WEIGHTS_DIR" in (project.directory / "build_lib.sh").read_text()
+
+
 def test_a_strategy_without_its_package_is_refused(models):
     model = models.residual()
     network = extract(model, input_type=INPUT)

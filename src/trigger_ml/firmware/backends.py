@@ -11,7 +11,7 @@ from trigger_ml.core.config.firmware import HlsConfig
 from trigger_ml.core.fixed_point import IntArray, from_grid, to_float
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.firmware.csim import Csim
-from trigger_ml.firmware.hls import HlsProject, write_project
+from trigger_ml.firmware.hls import MANIFEST, HlsProject, write_project
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.onnx import Emulator, changed_constants
 
@@ -156,15 +156,22 @@ class CsimBackend:
         return self._csim.run(counts, progress=self._progress)
 
     def taps(self, counts: NDArray[Any]) -> dict[str, IntArray] | None:
-        """See :class:`Backend`; writes and compiles a project that records every layer."""
+        """See :class:`Backend`; a second project that records every layer is written and compiled for it."""
         model, network, config = self._sources
         if model is None or network is None or config is None:
             return None
-        folder = self.project.directory.with_name(f"{self.project.directory.name}-trace")
-        traced = write_project(
+        return Csim(self._traced(model, network, config)).taps(counts)
+
+    def _traced(self, model: Any, network: Network, config: HlsConfig) -> HlsProject:
+        """The project that records layers, written anew if this one is newer."""
+        directory = self.project.directory
+        folder = directory.with_name(f"{directory.name}-trace")
+        written, own = folder / MANIFEST, directory / MANIFEST
+        if written.is_file() and written.stat().st_mtime >= own.stat().st_mtime:
+            return HlsProject.open(folder)
+        return write_project(
             model, network, config, folder, name=self.project.manifest["project"], trace=True
         )
-        return Csim(traced).taps(counts)
 
     def type_of(self, layer: str) -> str:
         """Type of the HLS variable that holds a layer's result."""

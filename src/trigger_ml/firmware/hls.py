@@ -25,14 +25,22 @@ from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import hls4ml_sees_keras2
 from trigger_ml.firmware import hls4ml_rules
+from trigger_ml.firmware.hls_backends import (
+    CSIM_BACKENDS,
+    conversion_options,
+    lacking,
+    part_of,
+    require_backend,
+    require_code,
+    settle,
+)
 from trigger_ml.firmware.network import AveragePool2D, MaxPool2D, Network, Quantize
 from trigger_ml.firmware.quantizers import quantizer_type, refuse
 
-__all__ = ["MANIFEST", "HlsProject", "preflight", "write_project"]
+__all__ = ["CSIM_BACKENDS", "MANIFEST", "HlsProject", "preflight", "write_project"]
 
 MANIFEST = "trigger_ml.json"
 SETTINGS = ("ReuseFactor", "Strategy", "ParallelizationFactor", "ConvImplementation", "TableSize")
-CSIM_BACKENDS = ("Vitis", "Vivado")
 # a fully parallel convolution has one multiplier for each weight and position; beyond this, compilers
 # (g++ for the C simulation as well as HLS) take hours or fail
 PARALLEL_LIMIT = 4_000_000
@@ -82,12 +90,15 @@ def preflight(model: Any, network: Network, config: HlsConfig) -> None:
     ToolMissingError
         If the strategy needs a package that is not installed.
     """
+    require_backend(config.backend, config.io_type)
     known = {*hls4ml.converters.get_supported_keras_layers(), "InputLayer", "QActivation", "Dropout"}
     names = {layer.name for layer in model.layers}
     for layer in model.layers:
         kind = type(layer).__name__
         if kind not in known:
             raise refuse(layer, "hls4ml has no such layer", "Leave it out of the firmware's model")
+        if reason := lacking(config.backend, config.io_type, kind):
+            raise refuse(layer, reason, "Use another backend, io_type or layer")
         if not re.fullmatch(r"[A-Za-z_]\w*", layer.name):
             raise refuse(layer, "its name is no C++ identifier", "Use letters, digits and underscores")
     for node in network.nodes:
@@ -256,11 +267,14 @@ def write_project(
                 project_name=name,
                 backend=config.backend,
                 io_type=config.io_type,
-                part=config.part,
+                part=part_of(config.backend, config.part),
                 clock_period=config.clock_period,
                 bit_exact=True,
+                **conversion_options(config.backend),
             )
             graph.config.trace_output = trace
             graph.write()
+        require_code(graph)
+        settle(partial, name, config.backend)
         write_json(partial / MANIFEST, _manifest(graph, model, network, config, name))
     return HlsProject.open(directory)

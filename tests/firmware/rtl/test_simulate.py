@@ -1,4 +1,7 @@
-"""The RTL itself, clock by clock, against the interpreter."""
+"""The RTL itself, clock by clock, and the emulator, against the interpreter."""
+
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +10,9 @@ from hypothesis import strategies as st
 from strategies import counts, networks, resnet, small
 
 from trigger_ml.core.config import RtlConfig
+from trigger_ml.firmware.backends import OnnxBackend
 from trigger_ml.firmware.interpreter import evaluate, logits
+from trigger_ml.firmware.onnx import write_emulator
 from trigger_ml.firmware.rtl.simulate import Disturbance, RtlBackend
 
 DISTURBED = (
@@ -32,6 +37,18 @@ def compare(network, config, frames=20):
             np.testing.assert_array_equal(found[name], expected[name], err_msg=f"{name} {disturbance}")
 
 
+def compare_onnx(network, frames=20):
+    """The emulator on the same inputs."""
+    x = counts(np.random.default_rng(0), network, frames)
+    expected = logits(network, x)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "emulator.onnx"
+        write_emulator(network, path)
+        found = OnnxBackend(path, network).run(x)
+    for name in network.outputs:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_a_small_network_is_equal_bit_for_bit(lanes):
     compare(small(), RtlConfig(pixels_per_clock=lanes))
@@ -52,6 +69,12 @@ def test_a_residual_network_over_a_thousand_frames():
     compare(network, RtlConfig(pixels_per_clock=4), frames=1000)
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(networks())
+def test_random_networks_in_the_emulator(network):
+    compare_onnx(network)
+
+
 @pytest.mark.slow
 def test_unrolled():
     compare(resnet((5, 5), 2, ((2, 2),), sparsity=0.6), RtlConfig(style="unrolled"))
@@ -61,5 +84,6 @@ def test_unrolled():
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(networks(), st.sampled_from([1, 1, 2, 4, 8]), st.sampled_from([1.0, 0.5]))
 def test_random_networks_are_equal_bit_for_bit(network, lanes, duty):
+    compare_onnx(network)
     lanes = min(lanes, 1 << (network.input.size[1].bit_length() - 1))
     compare(network, RtlConfig(pixels_per_clock=lanes, duty=duty))

@@ -1,0 +1,123 @@
+"""What sets hls4ml's backends apart: their parts, their simulation, what they lack, what must be set right.
+
+The refusals below are those that a comparison of every kind of layer in every backend found
+(``docs/hls-backends.md`` holds its outcome; a test makes it again).
+"""
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hls4ml
+from hls4ml.model.layers import Conv2D, Dense, DepthwiseConv2D, GlobalPooling2D, Merge, Pooling2D
+
+from trigger_ml.core.errors import MappingError
+from trigger_ml.core.files import write_text
+
+__all__ = [
+    "CSIM_BACKENDS", "conversion_options", "lacking", "part_of", "require_backend", "require_code", "settle",
+]  # fmt: skip
+
+CSIM_BACKENDS = ("Vitis", "Vivado", "Quartus", "Catapult")
+"""Backends whose C++ is compiled with g++ alone: hls4ml brings the headers of their types."""
+
+DROPPED = "hls4ml's {} backend writes no code for it with {}, and leaves the layer out without a word"
+UNEQUAL = "the code of hls4ml's {} backend gives other values than the layer with {}"
+# kinds of Keras layers that a backend cannot represent
+LACKING: dict[tuple[str, str], dict[str, str]] = {
+    ("Quartus", "io_stream"): {"QDepthwiseConv2D": DROPPED, "AveragePooling2D": UNEQUAL},
+    ("Quartus", "io_parallel"): {"QDepthwiseConv2D": DROPPED},
+    ("Catapult", "io_stream"): {"AveragePooling2D": UNEQUAL},
+    ("Catapult", "io_parallel"): {
+        "QDepthwiseConv2D": UNEQUAL,
+        "AveragePooling2D": UNEQUAL,
+        "GlobalAveragePooling2D": UNEQUAL,
+    },
+    ("oneAPI", "io_stream"): {"QDepthwiseConv2D": DROPPED},
+}
+# kinds of hls4ml layers that compute something: each must have a call in the top function
+COMPUTING = (Conv2D, DepthwiseConv2D, Dense, Pooling2D, GlobalPooling2D, Merge)
+
+
+def part_of(backend: str, part: str) -> str | None:
+    """The part to write for; None, the backend's own default, where the configured part is an AMD one."""
+    if backend in ("Vitis", "Vivado", "Catapult") or not part.lower().startswith("xc"):
+        return part
+    return None
+
+
+def conversion_options(backend: str) -> dict[str, Any]:
+    """What hls4ml's conversion must be told beyond the configuration.
+
+    Libero's backend looks for SmartHLS while it converts; where that is not installed, the project's
+    Makefile takes its place from the variable ``SMARTHLS_ROOT``.
+    """
+    if backend != "Libero":
+        return {}
+    tool = shutil.which("shls")
+    return {"smarthls_path": Path(tool).parent.parent if tool else Path("$(SMARTHLS_ROOT)")}
+
+
+def settle(folder: Path, name: str, backend: str) -> None:
+    """Make a written project independent of the folder it was written in.
+
+    Catapult's bridge holds the absolute path of the weights and ends the process when they are not there;
+    like Vivado's, it now takes the path from the script that compiles it.
+    """
+    if backend != "Catapult":
+        return
+    bridge, script = folder / f"{name}_bridge.cpp", folder / "build_lib.sh"
+    lines = [
+        "static std::string s_weights_dir = WEIGHTS_DIR;"
+        if line.startswith("static std::string s_weights_dir")
+        else line
+        for line in bridge.read_text().splitlines()
+    ]
+    write_text(bridge, "\n".join(lines) + "\n")
+    text = script.read_text()
+    place = '-D WEIGHTS_DIR="\\"$(cd "$(dirname "$0")" && pwd)/firmware/weights\\""'
+    # without it the script ends well when the compiler does not
+    text = text.replace("#!/bin/bash\n", "#!/bin/bash\nset -e\n", 1)
+    write_text(script, text.replace("-c ${PROJECT}_bridge.cpp", f"{place} -c ${{PROJECT}}_bridge.cpp"))
+    script.chmod(0o755)
+
+
+def require_backend(backend: str, io_type: str) -> None:
+    """Refuse a backend whose projects this hls4ml cannot write.
+
+    Raises
+    ------
+    MappingError
+        With the reason.
+    """
+    if backend != "Libero":
+        return
+    remedy = f"Use one of {', '.join(CSIM_BACKENDS)}, oneAPI, or the RTL project"
+    if io_type == "io_stream":
+        why = "hls4ml's Libero backend cannot write streams: its variables take no `as_struct`"
+        raise MappingError("firmware.hls.backend: Libero", why, remedy)
+    if not (Path(hls4ml.__file__).parent / "templates" / "libero" / "build_lib.sh").is_file():
+        why = f"hls4ml {version('hls4ml')} lacks templates/libero/build_lib.sh, which its writer needs"
+        raise MappingError("firmware.hls.backend: Libero", why, remedy)
+
+
+def lacking(backend: str, io_type: str, kind: str) -> str | None:
+    """Why a backend has no equivalent of a kind of Keras layer; None if it has."""
+    reason = LACKING.get((backend, io_type), {}).get(kind)
+    return None if reason is None else reason.format(backend, io_type)
+
+
+def require_code(graph: Any) -> None:
+    """Refuse a converted model of which a layer has no code: hls4ml does not.
+
+    Raises
+    ------
+    MappingError
+        Naming the layer.
+    """
+    for layer in graph.get_layers():
+        if isinstance(layer, COMPUTING) and not layer.attributes.get("function_cpp"):
+            backend, io_type = graph.config.backend.name, graph.config.get_config_value("IOType")
+            why = DROPPED.format(backend, io_type)
+            raise MappingError(f"layer {layer.name} ({layer.class_name})", why, "Use another backend")
