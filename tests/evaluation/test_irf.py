@@ -154,6 +154,16 @@ def test_cuts_keep_the_asked_fractions(sample):
         assert chosen.on[inside & chosen.passes].mean() == pytest.approx(0.68, abs=0.02)
 
 
+def test_a_bin_with_few_gammas_has_the_cuts_of_all_energies(sample):
+    events, scores, reco, bins, _ = sample
+    config = CONFIG.model_copy(update={"min_events": 10**6})
+    chosen = select(events, scores[0], bins, config, reco[0])
+    theta = direction.separation(reco[0].alt, reco[0].az, events.alt, events.az)
+    kept = theta[events.gamma & chosen.passes]
+    assert chosen.theta_cut == pytest.approx(np.quantile(kept, 0.68))
+    assert (chosen.score_cut == chosen.score_cut[0]).all()
+
+
 def test_rates_integrate_the_flux_over_area_and_solid_angle(sample):
     events = sample[0]
     rate, masks, notes = event_rates(events, THROWN)

@@ -22,6 +22,7 @@ from trigger_ml.evaluation import direction
 from trigger_ml.evaluation.bookkeeping import Simulated
 from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents
+from trigger_ml.evaluation.irf import Reconstruction
 
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -134,7 +135,9 @@ def _manifest(task: str = "type", name: str = "tiny-run") -> dict[str, Any]:
     }
 
 
-def _comparison(task: str = "type", noise: float = 0.4, n: int = 1200) -> dict[str, Any]:
+def _comparison(
+    task: str = "type", noise: float = 0.4, n: int = 1200, *, reconstructed: bool = False
+) -> dict[str, Any]:
     rng = np.random.default_rng(3)
     label, shower = np.arange(n) % 2, np.arange(n) // 4
     energy = 10 ** rng.uniform(-0.2, 1.4, n // 4 + 1)[shower]
@@ -157,7 +160,18 @@ def _comparison(task: str = "type", noise: float = 0.4, n: int = 1200) -> dict[s
         "proton": Simulated("proton", 90_000, 0.5, 50.0, -2.0, 1200.0, view_cone=6.0),
     }
     config = EvaluationConfig(bootstrap=30)
-    return evaluate(first, second, events, config, 1, task, simulations=thrown).to_dict()
+    answers = None
+    if reconstructed:
+        answers = tuple(
+            Reconstruction(
+                energy * np.exp(rng.normal(0, width, n)),
+                *direction.sky_direction(plane + rng.normal(0, width, plane.shape), alt0, az0),
+            )
+            for width in (0.1, 0.15)
+        )
+    return evaluate(
+        first, second, events, config, 1, task, simulations=thrown, reconstruction=answers
+    ).to_dict()
 
 
 def _history(epochs: int) -> dict[str, Any]:

@@ -75,6 +75,12 @@ def test_page_needs_nothing_from_outside(run):
     assert "<script" not in page
 
 
+def test_dark_figures_are_for_dark_screens_and_not_for_paper(run):
+    """A browser drops a media query that it cannot parse, and with it the dark figures."""
+    media = set(re.findall(r'<source media="([^"]+)"', (run / "report.html").read_text()))
+    assert media == {"screen and (prefers-color-scheme: dark)"}
+
+
 def test_every_figure_is_beside_the_page(run):
     names = set(re.findall(r'id="figure-([a-z_0-9]+)"', (run / "report.html").read_text()))
     assert {"roc", "auc_per_energy", "cost_auc", "gammaness", "calibration", "confusion", "training"} <= names

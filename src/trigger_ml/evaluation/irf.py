@@ -124,7 +124,7 @@ def select(
     -------
     Selection
     """
-    gamma = events.gamma
+    gamma, irf = events.gamma, config.irf
     true = np.asarray(events.energy, dtype=np.float64)
     energy = true if reconstruction is None else reconstruction.energy
     edges = bins.edges * u.TeV
@@ -140,17 +140,21 @@ def select(
     passes = np.asarray(evaluate_binned_cut(score, energy * u.TeV, gh, operator.ge))
     if reconstruction is None:
         theta = np.full(len(events), np.nan)
-        theta_cut = np.full(len(bins), config.irf.assumed_resolution)
+        theta_cut = np.full(len(bins), irf.assumed_resolution)
         offset = _offset(events.alt, events.az, events)
         return Selection(passes, passes, energy, theta, offset, np.asarray(gh["cut"]), theta_cut)
     theta = separation(reconstruction.alt, reconstruction.az, events.alt, events.az)  # type: ignore[arg-type]
     kept = gamma & passes if source is None else gamma & passes & source
+    # a bin with too few gammas has the cut of all energies, as for gammaness
+    usual = irf.assumed_resolution
+    if kept.any():
+        usual = float(np.quantile(theta[kept], irf.theta_containment))
     on_cut = calculate_percentile_cut(
         theta[kept] * u.deg,
         energy[kept] * u.TeV,
         bins=edges,
-        fill_value=config.irf.assumed_resolution * u.deg,
-        percentile=100 * config.irf.theta_containment,
+        fill_value=usual * u.deg,
+        percentile=100 * irf.theta_containment,
         min_events=config.min_events,
     )
     inside = np.asarray(evaluate_binned_cut(theta * u.deg, energy * u.TeV, on_cut, operator.le))
@@ -256,9 +260,10 @@ def evaluate_irf(
             result["effective_area"].append(np.where(known, selected / n_thrown * area, np.nan))
         in_view = background & chosen.passes & inside & (chosen.offset < reach)
         background_rate = summed(rates, in_view, index)
-        result["background_rate"].append(background_rate)
         totals["background_rate"].append(background_rate.sum(axis=0, keepdims=True))
         left.append(np.bincount(index[in_view], minlength=n))
+        # no event is no measurement of zero
+        result["background_rate"].append(np.where(left[-1][:, None] > 0, background_rate, np.nan))
         signal = summed(rates, gamma & chosen.on & inside, index) * seconds
         totals["signal_rate"].append(signal.sum(axis=0, keepdims=True) / seconds)
         if reco is None:

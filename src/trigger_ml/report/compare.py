@@ -221,7 +221,8 @@ def _curves(
             r.evaluation["quantities"][name]["label"] for r in runs if name in r.evaluation["quantities"]
         )
         axes.set_ylabel(label if what == "compressed" else f"{label}:\ncompressed / float")
-        axes.legend(fontsize=8.5)
+        # above the axes: curves of many runs leave no corner free
+        drawing.legend(loc="outside upper left", ncols=3, fontsize=8.5)
         return drawing
 
     for name in HEADLINES[task]:

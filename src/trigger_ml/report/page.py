@@ -79,12 +79,12 @@ def environment() -> jinja2.Environment:
     return result
 
 
-def value_pair(comparison: Mapping[str, Any], as_percent: bool) -> str:
+def value_pair(comparison: Mapping[str, Any], as_percent: bool, digits: int = 4) -> str:
     """Values of the float and of the compressed model, with an arrow between."""
     values = [comparison[side]["value"] for side in ("float", "compressed")]
     if as_percent:
         return " → ".join(formatting.percent(v) for v in values)
-    return " → ".join(formatting.number(v, 4) for v in values)
+    return " → ".join(formatting.number(v, digits) for v in values)
 
 
 def _headline(content: RunContent) -> tuple[str, list[Tile]]:

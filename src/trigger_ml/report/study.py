@@ -47,7 +47,7 @@ def _headline(evaluation: Mapping[str, Any]) -> tuple[str, list[Tile], dict[str,
         if name in ("mean_sensitivity", "angular_resolution", "energy_resolution"):
             sentences.append(f"{label}: {comparison['verdict']}.")
         unit = f" {quantity['unit']}" if quantity["unit"] else ""
-        value = value_pair(comparison, name in PERCENTAGES) + unit
+        value = value_pair(comparison, name in PERCENTAGES, 3) + unit
         tiles.append(Tile(label, value, comparison["verdict"], comparison["state"]))
     return " ".join(sentences), tiles, metrics
 
