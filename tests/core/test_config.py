@@ -94,6 +94,6 @@ def test_input_type_has_only_fraction_bits() -> None:
     assert ExperimentConfig(name="x").events.input.dtype == FixedPoint(False, 8, 8)
 
 
-@pytest.mark.parametrize("path", [p for p in CONFIGS if not p.name.startswith("sweep")], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [p for p in CONFIGS if "\nbase:" not in p.read_text()], ids=lambda p: p.name)
 def test_committed_experiments_are_valid(path: Path) -> None:
     load_experiment(path)
