@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.interpreter import evaluate
 from trigger_ml.firmware.network import (
@@ -79,6 +80,18 @@ def test_window_shape():
 def test_a_malformed_network_is_refused(nodes, outputs, message):
     with pytest.raises(ValueError, match=message):
         Network(tuple(nodes), outputs)
+
+
+@pytest.mark.parametrize("size", [(1, 4, 1), (4, 1, 1)])
+def test_an_empty_map_is_refused_with_the_layer(size):
+    nodes = (Input("x", (), BITS3, size), MaxPool2D("pool", ("x",), (2, 2), (2, 2)))
+    with pytest.raises(MappingError, match=r"layer pool \(max_pool2d\): its output .* is empty"):
+        Network(nodes, ("pool",))
+
+
+def test_the_smallest_map_is_not_refused():
+    nodes = (Input("x", (), BITS3, (2, 2, 1)), MaxPool2D("pool", ("x",), (2, 2), (2, 2)))
+    assert Network(nodes, ("pool",)).shapes["pool"] == (1, 1, 1)
 
 
 def test_sums_beyond_62_bits_are_refused_with_the_layer():

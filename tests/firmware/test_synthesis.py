@@ -1,8 +1,10 @@
 import json
+import re
 
 import pytest
 
 from trigger_ml.core.errors import MappingError, VerificationError
+from trigger_ml.firmware.arrival import untimed_cells
 from trigger_ml.firmware.synthesis import (
     Cost,
     Part,
@@ -45,6 +47,39 @@ def test_modules_count_as_often_as_they_are_used(two):
 
 def test_arrival_is_that_of_one_adder(two):
     assert 0.1 < two.arrival < 2.0
+
+
+# from a register through a memory and an adder to a register: no port is on the path
+MEMORY = {
+    "memory.v": """
+module memory(input wire clk, input wire [7:0] a, output reg [7:0] s);
+    reg [7:0] held [0:31];
+    reg [4:0] at;
+    reg [7:0] x;
+    always @(posedge clk) begin
+        at <= at + 5'd1;
+        held[a[4:0]] <= a;
+        x <= a;
+        s <= held[at] + x;
+    end
+endmodule
+"""
+}
+
+
+@pytest.mark.parametrize("family", ["xc7", "xcu"])
+def test_arrival_counts_paths_from_register_to_register(family):
+    found = synthesize(MEMORY, "memory", family)
+    assert found.untimed == ()
+    # clock to output 0.303, the memory's slowest address bit 0.642, then at least a LUT and a carry chain
+    assert 0.945 + 0.5 < found.arrival < 4
+    assert re.search(r"\(FD\w+\.C->Q\)", found.path)
+    assert re.search(r"\(RAM\w+\.\w+->\w+\)", found.path)
+
+
+def test_cells_without_delays_are_named():
+    report = "Warning: Module 'RAMB36E2' has no timing arcs!\nWarning: Cell type '$scopeinfo' not recognised!"
+    assert untimed_cells(report) == ("RAMB36E2",)
 
 
 def test_broken_code_is_an_error():

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import (
     MAX_WIDTH,
     FixedPoint,
@@ -343,6 +344,8 @@ class Network:
     ------
     ValueError
         If names are not unique, or a node reads one that does not come before it.
+    MappingError
+        If a layer's output is empty, as that of a window larger than its map.
     """
 
     nodes: tuple[Node, ...]
@@ -362,6 +365,13 @@ class Network:
             raise ValueError("the first node, and no other, must be the input")
         if unknown := set(self.outputs) - seen:
             raise ValueError(f"outputs {sorted(unknown)} are not nodes of the network")
+        for node in self.nodes:
+            if min(self.shapes[node.name], default=1) < 1:
+                raise MappingError(
+                    f"layer {node.name} ({node.op})",
+                    f"its output {self.shapes[node.name]} is empty",
+                    "Use a smaller window or 'same' padding, fewer strides before it, or a larger input",
+                )
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]

@@ -225,6 +225,8 @@ def synthesized(result: Synthesis, source: str, part: str, period: float) -> Pro
     timing: tuple[TimingFigure, ...] = ()
     if result.arrival is not None:
         note = "cell delays of the 7-series on the longest path; no placement, no routing"
+        if result.untimed:
+            note += f"; paths through {', '.join(result.untimed)} are not counted"
         slack = round(period - result.arrival, 3)
         timing = (TimingFigure(source, result.tool, ARRIVAL, result.arrival, slack, note=note),)
     return ProjectResources(part, period, figures, timing=timing)

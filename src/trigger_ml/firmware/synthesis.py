@@ -14,12 +14,13 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from trigger_ml.core.errors import MappingError, StageError, VerificationError
+from trigger_ml.firmware.arrival import REPORT, analysis, latest_arrival, untimed_cells
 
 __all__ = [
     "PARTS", "Cost", "Part", "Synthesis", "cells_to_cost", "family_of", "netlist", "part_named",
@@ -98,6 +99,10 @@ class Synthesis:
     arrival : float or None
         Nanoseconds of cell delay on the longest path; None if not analysed.
     tool : str
+    path : str
+        Report of the timing analysis, cell by cell along the longest path; empty if not analysed.
+    untimed : tuple of str
+        Kinds of cells without delays, whose paths are not in ``arrival``.
     """
 
     family: str
@@ -105,6 +110,8 @@ class Synthesis:
     modules: Mapping[str, Cost]
     arrival: float | None
     tool: str
+    path: str = field(default="", compare=False)
+    untimed: tuple[str, ...] = ()
 
 
 # lookup tables that a memory cell occupies (AMD UG474, UG574; Lattice FPGA-TN-02204)
@@ -220,11 +227,6 @@ def _write(files: Mapping[str, str], folder: Path) -> str:
     return _read([name for name in files if name.endswith(".v")])
 
 
-def _arrival(text: str) -> float | None:
-    match = re.search(r"Latest arrival time in '[^']*' is (\d+)", text)
-    return int(match[1]) / 1000 if match else None
-
-
 def _instances(files: Mapping[str, str]) -> dict[str, set[str]]:
     """Modules that each module instantiates; a file ``NAME.v`` holds the module NAME."""
     modules = [name.removesuffix(".v") for name in files if name.endswith(".v")]
@@ -314,18 +316,18 @@ def synthesize(
         with ThreadPoolExecutor(len(groups)) as pool:
             parts = list(pool.map(run, range(len(groups))))
         analysed = timing and family != "ecp5"
-        arrival = None
+        report = ""
         if analysed or merged is not None:
             script = [f"read_rtlil part{number}.il" for number in range(len(groups))]
             script += [f"hierarchy -top {top}", "flatten"]
             if merged is not None:
                 script += [f"write_json {merged.resolve()}"]
             if analysed:
-                script += ["read_verilog -lib -specify -overwrite +/xilinx/cells_sim.v"]
-                script += ["tee -q -o sta.txt sta"]
+                script += analysis(folder)
             _run_yosys("\n".join(script) + "\n", folder, timeout)
-            arrival = _arrival((folder / "sta.txt").read_text()) if analysed else None
-    return _collected({k: v for part in parts for k, v in part.items()}, top, family, arrival)
+            report = (folder / REPORT).read_text() if analysed else ""
+    found = _collected({k: v for part in parts for k, v in part.items()}, top, family)
+    return replace(found, arrival=latest_arrival(report), path=report, untimed=untimed_cells(report))
 
 
 def _cells(module: Mapping[str, Any]) -> dict[str, int]:
@@ -334,7 +336,7 @@ def _cells(module: Mapping[str, Any]) -> dict[str, int]:
     return {k: int(v) for k, v in counts.items() if isinstance(v, int) and not k.startswith("num_")}
 
 
-def _collected(statistics: Mapping[str, Any], top: str, family: str, arrival: float | None) -> Synthesis:
+def _collected(statistics: Mapping[str, Any], top: str, family: str) -> Synthesis:
     modules = {key.lstrip("\\"): _cells(value) for key, value in statistics.items()}
     known: dict[str, Cost] = {}
 
@@ -350,7 +352,7 @@ def _collected(statistics: Mapping[str, Any], top: str, family: str, arrival: fl
 
     children = {k.lstrip("\\"): n for k, n in modules[top].items() if k.lstrip("\\") in modules}
     tool = f"{yosys_version()}, synthesis for {family}"
-    return Synthesis(family, cost(top), {name: cost(name) * n for name, n in children.items()}, arrival, tool)
+    return Synthesis(family, cost(top), {name: cost(name) * n for name, n in children.items()}, None, tool)
 
 
 def netlist(

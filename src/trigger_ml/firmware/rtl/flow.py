@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
+from trigger_ml.core.files import write_text
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware import place_and_route as pnr
 from trigger_ml.firmware.estimate import SOURCE, Prediction, predict
@@ -142,6 +143,8 @@ def _open_tools(
     device = part_named(part)
     netlist = work / "netlist.json" if settings.place_and_route else None
     found = synthesize(files, TOP, device.family, timing=settings.timing, merged=netlist)
+    if found.path:
+        write_text(work / "longest_path.txt", found.path)
     require_fit(found.total, device, source=YOSYS)
     result = synthesized(found, YOSYS, part, period)
     if netlist is None:
