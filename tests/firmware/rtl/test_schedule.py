@@ -18,12 +18,15 @@ def pooled(size):
     return b.network()
 
 
-@pytest.mark.parametrize(("size", "lanes", "beats"), [((5, 7), 1, 35), ((4, 8), 8, 4), ((4, 6), 4, 8)])
-def test_a_running_sum_takes_one_clock_per_beat(size, lanes, beats):
+@pytest.mark.parametrize(
+    # the last figure: clocks of the total and of the sum over lanes, 2.5 levels of adders in each at 4 ns
+    ("size", "lanes", "beats", "registers"),
+    [((5, 7), 1, 35, 1), ((4, 8), 8, 4, 3), ((4, 6), 4, 8, 2)],
+)
+def test_a_running_sum_takes_one_clock_per_beat(size, lanes, beats, registers):
     clocks = timing(plan(pooled(size), RtlConfig(pixels_per_clock=lanes)))
     assert clocks.interval == beats
-    # the last beat enters in clock beats-1, the sum over lanes and the total are registered
-    registers = 1 if lanes == 1 else 2
+    # the last beat enters in clock beats-1
     assert clocks.latency == beats - 1 + registers
 
 
@@ -31,6 +34,17 @@ def test_a_running_sum_takes_one_clock_per_beat(size, lanes, beats):
 def test_interval_is_pixels_over_pixels_per_clock(lanes):
     network = resnet((16, 16), 2, ((2, 1), (4, 2)), (2, 2))
     assert timing(plan(network, RtlConfig(pixels_per_clock=lanes))).interval == 256 // lanes
+
+
+def test_a_faster_clock_has_more_registers():
+    network = resnet((8, 8), 2, ((2, 1),))
+    slow, usual, fast = (RtlConfig(clock_period=period) for period in (20.0, 4.0, 2.0))
+    assert usual.levels_per_clock == pytest.approx(2.5)
+    latencies = [timing(plan(network, config)).latency for config in (slow, usual, fast)]
+    assert latencies == sorted(set(latencies))
+    # a number of levels that is given is kept whatever the clock
+    given = RtlConfig(clock_period=2.0, latency_cutoff=2.5)
+    assert timing(plan(network, given)).latency == latencies[1]
 
 
 def test_less_duty_means_less_latency_and_more_kernels():

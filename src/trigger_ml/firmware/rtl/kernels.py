@@ -260,17 +260,18 @@ def signed_digits(weights: IntArray) -> IntArray:
     return np.asarray(np.bitwise_count(n ^ (3 * n)), dtype=np.int64)
 
 
-def adder_levels(node: Node, lanes: int = 1) -> int:
+def adder_levels(node: Node, lanes: int = 1) -> float:
     """Levels of adders from the node's weights alone: what the pipeline depth is chosen by."""
     match node:
         case Conv2D():
             digits = signed_digits(node.full_kernel().reshape(-1, node.full_kernel().shape[-1])).sum(axis=0)
-            return math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
+            # one more than the digits ask for: some of alkaid's trees are so much deeper
+            return 1 + math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
         case Dense():
             digits = signed_digits(node.kernel).sum(axis=0)
-            return math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
+            return 1 + math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
         case Quantize():
-            return 2
+            return 1.5
         case Add():
             return max(1, len(node.inputs) - 1)
         case MaxPool2D():
@@ -338,7 +339,10 @@ def make_kernel(
     """
     spans = [_whole_bits(int(a), int(b)) for s in sources for a, b in zip(s.low, s.high, strict=True)]
     low, high = np.array(spans, dtype=np.float64).T
-    x = FVArray.from_lhs(low, high, np.ones_like(low), hwconf=HARDWARE, solver_options={"binary_lut": False})
+    # sums that two outputs share are kept only where they make no tree deeper: registers are placed by
+    # ``adder_levels``, before the tree is known
+    options: Any = {"binary_lut": False, "hard_dc": 0}
+    x = FVArray.from_lhs(low, high, np.ones_like(low), hwconf=HARDWARE, solver_options=options)
     ends = np.cumsum([len(s.low) for s in sources])
     parts = [
         x[end - len(s.low) : end].reshape(shape) for end, s, shape in zip(ends, sources, shapes, strict=True)

@@ -157,8 +157,8 @@ class _Builder:
     def stream(self, name: str) -> Stream:
         return next(s.output for s in self.stages if s.name == self.driver[name])
 
-    def depth(self, levels: int) -> int:
-        return max(1, math.ceil(levels / self.config.latency_cutoff))
+    def depth(self, levels: float) -> int:
+        return max(1, math.ceil(levels / self.config.levels_per_clock))
 
     def add(self, stage: Stage) -> None:
         self.stages.append(stage)

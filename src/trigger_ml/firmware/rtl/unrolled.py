@@ -29,9 +29,9 @@ __all__ = ["plan_unrolled", "trace_unrolled"]
 MAX_INPUTS = 1024
 
 
-def _levels(network: Network) -> int:
+def _levels(network: Network) -> float:
     """Adder levels on the longest path."""
-    levels: dict[str, int] = {}
+    levels: dict[str, float] = {}
     for node in network.nodes:
         before = max((levels[name] for name in node.inputs), default=0)
         lanes = math.prod(network.shapes[node.inputs[0]][:-1]) if node.inputs else 1
@@ -64,7 +64,7 @@ def plan_unrolled(network: Network, config: RtlConfig) -> Pipeline:
     name = network.outputs[0]
     source = Stream(1, 1, size, 1, network.input.dtype)
     result = Stream(1, 1, math.prod(network.shapes[name]), 1, network.types[name])
-    depth = max(1, math.ceil(_levels(network) / config.latency_cutoff))
+    depth = max(1, math.ceil(_levels(network) / config.levels_per_clock))
     entry = InputStage("s_axis", (network.input,), (), source)
     block = PointStage("network", (network[name],), ("s_axis",), result, depth)
     return Pipeline((entry, block), ("network",), network.outputs)
