@@ -49,7 +49,7 @@ class Wrong:
     name = "csim"
 
     def run(self, counts):
-        return {"flat": np.array([[3, 0]])}
+        return {"flat": np.array([[3, 1]])}
 
     def taps(self, counts):
         return {}

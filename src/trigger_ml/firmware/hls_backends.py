@@ -116,8 +116,10 @@ def require_code(graph: Any) -> None:
     MappingError
         Naming the layer.
     """
+    backend, io_type = graph.config.backend.name, graph.config.get_config_value("IOType")
+    # oneAPI keeps the calls of both interfaces; its writer takes one
+    code = "stream_function_cpp" if (backend, io_type) == ("oneAPI", "io_stream") else "function_cpp"
     for layer in graph.get_layers():
-        if isinstance(layer, COMPUTING) and not layer.attributes.get("function_cpp"):
-            backend, io_type = graph.config.backend.name, graph.config.get_config_value("IOType")
+        if isinstance(layer, COMPUTING) and not layer.attributes.get(code):
             why = DROPPED.format(backend, io_type)
             raise MappingError(f"layer {layer.name} ({layer.class_name})", why, "Use another backend")
