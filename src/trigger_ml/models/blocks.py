@@ -38,7 +38,9 @@ def convolution(
         name=name,
     )(x)
     if config.batch_norm:
-        # counts are small fractions of the range and mostly zero: their variance is far below Keras'
-        # default epsilon, and its slow running mean would lag behind for thousands of steps
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+        # counts are small fractions of the range and mostly zero: their variance is far below Keras' default
+        # epsilon. A few bright images make most of it, so the running mean must span a thousand events (32
+        # batches of 32): over fewer, the validation loss jumps and stops a training that still learns; over
+        # Keras' hundred batches it would lag behind a short one.
+        x = layers.BatchNormalization(momentum=0.97, epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
