@@ -19,9 +19,9 @@ def pooled(size):
 
 
 @pytest.mark.parametrize(
-    # the last figure: clocks of the total and of the sum over lanes, 2.5 levels of adders in each at 4 ns
+    # the last figure: clocks of the total and of the sum over lanes, of which three levels fit into 4 ns
     ("size", "lanes", "beats", "registers"),
-    [((5, 7), 1, 35, 1), ((4, 8), 8, 4, 3), ((4, 6), 4, 8, 2)],
+    [((5, 7), 1, 35, 1), ((4, 8), 8, 4, 2), ((4, 6), 4, 8, 2)],
 )
 def test_a_running_sum_takes_one_clock_per_beat(size, lanes, beats, registers):
     clocks = timing(plan(pooled(size), RtlConfig(pixels_per_clock=lanes)))
@@ -39,11 +39,11 @@ def test_interval_is_pixels_over_pixels_per_clock(lanes):
 def test_a_faster_clock_has_more_registers():
     network = resnet((8, 8), 2, ((2, 1),))
     slow, usual, fast = (RtlConfig(clock_period=period) for period in (20.0, 4.0, 2.0))
-    assert usual.levels_per_clock == pytest.approx(2.5)
+    assert usual.cell_delay == pytest.approx(3.36)
     latencies = [timing(plan(network, config)).latency for config in (slow, usual, fast)]
     assert latencies == sorted(set(latencies))
-    # a number of levels that is given is kept whatever the clock
-    given = RtlConfig(clock_period=2.0, latency_cutoff=2.5)
+    # a delay that is given is kept whatever the clock
+    given = RtlConfig(clock_period=2.0, stage_delay=usual.cell_delay)
     assert timing(plan(network, given)).latency == latencies[1]
 
 

@@ -4,7 +4,6 @@ A kernel computes one output position (all its channels) from the integers of it
 in integer units, so that the bits of its ports are the integers of the network's interpreter.
 """
 
-import math
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -43,16 +42,17 @@ from trigger_ml.firmware.network import (
     Quantize,
 )
 from trigger_ml.firmware.rtl.combinational import pipeline_module
+from trigger_ml.firmware.rtl.registers import scheduled
 from trigger_ml.firmware.rtl.rounding import HARDWARE, constant, quantize
 
 __all__ = [
     "Field",
     "Kernel",
     "Source",
-    "adder_levels",
     "apply",
     "make_kernel",
     "signed_digits",
+    "traced",
     "vhdl_library",
 ]
 
@@ -133,7 +133,8 @@ class Kernel:
 
     @cached_property
     def _plain(self) -> FSM:
-        return to_pipeline(self.logic, n_stages=self.depth, verbose=False, reg_inp=False, reg_out=True)
+        logic = scheduled(self.logic, self.depth)
+        return to_pipeline(logic, n_stages=self.depth, verbose=False, reg_inp=False, reg_out=True)
 
     @property
     def stages(self) -> list[CombLogic]:
@@ -260,29 +261,6 @@ def signed_digits(weights: IntArray) -> IntArray:
     return np.asarray(np.bitwise_count(n ^ (3 * n)), dtype=np.int64)
 
 
-def adder_levels(node: Node, lanes: int = 1) -> float:
-    """Levels of adders from the node's weights alone: what the pipeline depth is chosen by."""
-    match node:
-        case Conv2D():
-            digits = signed_digits(node.full_kernel().reshape(-1, node.full_kernel().shape[-1])).sum(axis=0)
-            # one more than the digits ask for: some of alkaid's trees are so much deeper
-            return 1 + math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
-        case Dense():
-            digits = signed_digits(node.kernel).sum(axis=0)
-            return 1 + math.ceil(math.log2(max(2, int(digits.max(initial=0)) + 1)))
-        case Quantize():
-            return 1.5
-        case Add():
-            return max(1, len(node.inputs) - 1)
-        case MaxPool2D():
-            return 2 * math.ceil(math.log2(max(2, node.window[0] * node.window[1])))
-        case AveragePool2D():
-            return math.ceil(math.log2(max(2, node.window[0] * node.window[1])))
-        case GlobalAveragePool():
-            return math.ceil(math.log2(max(2, lanes)))
-    return 1
-
-
 def _optimized(logic: CombLogic) -> CombLogic:
     """What ``alkaid.trace.passes.optimize`` does, without its ``canonicalize_msb_wraps``.
 
@@ -316,31 +294,24 @@ def _whole_bits(low: int, high: int) -> tuple[int, int]:
     return dtype.minimum, dtype.maximum
 
 
-def make_kernel(
-    name: str,
-    sources: list[Source],
-    shapes: Sequence[tuple[int, ...]],
-    body: Callable[[list[FVArray]], Any],
-    depth: int,
-) -> Kernel:
-    """Trace ``body`` and pipeline it.
+def traced(
+    sources: list[Source], shapes: Sequence[tuple[int, ...]], body: Callable[[list[FVArray]], Any]
+) -> CombLogic:
+    """``body`` as alkaid's program, not yet optimized.
 
     Parameters
     ----------
-    name : str
     sources : list of Source
         Flat, in the order of the input port.
     shapes : list of tuple
         Shape in which ``body`` gets each source.
     body : callable
         From a list of FVArray to the flat outputs.
-    depth : int
-        Pipeline registers.
     """
     spans = [_whole_bits(int(a), int(b)) for s in sources for a, b in zip(s.low, s.high, strict=True)]
     low, high = np.array(spans, dtype=np.float64).T
-    # sums that two outputs share are kept only where they make no tree deeper: registers are placed by
-    # ``adder_levels``, before the tree is known
+    # sums that two outputs share are kept only where they make no tree deeper: the number of registers is
+    # chosen from a few channels, before the whole is known
     options: Any = {"binary_lut": False, "hard_dc": 0}
     x = FVArray.from_lhs(low, high, np.ones_like(low), hwconf=HARDWARE, solver_options=options)
     ends = np.cumsum([len(s.low) for s in sources])
@@ -350,4 +321,24 @@ def make_kernel(
     result = body(parts)
     if not isinstance(result, FVArray):
         result = FVArray(np.array([constant(v) for v in result], dtype=object), hwconf=HARDWARE)
-    return Kernel(name, _optimized(trace(x, result, optimize=False)), depth)
+    return trace(x, result, optimize=False)
+
+
+def make_kernel(
+    name: str,
+    sources: list[Source],
+    shapes: Sequence[tuple[int, ...]],
+    body: Callable[[list[FVArray]], Any],
+    depth: int,
+) -> Kernel:
+    """Trace, optimize and pipeline ``body``.
+
+    Parameters
+    ----------
+    name : str
+    sources, shapes, body
+        See :func:`traced`.
+    depth : int
+        Pipeline registers.
+    """
+    return Kernel(name, _optimized(traced(sources, shapes, body)), depth)

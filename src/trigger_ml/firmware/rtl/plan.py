@@ -5,12 +5,9 @@ import re
 from dataclasses import replace
 
 import numpy as np
-from alkaid.trace import FVArray
 
 from trigger_ml.core.config import RtlConfig
-from trigger_ml.core.errors import MappingError, VerificationError
-from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware.interpreter import _evaluate_node as evaluate_node
+from trigger_ml.core.errors import MappingError
 from trigger_ml.firmware.network import (
     Add,
     Affine,
@@ -26,7 +23,6 @@ from trigger_ml.firmware.network import (
     Quantize,
     Shape,
 )
-from trigger_ml.firmware.rtl.kernels import Kernel, Source, adder_levels, apply, make_kernel
 from trigger_ml.firmware.rtl.schedule import buffer_sizes, with_fifos
 from trigger_ml.firmware.rtl.stages import (
     FlattenStage,
@@ -39,8 +35,9 @@ from trigger_ml.firmware.rtl.stages import (
     WindowStage,
     columns_per_read,
 )
+from trigger_ml.firmware.rtl.tracing import depth
 
-__all__ = ["check", "plan", "trace_kernels"]
+__all__ = ["check", "plan"]
 
 # words that a module or signal of the generated project cannot be named
 RESERVED = re.compile(
@@ -157,8 +154,8 @@ class _Builder:
     def stream(self, name: str) -> Stream:
         return next(s.output for s in self.stages if s.name == self.driver[name])
 
-    def depth(self, levels: float) -> int:
-        return max(1, math.ceil(levels / self.config.levels_per_clock))
+    def depth(self, nodes: tuple[Node, ...], taps: int = 1, padded: bool = False) -> int:
+        return depth(self.network, nodes, taps, padded, self.config.cell_delay)
 
     def add(self, stage: Stage) -> None:
         self.stages.append(stage)
@@ -186,7 +183,6 @@ class _Builder:
         name = identifier(node.name, self.taken)
         inputs = tuple(self.driver[i] for i in node.inputs)
         source = self.stream(node.inputs[0])
-        levels = sum(adder_levels(n) for n in nodes)
         budget = self.stages[0].output.beats * self.config.duty
         match node:
             case Conv2D() | MaxPool2D() | AveragePool2D():
@@ -195,29 +191,28 @@ class _Builder:
                 if tuple(window) == (1, 1) and node.strides == (1, 1):
                     self.add(
                         PointStage(
-                            name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(levels)
+                            name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(nodes)
                         )
                     )
                     return
                 lanes = output_lanes(source, node, self.network.shapes[node.name], budget)
                 out = self.output(nodes[-1], lanes)
                 shape = (int(window[0]), int(window[1]))
+                registers = self.depth(nodes, shape[0] * shape[1], True)
                 self.add(
-                    WindowStage(
-                        name, nodes, inputs, out, source, shape, node.strides, padding, self.depth(levels)
-                    )
+                    WindowStage(name, nodes, inputs, out, source, shape, node.strides, padding, registers)
                 )
             case Add():
                 lanes = min(self.stream(i).lanes for i in node.inputs)
                 inputs = tuple(self.narrow(i, lanes, name) for i in node.inputs)
-                self.add(PointStage(name, nodes, inputs, self.output(nodes[-1], lanes), self.depth(levels)))
+                self.add(PointStage(name, nodes, inputs, self.output(nodes[-1], lanes), self.depth(nodes)))
             case Dense() | Quantize():
                 self.add(
-                    PointStage(name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(levels))
+                    PointStage(name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(nodes))
                 )
             case GlobalAveragePool():
-                depth = self.depth(adder_levels(node, source.lanes)) if source.lanes > 1 else 0
-                self.add(SumStage(name, nodes, inputs, self.output(node, 1), source, depth))
+                registers = self.depth(nodes, source.lanes, True) if source.lanes > 1 else 0
+                self.add(SumStage(name, nodes, inputs, self.output(node, 1), source, registers))
             case Flatten():
                 # only the positions move: the source's type is kept, also where its values need fewer bits
                 self.add(
@@ -268,79 +263,3 @@ def plan(network: Network, config: RtlConfig) -> Pipeline:
         key: identifier(f"{key[0] or outputs[key[1]]}_skip", builder.taken) for key, n in sizes.items() if n
     }
     return with_fifos(pipeline, sizes, names.__getitem__)
-
-
-def _kernel(network: Network, stage: Stage) -> Kernel:
-    first = stage.nodes[0]
-    taps, channels = 1, 1
-    if isinstance(stage, WindowStage):
-        taps = stage.window[0] * stage.window[1]
-    elif isinstance(stage, SumStage):
-        taps = stage.source.lanes
-    sources, shapes = [], []
-    for name in first.inputs:
-        bounds = network.bounds[name]
-        if isinstance(stage, WindowStage | SumStage):
-            bounds = bounds.with_zero()  # padding, and lanes beyond the row's end
-        channels = len(bounds.low)
-        sources.append(Source(np.tile(bounds.low, taps), np.tile(bounds.high, taps), bounds.fraction))
-        pools = isinstance(first, MaxPool2D | AveragePool2D | GlobalAveragePool)
-        shapes.append((taps, channels) if pools else (taps * channels,))
-    fractions = [s.fraction for s in sources]
-
-    def body(values: list[FVArray]) -> FVArray:
-        result = apply(first, values, fractions)
-        fraction = network.bounds[first.name].fraction
-        for node in stage.nodes[1:]:
-            result = apply(node, [result], [fraction])
-        return result
-
-    depth = getattr(stage, "depth")  # noqa: B009 - only stages with a kernel come here
-    kernel = make_kernel(f"{stage.name}_kernel", sources, shapes, body, depth)
-    _prove(network, stage, kernel, sources)
-    return kernel
-
-
-def _prove(network: Network, stage: Stage, kernel: Kernel, sources: list[Source], count: int = 200) -> None:
-    """Compare a kernel with the interpreter on random windows, so that a fault of alkaid is found here."""
-    first = stage.nodes[0]
-    rng = np.random.default_rng(1)
-    low, high = np.concatenate([s.low for s in sources]), np.concatenate([s.high for s in sources])
-    values = rng.integers(low, high + 1, (count, len(low)))
-    values[0], values[1] = low, high
-    channels = [len(network.bounds[name].low) for name in first.inputs]
-    parts = np.split(values, np.cumsum([len(s.low) for s in sources])[:-1], axis=1)
-    if isinstance(stage, WindowStage):
-        shape: Shape = (*stage.window, channels[0])
-    elif isinstance(stage, SumStage):
-        shape = (1, stage.source.lanes, channels[0])
-    else:
-        shape = (1, 1, channels[0]) if len(network.shapes[first.inputs[0]]) == 3 else (channels[0],)
-    inputs = [p.reshape(count, *shape) for p in parts]
-    alone = replace(first, padding=((0, 0), (0, 0)), strides=(1, 1)) if isinstance(first, Conv2D) else first
-    result = evaluate_node(alone, inputs, [s.fraction for s in sources])
-    fraction = network.bounds[first.name].fraction
-    for node in stage.nodes[1:]:
-        result = evaluate_node(node, [result], [fraction])
-    if not np.array_equal(kernel(values), result.reshape(count, -1)):
-        raise VerificationError(
-            f"layer {first.name}",
-            "the logic made by alkaid differs from the layer",
-            "Report it with the network",
-        )
-
-
-def trace_kernels(network: Network, pipeline: Pipeline) -> Pipeline:
-    """The same pipeline with every kernel made by alkaid (seconds)."""
-    stages: list[Stage] = []
-    for stage in pipeline.stages:
-        wants = isinstance(stage, PointStage) or (
-            isinstance(stage, WindowStage | SumStage) and stage.kernels > 0
-        )
-        stages.append(replace(stage, kernel=_kernel(network, stage)) if wants else stage)  # type: ignore[call-arg]
-    return Pipeline(tuple(stages), pipeline.outputs, pipeline.results)
-
-
-def input_type(pipeline: Pipeline) -> FixedPoint:
-    """Type of the input's integers."""
-    return pipeline.input.dtype

@@ -19,9 +19,11 @@ from trigger_ml.firmware.network import (
     Network,
     Node,
 )
-from trigger_ml.firmware.rtl.kernels import Kernel, Source, adder_levels, apply, make_kernel
+from trigger_ml.firmware.rtl.kernels import Kernel, Source, apply, make_kernel
+from trigger_ml.firmware.rtl.registers import ADDER, REGISTER
 from trigger_ml.firmware.rtl.rounding import HARDWARE, constant
 from trigger_ml.firmware.rtl.stages import InputStage, Pipeline, PointStage, Stream
+from trigger_ml.firmware.rtl.tracing import delay
 
 __all__ = ["plan_unrolled", "trace_unrolled"]
 
@@ -29,15 +31,28 @@ __all__ = ["plan_unrolled", "trace_unrolled"]
 MAX_INPUTS = 1024
 
 
-def _levels(network: Network) -> float:
-    """Adder levels on the longest path."""
-    levels: dict[str, float] = {}
+def _delay(network: Network) -> float:
+    """Nanoseconds on the longest path through all layers, without a register between."""
+    delays: dict[str, float] = {}
     for node in network.nodes:
-        before = max((levels[name] for name in node.inputs), default=0)
-        lanes = math.prod(network.shapes[node.inputs[0]][:-1]) if node.inputs else 1
-        own = 0 if isinstance(node, Input | Flatten) else adder_levels(node, lanes)
-        levels[node.name] = before + own
-    return max(levels[name] for name in network.outputs)
+        before = max((delays[name] for name in node.inputs), default=0.0)
+        own = 0.0
+        if not isinstance(node, Input | Flatten):
+            own = delay(network, (node,), _taps(network, node), isinstance(node, Conv2D))
+        delays[node.name] = before + own
+    return max(delays[name] for name in network.outputs)
+
+
+def _taps(network: Network, node: Node) -> int:
+    """Positions of its input that one position of a node is made of."""
+    match node:
+        case Conv2D():
+            return int(node.kernel.shape[0] * node.kernel.shape[1])
+        case MaxPool2D() | AveragePool2D():
+            return node.window[0] * node.window[1]
+        case GlobalAveragePool():
+            return math.prod(network.shapes[node.inputs[0]][:-1])
+    return 1
 
 
 def plan_unrolled(network: Network, config: RtlConfig) -> Pipeline:
@@ -64,7 +79,8 @@ def plan_unrolled(network: Network, config: RtlConfig) -> Pipeline:
     name = network.outputs[0]
     source = Stream(1, 1, size, 1, network.input.dtype)
     result = Stream(1, 1, math.prod(network.shapes[name]), 1, network.types[name])
-    depth = max(1, math.ceil(_levels(network) / config.levels_per_clock))
+    # a stage ends before the operation that does not fit in any more: half a level is lost
+    depth = max(1, math.ceil(_delay(network) / (config.cell_delay - REGISTER - ADDER / 2)))
     entry = InputStage("s_axis", (network.input,), (), source)
     block = PointStage("network", (network[name],), ("s_axis",), result, depth)
     return Pipeline((entry, block), ("network",), network.outputs)
