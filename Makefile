@@ -6,6 +6,9 @@ CONFIG  ?= configs/demo.yaml
 SWEEP   ?= configs/sweep-sparsity.yaml
 WORKERS ?= 2
 
+# a run starts a dozen processes: without bytecode files each would compile its packages anew (10 s)
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-slow lint hls-build bench sweep clean
 
 setup: $(READY)
