@@ -1,6 +1,8 @@
 """Which stages run, which are skipped, and what a killed stage leaves: with stages that only write files."""
 
+import io
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -223,3 +225,65 @@ def test_implementation_is_asked_for_by_the_environment_or_an_option(
     result = CliRunner().invoke(cli.app, arguments, env={"IMPL": impl})
     assert result.exit_code == 0, result.output
     assert asked == [expected]
+
+
+def _beside(monkeypatch: pytest.MonkeyPatch, **failing: Exception) -> dict[str, str]:
+    """Stages that note their thread; ``synthesize`` ends only after ``verify`` has begun."""
+    threads: dict[str, str] = {}
+    verifying = threading.Event()
+
+    def work(stage: Stage, workspace: Workspace) -> None:
+        threads[stage.name] = threading.current_thread().name
+        if stage.name == "verify":
+            verifying.set()
+        if stage.name == "synthesize":
+            assert verifying.wait(20), "verify did not begin beside synthesize"
+        workspace.console.print(f"{stage.name} says [1]")
+        if stage.name in failing:
+            raise failing[stage.name]
+        for output in stage.outputs:
+            path = workspace.path / output
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+
+    monkeypatch.setattr(Stage, "run", work)
+    return threads
+
+
+def test_the_firmware_is_measured_while_it_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = _beside(monkeypatch)
+    said = io.StringIO()
+    run = execute(CONFIG, tmp_path, ("synthesize", "verify"), console=Console(file=said, width=80))
+    assert threads["synthesize"] != threads["verify"] == threading.current_thread().name
+    assert set(run.manifest()["stages"]) == {
+        "simulate", "train", "compress", "build", "synthesize", "verify",
+    }  # fmt: skip
+    lines = said.getvalue().splitlines()
+    # what the one in the background says comes whole, after the other's
+    assert lines[-4:] == ["synthesize", "verify", "verify says [1]", "synthesize says [1]"]
+
+
+def test_a_difference_found_while_measuring_fails_the_run_and_keeps_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _beside(monkeypatch, verify=StageError("verify", "differs", "look"))
+    with pytest.raises(StageError, match="differs"):
+        go(tmp_path)
+    stages = RunDirectory(tmp_path).manifest()["stages"]
+    assert "synthesize" in stages
+    assert "verify" not in stages
+    assert "evaluate" not in stages
+
+
+def test_a_synthesis_that_fails_in_the_background_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _beside(monkeypatch, synthesize=StageError("Yosys", "refused", "look"))
+    with pytest.raises(StageError, match="refused"):
+        go(tmp_path)
+    stages = RunDirectory(tmp_path).manifest()["stages"]
+    assert "verify" in stages
+    assert "synthesize" not in stages
+    assert "evaluate" not in stages

@@ -34,7 +34,7 @@ Implementation = Annotated[
 
 
 def _until(
-    goal: str, config_path: Path, run: Path | None, implementation: bool | None = None
+    goal: str | tuple[str, ...], config_path: Path, run: Path | None, implementation: bool | None = None
 ) -> tuple[ExperimentConfig, Path]:
     from trigger_ml.pipeline import execute
 
@@ -140,8 +140,7 @@ def hls_build(
     """Write, verify and measure the firmware projects; copies them to hls_projects/NAME."""
     from trigger_ml.stages import export_projects
 
-    _until("verify", config, run)
-    experiment, directory = _until("synthesize", config, run, implementation)
+    experiment, directory = _until(("synthesize", "verify"), config, run, implementation)
     export_projects(directory, output / experiment.name, console)
 
 

@@ -4,9 +4,11 @@ The work itself is in ``stages.py``; this module decides what has to run.
 """
 
 import importlib
+import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.run import RunDirectory, command_line, fingerprint
 
 __all__ = ["STAGES", "Stage", "Workspace", "execute", "stage_fingerprint"]
+
+BESIDE = ("synthesize", "verify")
+"""The first waits for other programs, the second has one thread: they work beside each other. No other
+stage does, since training and evaluation note how long a model takes."""
 
 # raise when a change of the code makes what earlier versions left invalid
 PIPELINE_VERSION = 1
@@ -113,8 +119,8 @@ def stage_fingerprint(stage: Stage, config: ExperimentConfig, run: RunDirectory)
     return fingerprint(PIPELINE_VERSION, stage.name, sections, above)
 
 
-def _order(goal: str) -> list[Stage]:
-    """The goal and all that it needs, in the order of ``STAGES``."""
+def _order(goals: tuple[str, ...]) -> list[Stage]:
+    """The goals and all that they need, in the order of ``STAGES``."""
     wanted: set[str] = set()
 
     def add(name: str) -> None:
@@ -122,14 +128,40 @@ def _order(goal: str) -> list[Stage]:
         for need in STAGES[name].needs:
             add(need)
 
-    add(goal)
+    for goal in goals:
+        add(goal)
     return [stage for stage in STAGES.values() if stage.name in wanted]
+
+
+def _perform(stage: Stage, workspace: Workspace, print_: str) -> None:
+    with workspace.run.stage(stage.name, print_, stage.outputs):
+        stage.run(workspace)
+
+
+class _Background:
+    """One stage at work beside the next one; what it says is printed when it has ended."""
+
+    def __init__(self, pool: ThreadPoolExecutor, console: Console) -> None:
+        self._pool, self._console = pool, console
+        self._work: Future[None] | None = None
+        self._said = io.StringIO()
+
+    def start(self, stage: Stage, workspace: Workspace, print_: str) -> None:
+        self._said = io.StringIO()
+        quiet = Console(file=self._said, width=workspace.console.width, no_color=True)
+        self._work = self._pool.submit(_perform, stage, replace(workspace, console=quiet), print_)
+
+    def wait(self) -> None:
+        if self._work is not None:
+            work, self._work = self._work, None
+            work.result()
+            self._console.print(self._said.getvalue(), end="", markup=False, highlight=False)
 
 
 def execute(
     config: ExperimentConfig,
     directory: Path,
-    goal: str = "report",
+    goal: str | tuple[str, ...] = "report",
     *,
     console: Console | None = None,
     adopt_from: RunDirectory | None = None,
@@ -140,8 +172,8 @@ def execute(
     ----------
     config : ExperimentConfig
     directory : Path
-    goal : str
-        Name of the last stage wanted.
+    goal : str or tuple of str
+        Names of the last stages wanted.
     console : rich.console.Console, optional
     adopt_from : RunDirectory, optional
         A run whose finished stages are taken over where their fingerprints agree.
@@ -155,20 +187,27 @@ def execute(
     with run.lock():
         run.start(config, command_line())
         workspace = Workspace(config, run, console)
-        stages = _order(goal)
+        stages = _order((goal,) if isinstance(goal, str) else goal)
         if STAGES["synthesize"] in stages and (tools := _tools_appeared(run)):
             console.print(f"{', '.join(tools)} was absent before: measuring the firmware again")
             for name in ("synthesize", "report"):
                 run.forget(name)
-        for stage in stages:
-            print_ = stage_fingerprint(stage, config, run)
-            is_done = partial(run.is_done, stage.name, print_, stage.outputs)
-            if not is_done() and adopt_from and adopt_from.is_done(stage.name, print_, stage.outputs):
-                run.adopt(stage.name, adopt_from)
-            if is_done():
-                console.print(f"[dim]{stage.name}: done before, unchanged[/dim]")
-                continue
-            console.print(f"[bold]{stage.name}[/bold]")
-            with run.stage(stage.name, print_, stage.outputs):
-                stage.run(workspace)
+        with ThreadPoolExecutor(1) as pool:
+            background = _Background(pool, console)
+            for stage in stages:
+                if stage.name != BESIDE[1]:
+                    background.wait()
+                print_ = stage_fingerprint(stage, config, run)
+                is_done = partial(run.is_done, stage.name, print_, stage.outputs)
+                if not is_done() and adopt_from and adopt_from.is_done(stage.name, print_, stage.outputs):
+                    run.adopt(stage.name, adopt_from)
+                if is_done():
+                    console.print(f"[dim]{stage.name}: done before, unchanged[/dim]")
+                    continue
+                console.print(f"[bold]{stage.name}[/bold]")
+                if stage.name == BESIDE[0] and STAGES[BESIDE[1]] in stages:
+                    background.start(stage, workspace, print_)
+                else:
+                    _perform(stage, workspace, print_)
+            background.wait()
     return run

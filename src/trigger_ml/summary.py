@@ -1,6 +1,8 @@
 """What a run found, in a few lines on the terminal; what its firmware costs, also as a README."""
 
 import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,16 @@ def firmware_readme(directory: Path) -> str:
 """
 
 
+def _busy(records: Iterable[Mapping[str, Any]]) -> float:
+    """Seconds in which a stage was at work; two beside each other count once."""
+    spans = sorted((datetime.fromisoformat(r["started"]).timestamp(), r["seconds"]) for r in records)
+    total, end = 0.0, float("-inf")
+    for start, seconds in spans:
+        total += max(0.0, start + seconds - max(start, end))
+        end = max(end, start + seconds)
+    return total
+
+
 def print_summary(directory: Path, console: Console) -> None:
     """Print figures of merit with intervals, sparsity, widths, mismatches, and where the report is.
 
@@ -166,7 +178,7 @@ def print_summary(directory: Path, console: Console) -> None:
     table.add_section()
     for label, value in resource_rows(json.loads((directory / "resources.json").read_text())):
         table.add_row(label, value)
-    seconds = sum(stage["seconds"] for stage in manifest["stages"].values())
+    seconds = _busy(manifest["stages"].values())
     table.add_row("time of all stages", f"{seconds / 60:.1f} minutes")
     console.print(table)
     console.print(f"report: {directory / 'report.html'}", highlight=False, soft_wrap=True)

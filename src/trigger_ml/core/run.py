@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.files import sha256, write_json
 
 __all__ = ["RunDirectory", "fingerprint"]
+
+# two stages may work beside each other in one process
+MANIFEST = threading.Lock()
 
 VERSIONED = (
     "trigger-ml",
@@ -174,11 +178,12 @@ class RunDirectory:
         )
 
     def _update(self, stage: str, record: Mapping[str, Any] | None) -> None:
-        content = self.manifest()
-        content["stages"].pop(stage, None)
-        if record is not None:
-            content["stages"][stage] = dict(record)
-        write_json(self.manifest_path, content)
+        with MANIFEST:
+            content = self.manifest()
+            content["stages"].pop(stage, None)
+            if record is not None:
+                content["stages"][stage] = dict(record)
+            write_json(self.manifest_path, content)
 
     def forget(self, stage: str) -> None:
         """Let a stage run again, although nothing that it depends on has changed."""
