@@ -25,6 +25,7 @@ from onnx import TensorProto, helper
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.files import write_bytes
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, Overflow, Rounding, round_shift
+from trigger_ml.firmware.bounds import Bounds
 from trigger_ml.firmware.exactness import (
     FLOAT32_LIMIT,
     FLOAT64_LIMIT,
@@ -36,7 +37,6 @@ from trigger_ml.firmware.network import (
     Add,
     Affine,
     AveragePool2D,
-    Bounds,
     Conv2D,
     Dense,
     Flatten,
