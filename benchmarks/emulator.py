@@ -32,9 +32,9 @@ from trigger_ml.firmware.hls import HlsProject, write_project
 from trigger_ml.firmware.interpreter import logits
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.onnx import Emulator, run_batches, session, write_emulator
+from trigger_ml.models.batches import predict
 from trigger_ml.models.export import export_onnx
 from trigger_ml.models.files import load_model
-from trigger_ml.models.training import predict
 
 RESULTS = Path(__file__).parent / "results" / "emulator.json"
 TARGETS = {"csim": 300.0, "float_onnx": 0.5}

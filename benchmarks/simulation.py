@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
-from trigger_ml.simulation import production
+from trigger_ml.simulation import chunks
 from trigger_ml.simulation.interactions import load_library
 
 MIX = {
@@ -26,11 +26,11 @@ BANDS = {
 
 
 def measure(name: str, particle: ParticleConfig, showers: int, library: Path) -> dict[str, float]:
-    worker = production.Worker(SimulationConfig(particles={name: particle}), 1, library)
-    production.SHOWERS_PER_CHUNK[name] = 3
+    worker = chunks.Worker(SimulationConfig(particles={name: particle}), 1, library)
+    chunks.SHOWERS_PER_CHUNK[name] = 3
     # compiled code is loaded
     worker.chunk(name, 0)
-    production.SHOWERS_PER_CHUNK[name] = showers
+    chunks.SHOWERS_PER_CHUNK[name] = showers
     start = time.process_time()
     chunk = worker.chunk(name, 1)
     seconds = time.process_time() - start

@@ -26,8 +26,8 @@ from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.feed import load_dataset, split_by_shower
 from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.firmware.onnx import Emulator
+from trigger_ml.models.batches import predict
 from trigger_ml.models.files import load_model
-from trigger_ml.models.training import predict
 from trigger_ml.stages import EMULATOR, FLOAT_MODEL, event_files
 
 mpl.use("Agg")

@@ -28,12 +28,12 @@ from traitlets.config import Config
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.parameters import ImageParameters
-from trigger_ml.simulation import electronics, production
+from trigger_ml.simulation import electronics
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.cherenkov import sampled_expectation
+from trigger_ml.simulation.chunks import SHOWERS_PER_CHUNK, Worker
 from trigger_ml.simulation.geometry import sky_direction
 from trigger_ml.simulation.interactions import load_library, read_library
-from trigger_ml.simulation.production import Worker
 from trigger_ml.simulation.shower import ShowerMaker
 from trigger_ml.simulation.telescope import Telescope
 
@@ -502,7 +502,7 @@ def gallery(rng):
             events=1, energy_min=3, energy_max=30, view_cone=3.0, max_core_distance=250
         ),
     }
-    production.SHOWERS_PER_CHUNK.update(dict.fromkeys(particles, 10))
+    SHOWERS_PER_CHUNK.update(dict.fromkeys(particles, 10))
     worker = Worker(
         SimulationConfig(particles=particles, nsb_rate=0.1), int(rng.integers(1000)), load_library()
     )

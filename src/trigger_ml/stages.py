@@ -247,8 +247,8 @@ def verify(workspace: Workspace) -> None:
     from trigger_ml.firmware.hls import HlsProject
     from trigger_ml.firmware.verify import Check
     from trigger_ml.firmware.verify import verify as compare
+    from trigger_ml.models.batches import predict
     from trigger_ml.models.files import load_model
-    from trigger_ml.models.training import predict
 
     config, path = workspace.config, workspace.path
     network = serialize.load(path / NETWORK)
@@ -295,8 +295,8 @@ def evaluate(workspace: Workspace) -> None:
     from trigger_ml.evaluation.gadf import write_irfs
     from trigger_ml.firmware.onnx import Emulator
     from trigger_ml.judging import judged, thrown, write_predictions
+    from trigger_ml.models.batches import predict
     from trigger_ml.models.files import load_model
-    from trigger_ml.models.training import predict
 
     config, path = workspace.config, workspace.path
     dataset, splits = load_events(workspace)

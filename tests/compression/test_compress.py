@@ -12,9 +12,10 @@ from trigger_ml.compression.compress import compress
 from trigger_ml.compression.pruning import integer_kernel, removed
 from trigger_ml.core.config import CompressionConfig, ModelConfig, PruningConfig, StageConfig, TrainConfig
 from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.models.batches import predict
 from trigger_ml.models.files import load_model, save_model
 from trigger_ml.models.registry import build_model
-from trigger_ml.models.training import predict, train
+from trigger_ml.models.training import train
 
 INPUT = FixedPoint(False, 8, 8)
 MODEL = ModelConfig(stem_filters=4, stages=(StageConfig(filters=4),), kernel="hexagonal")

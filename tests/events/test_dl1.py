@@ -21,8 +21,8 @@ from trigger_ml.events.dl1 import (
     read_subarray,
     write_dl1,
 )
-from trigger_ml.events.dl1_writer import impact_distance, whole_array_events
-from trigger_ml.events.table import concatenate
+from trigger_ml.events.dl1_writer import impact_distance
+from trigger_ml.events.table import concatenate, whole_array_events
 
 RUN = SimulatedRun(
     obs_id=7,

@@ -8,8 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 from trigger_ml.core.config import ModelConfig, StageConfig, TrainConfig
 from trigger_ml.core.errors import InputError, StageError
+from trigger_ml.models.batches import predict
 from trigger_ml.models.registry import build_model
-from trigger_ml.models.training import Plan, fit, predict, train
+from trigger_ml.models.training import Plan, fit, train
 
 MODEL = ModelConfig(stem_filters=4, stages=(StageConfig(filters=4),))
 

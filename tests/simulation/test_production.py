@@ -12,8 +12,9 @@ from scipy.stats import kstest
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.events.dl1 import read_dl1
-from trigger_ml.simulation import production, telescope
-from trigger_ml.simulation.production import power_law, simulate
+from trigger_ml.simulation import chunks, production, telescope
+from trigger_ml.simulation.chunks import power_law
+from trigger_ml.simulation.production import simulate
 
 GAMMA = ParticleConfig(events=25, energy_min=2.0, energy_max=50.0, max_core_distance=250.0)
 PROTON = ParticleConfig(events=15, energy_min=5.0, energy_max=100.0, view_cone=3.0, max_core_distance=250.0)
@@ -28,14 +29,14 @@ def config(workers=1, **changes):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(production, "SHOWERS_PER_CHUNK", SMALL)
+    monkeypatch.setattr(chunks, "SHOWERS_PER_CHUNK", SMALL)
     monkeypatch.setattr(telescope, "SKY_SAMPLES", 1 << 15)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, library):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(production, "SHOWERS_PER_CHUNK", SMALL)
+        patch.setattr(chunks, "SHOWERS_PER_CHUNK", SMALL)
         patch.setattr(telescope, "SKY_SAMPLES", 1 << 15)
         return simulate(config(waveforms=True), tmp_path_factory.mktemp("production"), seed=3, progress=False)
 

@@ -23,8 +23,9 @@ from trigger_ml.compression.quantization import quantized_twin, snap_weights
 from trigger_ml.core.config import CompressionConfig, PruningConfig
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.models.batches import predict
 from trigger_ml.models.heads import without_squashing
-from trigger_ml.models.training import History, Plan, fit, predict
+from trigger_ml.models.training import History, Plan, fit
 
 __all__ = ["CompressionResult", "compress"]
 

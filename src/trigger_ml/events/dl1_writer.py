@@ -1,6 +1,6 @@
 """Writing ctapipe's DL1 HDF5 files, many events at a time."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from trigger_ml.core.files import atomic_path
 from trigger_ml.events.parameters import ANGLES, ImageParameters
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.runs import SimulatedRun, write_runs
-from trigger_ml.events.table import EventTable, concatenate
+from trigger_ml.events.table import EventTable, whole_array_events
 
-__all__ = ["SimulatedRun", "impact_distance", "whole_array_events", "write_dl1"]
+__all__ = ["impact_distance", "write_dl1"]
 
 # most pixels are noise: zstd, ctapipe's choice, saves 7 % of the space but unpacks eight times slower
 FILTERS = tables.Filters(complevel=5, complib="blosc:lz4", fletcher32=True)
@@ -317,42 +317,12 @@ def impact_distance(
     return np.asarray(np.linalg.norm(np.cross(telescope - core, axis), axis=1))
 
 
-def whole_array_events(chunks: Iterable[EventTable], least_bytes: int = 0) -> Iterator[EventTable]:
-    """The same events, divided so that no array event is split between two tables.
-
-    Parameters
-    ----------
-    chunks : iterable of EventTable
-    least_bytes : int
-        Tables are joined until their images and waveforms take this many bytes (the last may be smaller).
-    """
-    held: list[EventTable] = []
-    for chunk in chunks:
-        if len(chunk) == 0:
-            continue
-        held.append(chunk)
-        if sum(_bytes(table) for table in held) < least_bytes:
-            continue
-        joined = concatenate(held)
-        last = (joined.obs_id == joined.obs_id[-1]) & (joined.event_id == joined.event_id[-1])
-        held = [joined[last]]
-        if not last.all():
-            yield joined[~last]
-    if held:
-        yield concatenate(held)
-
-
 def _fixed_point(times: NDArray[np.float32]) -> Column:
     """Peak times as scaled 16-bit integers: ctapipe's writer offers this too, and its readers undo it."""
     with np.errstate(invalid="ignore"):  # NaN has a code of its own
         scaled = PEAK_TIME(times)
     meta = {key.removeprefix("CTAFIELD_n_"): value for key, value in PEAK_TIME.get_meta("n").items()}
     return Column(scaled, meta=meta)
-
-
-def _bytes(events: EventTable) -> int:
-    columns = (events.image, events.peak_time, events.true_image, events.waveform)
-    return sum(column.nbytes for column in columns if column is not None)
 
 
 def write_dl1(

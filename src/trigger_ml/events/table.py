@@ -1,5 +1,6 @@
 """The table of telescope events that flows between readers, the generator and the feed."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -126,3 +127,33 @@ def concatenate(tables: list[EventTable]) -> EventTable:
     if all(t is not None for t in truths):
         truth = Truth(*(column(truths, f.name) for f in fields(Truth)))
     return EventTable(**columns, truth=truth)
+
+
+def whole_array_events(chunks: Iterable[EventTable], least_bytes: int = 0) -> Iterator[EventTable]:
+    """The same events, divided so that no array event is split between two tables.
+
+    Parameters
+    ----------
+    chunks : iterable of EventTable
+    least_bytes : int
+        Tables are joined until their images and waveforms take this many bytes (the last may be smaller).
+    """
+    held: list[EventTable] = []
+    for chunk in chunks:
+        if len(chunk) == 0:
+            continue
+        held.append(chunk)
+        if sum(_bytes(table) for table in held) < least_bytes:
+            continue
+        joined = concatenate(held)
+        last = (joined.obs_id == joined.obs_id[-1]) & (joined.event_id == joined.event_id[-1])
+        held = [joined[last]]
+        if not last.all():
+            yield joined[~last]
+    if held:
+        yield concatenate(held)
+
+
+def _bytes(events: EventTable) -> int:
+    columns = (events.image, events.peak_time, events.true_image, events.waveform)
+    return sum(column.nbytes for column in columns if column is not None)

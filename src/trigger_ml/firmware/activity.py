@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray
-from trigger_ml.firmware.network import Bounds, Conv2D, Dense, Network, Node
+from trigger_ml.firmware.bounds import Bounds
+from trigger_ml.firmware.network import Conv2D, Dense, Network, Node
 
 __all__ = ["Reads", "channel_bits", "live", "reads", "trimmed_matrix"]
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray, Rounding
+from trigger_ml.firmware.bounds import Bounds
 from trigger_ml.firmware.network import (
     Add,
     Affine,
     AveragePool2D,
-    Bounds,
     Conv2D,
     GlobalAveragePool,
     Network,

@@ -16,65 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trigger_ml.core.errors import MappingError
-from trigger_ml.core.fixed_point import (
-    MAX_WIDTH,
-    FixedPoint,
-    IntArray,
-    Overflow,
-    Rounding,
-    requantize,
-    shift,
-)
+from trigger_ml.core.fixed_point import FixedPoint, IntArray, Overflow, Rounding, requantize, shift
+from trigger_ml.firmware.bounds import Bounds, affine_bounds, sum_bounds
 
 FORMAT_VERSION = 1
 
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Interval of integers per channel, in units of ``2**-fraction``.
-
-    Parameters
-    ----------
-    low, high : numpy.ndarray of int64, shape (channels,)
-    fraction : int
-    """
-
-    low: IntArray
-    high: IntArray
-    fraction: int
-
-    @property
-    def dtype(self) -> FixedPoint:
-        """Smallest type that holds every channel."""
-        return FixedPoint.holding(int(self.low.min()), int(self.high.max()), self.fraction)
-
-    def aligned(self, fraction: int) -> "Bounds":
-        """The same interval in finer units."""
-        if fraction < self.fraction:
-            raise ValueError("cannot align bounds to a coarser last bit")
-        places = fraction - self.fraction
-        return Bounds(shift(self.low, places), shift(self.high, places), fraction)
-
-    def summed(self, count: int) -> "Bounds":
-        """Bounds of the sum of ``count`` values."""
-        _require_int64(self.magnitude * count)
-        return Bounds(self.low * count, self.high * count, self.fraction)
-
-    @property
-    def magnitude(self) -> int:
-        """Largest absolute value of any channel."""
-        return max(abs(int(self.low.min())), abs(int(self.high.max())))
-
-    def with_zero(self) -> "Bounds":
-        """The interval widened to hold zero (what padding feeds in)."""
-        return Bounds(np.minimum(self.low, 0), np.maximum(self.high, 0), self.fraction)
-
-
-def _require_int64(magnitude: float) -> None:
-    if magnitude >= 2.0 ** (MAX_WIDTH - 1):
-        raise OverflowError(f"a sum can reach {magnitude:.3g}, which needs more than {MAX_WIDTH} bits")
 
 
 @dataclass(frozen=True)
@@ -118,18 +65,6 @@ class Input(Node):
         return Bounds(self.dtype.minimum * one, self.dtype.maximum * one, self.dtype.fraction)
 
 
-def _affine_bounds(source: Bounds, kernel: IntArray, bias: IntArray, fraction: int, total: int) -> Bounds:
-    """Bounds of ``kernel`` (taps, channels_in, channels_out) applied to ``source``, plus bias."""
-    reach = np.maximum(np.abs(source.low), np.abs(source.high)).astype(np.float64)
-    largest = float((reach @ np.abs(kernel).sum(axis=0, dtype=np.float64)).max())
-    _require_int64(np.ldexp(largest, total - source.fraction - fraction) + np.abs(bias).max())
-    positive, negative = np.maximum(kernel, 0).sum(axis=0), np.minimum(kernel, 0).sum(axis=0)
-    high = source.high @ positive + source.low @ negative
-    low = source.low @ positive + source.high @ negative
-    places = total - source.fraction - fraction
-    return Bounds(shift(low, places) + bias, shift(high, places) + bias, total)
-
-
 @dataclass(frozen=True, eq=False)
 class Affine(Node):
     """Base of the layers with weights: integers ``kernel`` and ``bias`` with their types."""
@@ -158,7 +93,7 @@ class Affine(Node):
 
     def bounds(self, inputs: list[Bounds], shapes: list[Shape]) -> Bounds:  # noqa: D102
         source = inputs[0].with_zero()
-        return _affine_bounds(
+        return affine_bounds(
             source,
             self._taps(),
             self.aligned_bias(source.fraction),
@@ -219,7 +154,7 @@ class Dense(Affine):
         source = inputs[0]
         total = self.accumulator_fraction(source.fraction)
         bias = self.aligned_bias(source.fraction)
-        return _affine_bounds(source, self._taps(), bias, self.kernel_type.fraction, total)
+        return affine_bounds(source, self._taps(), bias, self.kernel_type.fraction, total)
 
 
 @dataclass(frozen=True)
@@ -249,11 +184,7 @@ class Add(Node):
     op = "add"
 
     def bounds(self, inputs: list[Bounds], shapes: list[Shape]) -> Bounds:  # noqa: D102
-        fraction = max(b.fraction for b in inputs)
-        aligned = [b.aligned(fraction) for b in inputs]
-        _require_int64(sum(b.magnitude for b in aligned))
-        low = np.sum([b.low for b in aligned], axis=0)
-        return Bounds(low, np.sum([b.high for b in aligned], axis=0), fraction)
+        return sum_bounds(inputs)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Parts of an ONNX graph under construction."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.network import Shape
@@ -43,6 +43,21 @@ class Graph:
         """Add a node that is named as its only output."""
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
+
+    def scaled(self, value: Value, unit: int, name: str) -> Value:
+        """The value in another unit; a power of two changes no digit."""
+        if value.unit == unit:
+            return value
+        factor = self.constant(f"{name}/factor", np.float64(2.0 ** (unit - value.unit)), double=value.double)
+        self.add("Mul", [value.tensor, factor], name)
+        return replace(value, tensor=name, unit=unit)
+
+    def cast(self, value: Value, double: bool, name: str) -> Value:
+        """The value in float64, or in float32."""
+        if value.double == double:
+            return value
+        self.add("Cast", [value.tensor], name, to=TensorProto.DOUBLE if double else TensorProto.FLOAT)
+        return replace(value, tensor=name, double=double)
 
 
 def split_kernel(kernel: IntArray, fits: Callable[[IntArray], bool]) -> list[IntArray]:

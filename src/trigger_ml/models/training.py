@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,12 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from trigger_ml.core.config import TrainConfig
 from trigger_ml.core.errors import InputError, StageError
-from trigger_ml.core.files import atomic_path
 from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.models.batches import Feed
+from trigger_ml.models.checkpoint import Checkpoint, State
 from trigger_ml.models.heads import OUTPUTS, loss
 from trigger_ml.models.optimizer import RangedAdam
 
-__all__ = ["History", "Plan", "fit", "predict", "train"]
+__all__ = ["History", "Plan", "fit", "train"]
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,10 @@ def fit(
     x, target = counts, _targets(y, len(counts), plan.task, "training")
     x_val, target_val = validation[0], _targets(validation[1], len(validation[0]), plan.task, "validation")
     optimizer = _compile(model, plan, math.ceil(len(x) / plan.batch_size))
-    checkpoint = _Checkpoint(directory / "checkpoint.npz", model, optimizer, _signature(model, x, plan))
+    checkpoint = Checkpoint(directory / "checkpoint.npz", model, optimizer, _signature(model, x, plan))
     state = checkpoint.load()
     writer = tf.summary.create_file_writer(str(directory / "tensorboard")) if tensorboard else None
-    feed, feed_val = _Feed(x, target, plan.bits, plan.symmetries), _Feed(x_val, target_val, plan.bits)
+    feed, feed_val = Feed(x, target, plan.bits, plan.symmetries), Feed(x_val, target_val, plan.bits)
     ordered = feed_val.batches(np.arange(len(x_val)), 512)
     with _progress(plan, len(x)) as progress:
         for epoch in range(len(state.metrics.get("loss", [])), plan.epochs):
@@ -208,121 +208,6 @@ def fit(
         seconds=sum(state.metrics["seconds"]),
         metrics={name: tuple(values) for name, values in state.metrics.items()},
     )
-
-
-def predict(
-    model: Any, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
-) -> NDArray[np.float64]:
-    """Outputs of a model.
-
-    Parameters
-    ----------
-    model : tf_keras.Model
-    counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
-    bits : int
-        The model takes ``counts * 2**-bits``.
-    batch : int
-        Events at a time.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (events, outputs)
-    """
-    if not len(counts):
-        return np.zeros((0, model.output_shape[-1]))
-    call = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-    scale = np.float32(2.0**-bits)
-    parts = [
-        call(tf.constant(counts[i : i + batch].astype(np.float32) * scale)).numpy()
-        for i in range(0, len(counts), batch)
-    ]
-    return np.concatenate(parts).astype(np.float64)
-
-
-class _Feed:
-    """Batches of values and targets from integers kept once in memory."""
-
-    def __init__(
-        self,
-        counts: NDArray[Any],
-        target: NDArray[np.float32],
-        bits: int,
-        symmetries: NDArray[np.int64] | None = None,
-    ) -> None:
-        # tensors captured by a function are passed by reference, not copied into the graph
-        self.counts, self.target = tf.constant(counts), tf.constant(target)
-        self.scale = np.float32(2.0**-bits)
-        self.symmetries = None if symmetries is None else tf.constant(symmetries.astype(np.int32))
-
-    def batches(
-        self, order: NDArray[np.int64], batch_size: int, rng: np.random.Generator | None = None
-    ) -> Any:
-        """Batches in an order; with a generator, each event through a symmetry that it draws."""
-        height, width, channels = self.counts.shape[1:]
-
-        def take(rows: Any, turn: Any) -> Any:
-            x = tf.gather(self.counts, rows)
-            if self.symmetries is not None and rng is not None:
-                flat = tf.reshape(x, (-1, height * width, channels))
-                flat = tf.gather(flat, tf.gather(self.symmetries, turn), batch_dims=1)
-                x = tf.reshape(flat, (-1, height, width, channels))
-            return tf.cast(x, tf.float32) * self.scale, tf.gather(self.target, rows)
-
-        turns = np.zeros(len(order), dtype=np.int32)
-        if self.symmetries is not None and rng is not None:
-            turns = rng.integers(len(self.symmetries), size=len(order), dtype=np.int32)
-        data = tf.data.Dataset.from_tensor_slices((order, turns)).batch(batch_size)
-        return data.map(take, num_parallel_calls=2, deterministic=True).prefetch(4)
-
-
-@dataclass
-class _State:
-    """What besides weights a training has come to."""
-
-    metrics: dict[str, list[float]] = field(default_factory=dict)
-    best_loss: float = math.inf
-    best_epoch: int = -1
-    best_weights: list[Any] = field(default_factory=list)
-
-
-class _Checkpoint:
-    """Weights, optimizer and state in one file, replaced atomically after every epoch."""
-
-    def __init__(self, path: Path, model: Any, optimizer: Any, signature: str) -> None:
-        self.path, self.model, self.optimizer, self.signature = path, model, optimizer, signature
-
-    def save(self, state: _State) -> None:
-        slots: dict[str, Any] = {}
-        self.optimizer.save_own_variables(slots)
-        arrays = {f"weight{i}": w for i, w in enumerate(self.model.get_weights())}
-        arrays |= {f"best{i}": w for i, w in enumerate(state.best_weights)}
-        arrays |= {f"slot{key}": value for key, value in slots.items()}
-        facts = {
-            "signature": self.signature,
-            "metrics": state.metrics,
-            "best_loss": state.best_loss if math.isfinite(state.best_loss) else None,
-            "best_epoch": state.best_epoch,
-        }
-        arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
-        with atomic_path(self.path) as partial:
-            np.savez(partial, **arrays)
-
-    def load(self) -> _State:
-        """The interrupted training's state, or a new one when there is none that fits."""
-        try:
-            with np.load(self.path, allow_pickle=False) as arrays:
-                stored = dict(arrays)
-            facts = json.loads(bytes(stored["facts"]))
-        except (OSError, KeyError, ValueError, BadZipFile, EOFError):
-            return _State()
-        if facts["signature"] != self.signature:
-            return _State()
-        self.model.set_weights([stored[f"weight{i}"] for i in range(len(self.model.weights))])
-        slots = {key.removeprefix("slot"): value for key, value in stored.items() if key.startswith("slot")}
-        self.optimizer.load_own_variables(slots)
-        best_loss = math.inf if facts["best_loss"] is None else facts["best_loss"]
-        best = [stored[f"best{i}"] for i in range(sum(key.startswith("best") for key in stored))]
-        return _State(facts["metrics"], best_loss, facts["best_epoch"], best)
 
 
 def _targets(y: ArrayLike, events: int, task: str, part: str) -> NDArray[np.float32]:
@@ -370,7 +255,7 @@ def _signature(model: Any, counts: NDArray[Any], plan: Plan) -> str:
     return digest.hexdigest()
 
 
-def _run_epoch(model: Any, feed: _Feed, plan: Plan, epoch: int, progress: Any) -> dict[str, float]:
+def _run_epoch(model: Any, feed: Feed, plan: Plan, epoch: int, progress: Any) -> dict[str, float]:
     order = np.random.default_rng([plan.seed, epoch]).permutation(len(feed.counts))
     tf_keras.utils.set_random_seed(int(np.random.default_rng([plan.seed, epoch, 1]).integers(2**31)))
     bar = _ProgressCallback(progress, len(order), plan.batch_size)
@@ -388,7 +273,7 @@ def _run_epoch(model: Any, feed: _Feed, plan: Plan, epoch: int, progress: Any) -
     return metrics
 
 
-def _is_exhausted(state: _State, epoch: int, plan: Plan) -> bool:
+def _is_exhausted(state: State, epoch: int, plan: Plan) -> bool:
     return state.best_epoch >= 0 and epoch - 1 - max(state.best_epoch, plan.eligible_from) >= plan.patience
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import write_text
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
-from trigger_ml.report.page import HEADLINES, PERCENTAGES, TASKS, environment
+from trigger_ml.report.facts import HEADLINES, PERCENTAGES, TASKS
 from trigger_ml.report.pareto import Axis, Explorer, explorer
 from trigger_ml.report.plots import energy_axis, interval_points
 from trigger_ml.report.reading import firmware_clocks, firmware_figure, size
 from trigger_ml.report.reference import Curve, read_reference
+from trigger_ml.report.rendering import write_page
 from trigger_ml.report.style import Drawn, Palette, figure, save
 
 __all__ = ["compare"]
@@ -277,6 +277,26 @@ def _answer(runs: Sequence[RunContent], names: Sequence[str], task: str) -> str:
     return f"Every run loses {label}; the least is {best[1]}: {best[2]['verdict']}."
 
 
+def _gaps(
+    contents: Sequence[RunContent], runs: Sequence[RunContent], names: Sequence[str], curves: Sequence[Curve]
+) -> list[str]:
+    """What could not be compared, or not on equal terms, and why."""
+    gaps = [f"{c.name} ({c.path}): {c.missing['evaluation']}" for c in contents if not c.evaluation]
+    given = {(run.evaluation["events"]["used"], run.evaluation["settings"]["seed"]) for run in runs}
+    if len(given) > 1:
+        gaps.append(
+            "Runs were judged on different events: differences between them hold that fluctuation too"
+        )
+    if len(runs) > MAX_CURVES:
+        gaps.append(f"Curves are drawn for the first {MAX_CURVES} of {len(runs)} runs; the table has all")
+    for label in ("LUT", "latency"):
+        without = [n for r, n in zip(runs, names, strict=True) if _resource(r, label.lower())[0] is None]
+        if without:
+            which = "all runs" if len(without) == len(runs) else ", ".join(without)
+            gaps.append(f"{label}: not measured in {which} (see resources.json there)")
+    return gaps + [f"Reference {curve.label}: {curve.assumption}" for curve in curves]
+
+
 def compare(
     run_dirs: Sequence[Path],
     output: Path,
@@ -308,7 +328,6 @@ def compare(
     """
     contents = [read_run(Path(path)) for path in run_dirs]
     runs = [content for content in contents if content.evaluation]
-    gaps = [f"{c.name} ({c.path}): {c.missing['evaluation']}" for c in contents if not c.evaluation]
     if not runs:
         raise InputError("runs to compare", "none has been evaluated", "Run `trigger-ml evaluate` on them")
     tasks = sorted({run.task for run in runs})
@@ -323,36 +342,19 @@ def compare(
         if Path(reference).resolve() not in paths:
             raise InputError(str(reference), "is not among the runs compared", "Name one of the runs")
         chosen = paths.index(Path(reference).resolve())
-    given = {(run.evaluation["events"]["used"], run.evaluation["settings"]["seed"]) for run in runs}
-    if len(given) > 1:
-        gaps.append(
-            "Runs were judged on different events: differences between them hold that fluctuation too"
-        )
-    if len(runs) > MAX_CURVES:
-        gaps.append(f"Curves are drawn for the first {MAX_CURVES} of {len(runs)} runs; the table has all")
-    for label in ("LUT", "latency"):
-        without = [n for r, n in zip(runs, names, strict=True) if _resource(r, label.lower())[0] is None]
-        if without:
-            which = "all runs" if len(without) == len(runs) else ", ".join(without)
-            gaps.append(f"{label}: not measured in {which} (see resources.json there)")
     folder = output.with_name(f"{output.stem}-figures")
     columns, rows = _table(runs, names, task, chosen, output)
     curves = [] if published is None else read_reference(published)
-    gaps += [f"Reference {curve.label}: {curve.assumption}" for curve in curves]
-    page = (
-        environment()
-        .get_template("compare.html")
-        .render(
-            task=TASKS[task],
-            reference=names[chosen],
-            answer=_answer(runs, names, task),
-            columns=columns,
-            rows=rows,
-            plot=_explorer(runs, names, task),
-            figures=_curves(runs, names, task, curves, folder),
-            gaps=gaps,
-            folder=folder.name,
-        )
+    return write_page(
+        output,
+        "compare.html",
+        task=TASKS[task],
+        reference=names[chosen],
+        answer=_answer(runs, names, task),
+        columns=columns,
+        rows=rows,
+        plot=_explorer(runs, names, task),
+        figures=_curves(runs, names, task, curves, folder),
+        gaps=_gaps(contents, runs, names, curves),
+        folder=folder.name,
     )
-    write_text(output, page)
-    return output

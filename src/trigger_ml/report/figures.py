@@ -1,4 +1,4 @@
-"""Figures of a run: what each needs, and how it is drawn.
+"""Which figures a run has numbers for, and those of every task: cost, events, training, sparsity.
 
 A figure whose numbers are not in the run is left out; the page says why.
 """
@@ -12,17 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from trigger_ml.report.content import RunContent
+from trigger_ml.report.figures_classification import classification_specs
 from trigger_ml.report.figures_irf import irf_specs
 from trigger_ml.report.figures_reconstruction import reconstruction_specs
-from trigger_ml.report.plots import (
-    column,
-    energy_axis,
-    logarithmic,
-    model_styles,
-    per_energy,
-    staircase,
-    tame,
-)
+from trigger_ml.report.plots import energy_axis, logarithmic, model_styles, per_energy, staircase, tame
 from trigger_ml.report.reading import histories, sparsity_rows
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
@@ -30,88 +23,7 @@ from trigger_ml.report.style import Drawn, Palette, figure, save
 
 __all__ = ["draw_all", "specs"]
 
-
 HOLLOW = "Bars are {confidence:.0%} bootstrap intervals; hollow points have too few events."
-
-
-def roc(content: RunContent, palette: Palette) -> Figure:
-    """ROC curves of both models, with a logarithmic view of the low-background end."""
-    models = content.evaluation["details"]["models"]
-    auc = content.evaluation["metrics"]["auc"]
-    drawing = figure(5.4, 3.9)
-    axes = drawing.subplots()
-    for name, style in model_styles(palette).items():
-        curve = models[name]["roc"]
-        axes.plot(
-            curve["false_positive_rate"],
-            curve["true_positive_rate"],
-            color=style["color"],
-            linestyle=style["linestyle"],
-            label=f"{name}: AUC {auc[name]['value']:.4f}",
-        )
-    axes.plot([0, 1], [0, 1], color=palette.muted, linewidth=0.8, linestyle=":", label="chance")
-    axes.set_xlabel("Hadron efficiency (false positives)")
-    axes.set_ylabel("Gamma efficiency (true positives)")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.005)
-    axes.set_aspect("equal")
-    axes.legend(loc="lower right")
-    return drawing
-
-
-def rejection(content: RunContent, palette: Palette) -> Figure:
-    """The same curves, read as a trigger is: background on a logarithmic axis."""
-    models = content.evaluation["details"]["models"]
-    operating = content.evaluation["settings"]["gamma_efficiency"]
-    drawing = figure(5.4, 3.9)
-    axes = drawing.subplots()
-    for name, style in model_styles(palette).items():
-        curve = models[name]["roc"]
-        background = np.array(curve["false_positive_rate"])
-        seen = background > 0
-        axes.plot(
-            np.array(curve["true_positive_rate"])[seen],
-            background[seen],
-            color=style["color"],
-            linestyle=style["linestyle"],
-            label=name,
-        )
-    axes.axvline(operating, color=palette.muted, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        f"operating point {operating:.0%}",
-        (operating, 0.98),
-        xycoords=("data", "axes fraction"),
-        xytext=(-4, 0),
-        textcoords="offset points",
-        rotation=90,
-        ha="right",
-        va="top",
-        fontsize=8,
-        color=palette.muted,
-    )
-    logarithmic(axes)
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("Gamma efficiency")
-    axes.set_ylabel("Hadron efficiency")
-    axes.legend(loc="lower right")
-    return drawing
-
-
-def binned(content: RunContent, palette: Palette, name: str, what: str) -> Figure:
-    """A figure of merit against energy."""
-    quantity = content.evaluation["quantities"][name]
-    drawing = figure()
-    axes = drawing.subplots()
-    per_energy(axes, content.evaluation, name, palette, what=what)
-    unit = f" ({quantity['unit']})" if quantity["unit"] else ""
-    if what == "models":
-        axes.set_ylabel(quantity["label"] + unit)
-        axes.legend(loc="best")
-    elif what == "difference":
-        axes.set_ylabel(f"{quantity['label']}:\ncompressed − float{unit}")
-    else:
-        axes.set_ylabel(f"{quantity['label']}:\ncompressed / float")
-    return drawing
 
 
 def cost(content: RunContent, palette: Palette, name: str) -> Figure:
@@ -129,101 +41,6 @@ RATIOS = {
     "energy": ("energy_resolution", "energy_std"),
     "direction": ("angular_resolution", "mean_separation"),
 }
-
-
-def gammaness(content: RunContent, palette: Palette) -> Figure:
-    """Distribution of gammaness for each class: float filled, compressed outlined."""
-    models = content.evaluation["details"]["models"]
-    drawing = figure()
-    axes = drawing.subplots()
-    for name, color in (("hadron", palette.hadron), ("gamma", palette.gamma)):
-        first, second = (models[m]["gammaness"] for m in ("float", "compressed"))
-        staircase(
-            axes,
-            first["edges"],
-            first[name]["density"],
-            color=color,
-            fill=True,
-            alpha=0.3,
-            linewidth=0,
-            label=f"{name}, float",
-        )
-        staircase(
-            axes,
-            second["edges"],
-            second[name]["density"],
-            color=color,
-            linewidth=1.5,
-            linestyle="-" if name == "gamma" else "--",
-            label=f"{name}, compressed",
-        )
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("Gammaness")
-    axes.set_ylabel("Density")
-    logarithmic(axes)
-    axes.legend(loc="upper center", ncols=2)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * 6)
-    return drawing
-
-
-def confusion(content: RunContent, palette: Palette) -> Figure:
-    """Confusion matrices: rates by colour, counts in words."""
-    models = content.evaluation["details"]["models"]
-    drawing = figure(5.4, 3.1)
-    for axes, name in zip(drawing.subplots(1, 2), ("float", "compressed"), strict=True):
-        matrix = models[name]["confusion"]
-        rates = np.array(
-            [[np.nan if x is None else x for x in row] for row in matrix["rates"]], dtype=np.float64
-        )
-        axes.imshow(rates, cmap=palette.colormap, vmin=0, vmax=1)
-        axes.grid(False)
-        for (row, col), rate in np.ndenumerate(rates):
-            axes.text(
-                col,
-                row,
-                f"{rate:.1%}\n{matrix['events'][row][col]:,}",
-                ha="center",
-                va="center",
-                color="#111111" if rate > 0.5 else "#fefefe",
-            )
-        axes.set_xticks([0, 1], ["gamma", "hadron"])
-        axes.set_yticks([0, 1], ["gamma", "hadron"], rotation=90, va="center")
-        axes.set_xlabel("Decision")
-        axes.set_title(name)
-    drawing.axes[0].set_ylabel("Truth")
-    return drawing
-
-
-def calibration(content: RunContent, palette: Palette) -> Figure:
-    """Fraction of gammas against gammaness, above the number of events."""
-    models = content.evaluation["details"]["models"]
-    drawing = figure(5.4, 4.4)
-    top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    top.plot([0, 1], [0, 1], color=palette.muted, linewidth=0.8, linestyle=":", label="perfect")
-    for name, style in model_styles(palette).items():
-        rows = [r for r in models[name]["calibration"] if r["mean"] is not None]
-        mean = np.array([r["mean"] for r in rows])
-        parts = [r["fraction"] for r in rows]
-        value, low, high = (column(parts, key) for key in ("value", "low", "high"))
-        top.vlines(mean, np.minimum(low, value), np.maximum(high, value), color=style["color"], linewidth=1.3)
-        top.plot(mean, value, **{**style, "linewidth": 1.0})
-        edges = [0.0, *(r["high"] for r in models[name]["calibration"])]
-        staircase(
-            bottom,
-            edges,
-            [r["events"] for r in models[name]["calibration"]],
-            color=style["color"],
-            linestyle=style["linestyle"],
-            linewidth=1.4,
-        )
-    top.set_ylabel("Fraction of gammas")
-    top.set_xlim(0, 1)
-    top.legend(loc="upper left")
-    logarithmic(bottom)
-    bottom.set_ylabel("Events")
-    bottom.set_xlabel("Mean gammaness")
-    return drawing
 
 
 def energy_distribution(content: RunContent, palette: Palette) -> Figure:
@@ -314,46 +131,7 @@ def specs(content: RunContent, references: Sequence[Curve] = ()) -> list[Spec]:
                     name,
                 )
     if evaluation and content.task == "type" and evaluation.get("details", {}).get("models"):
-        add("roc", "classification", "ROC curve", "Both models on the same test events.", roc)
-        add(
-            "background_rejection",
-            "classification",
-            "Background against gamma efficiency",
-            "The ROC curve as a trigger reads it: lower is better.",
-            rejection,
-        )
-        add("auc_per_energy", "classification", "AUC by energy", bars, binned, "auc", "models")
-        add(
-            "auc_difference_per_energy",
-            "classification",
-            "AUC difference by energy",
-            f"Compressed minus float, resampled together. {bars}",
-            binned,
-            "auc",
-            "difference",
-        )
-        add(
-            "gammaness",
-            "classification",
-            "Gammaness by class",
-            "Each distribution has unit area; the vertical axis is logarithmic.",
-            gammaness,
-        )
-        add(
-            "confusion",
-            "classification",
-            "Confusion matrices",
-            f"Decision at gammaness {evaluation['settings']['fixed_threshold']:g}: "
-            "rate within the true class, and events.",
-            confusion,
-        )
-        add(
-            "calibration",
-            "classification",
-            "Calibration",
-            "How often an event of a given gammaness is a gamma in this sample's mixture of classes.",
-            calibration,
-        )
+        result += classification_specs(content, bars)
     if evaluation and content.task in ("energy", "direction"):
         result += reconstruction_specs(content, bars, references)
     if evaluation.get("irf", {}).get("models"):

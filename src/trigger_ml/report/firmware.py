@@ -29,8 +29,7 @@ class Tables:
         Source, II, latency, tool.
     timing : list of list of str
         Source, kind, figure, slack, note.
-    sources : list of str
-        Of the figures by layer.
+    layer_headings : list of str
     layers : list of list of str
         Layer, then LUT and FF of each source.
     """
@@ -41,7 +40,7 @@ class Tables:
     totals: list[list[str]]
     clocks: list[list[str]]
     timing: list[list[str]]
-    sources: list[str]
+    layer_headings: list[str]
     layers: list[list[str]]
 
 
@@ -69,7 +68,8 @@ def _layers(figures: list[Mapping[str, Any]]) -> tuple[list[str], list[list[str]
     for layer in dict.fromkeys(figure["layer"] for figure in found):
         cells = [known.get((layer, source), {}) for source in sources]
         rows.append([layer, *(formatting.number(c.get(k)) for c in cells for k in ("lut", "ff"))])
-    return sources, rows
+    headings = [f"{amount}, {source}" for source in sources for amount in ("LUT", "FF")]
+    return ["Layer", *headings], rows
 
 
 def _timing(entry: Mapping[str, Any]) -> list[str]:
@@ -90,7 +90,7 @@ def firmware_tables(resources: Mapping[str, Any]) -> list[Tables]:
         if not project:
             continue
         figures = project["figures"]
-        sources, layers = _layers(figures)
+        headings, layers = _layers(figures)
         tables.append(
             Tables(
                 title,
@@ -108,7 +108,7 @@ def firmware_tables(resources: Mapping[str, Any]) -> list[Tables]:
                     for c in project["clocks"]
                 ],
                 [_timing(entry) for entry in project["timing"]],
-                sources,
+                headings,
                 layers,
             )
         )

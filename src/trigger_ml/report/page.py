@@ -1,90 +1,32 @@
 """The report of one run: a single HTML file that needs nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import yaml
-
-from trigger_ml.core.files import write_text
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
+from trigger_ml.report.facts import (
+    HEADLINES,
+    TASKS,
+    Tile,
+    comparison_tile,
+    configuration,
+    exactness,
+    flags,
+    known,
+    missing,
+    run_facts,
+    size_pair,
+    weight_bits,
+)
 from trigger_ml.report.figures import draw_all, specs
 from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, not_run
 from trigger_ml.report.reading import dig, histories, layer_rows, size
 from trigger_ml.report.reference import read_reference
+from trigger_ml.report.rendering import write_page
 
-__all__ = ["Tile", "environment", "value_pair", "write_report"]
-
-TASKS = {
-    "type": "particle type (gamma or hadron)",
-    "energy": "energy",
-    "direction": "direction",
-}
-# which figure of merit answers "what did compression cost?", and the one that a trigger lives by
-HEADLINES = {
-    "type": ("auc", "hadron_efficiency"),
-    "energy": ("energy_resolution", "energy_bias"),
-    "direction": ("angular_resolution", "mean_separation"),
-}
-PERCENTAGES = (
-    "hadron_efficiency",
-    "gamma_efficiency",
-    "energy_resolution",
-    "energy_bias",
-    "energy_mean_bias",
-    "energy_std",
-    "energy_gauss_width",
-)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number of the first screen.
-
-    Parameters
-    ----------
-    label, value, note : str
-    state : str
-        ``unchanged``, ``better``, ``worse``, ``unresolved``, ``undefined`` or empty.
-    """
-
-    label: str
-    value: str
-    note: str = ""
-    state: str = ""
-
-
-def environment() -> jinja2.Environment:
-    """Templates with the number formats as filters."""
-    result = jinja2.Environment(
-        loader=jinja2.PackageLoader("trigger_ml.report"),
-        autoescape=True,
-        undefined=jinja2.ChainableUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    result.filters |= {
-        "number": formatting.number,
-        "interval": formatting.interval,
-        "percent": formatting.percent,
-        "count": formatting.count,
-        "duration": formatting.duration,
-        "bytes": formatting.bytes_,
-        "glue": formatting.glue,
-    }
-    return result
-
-
-def value_pair(comparison: Mapping[str, Any], as_percent: bool, digits: int = 4) -> str:
-    """Values of the float and of the compressed model, with an arrow between."""
-    values = [comparison[side]["value"] for side in ("float", "compressed")]
-    if as_percent:
-        return " → ".join(formatting.percent(v) for v in values)
-    return " → ".join(formatting.number(v, digits) for v in values)
+__all__ = ["write_report"]
 
 
 def _headline(content: RunContent) -> tuple[str, list[Tile]]:
@@ -100,54 +42,35 @@ def _headline(content: RunContent) -> tuple[str, list[Tile]]:
         comparison, label = evaluation["metrics"][name], evaluation["quantities"][name]["label"]
         label = f"Background at {efficiency} gamma efficiency" if name == "hadron_efficiency" else label
         sentences.append(f"{label}: {comparison['verdict']}.")
-        unit = evaluation["quantities"][name]["unit"]
-        value = value_pair(comparison, name in PERCENTAGES) + (f" {unit}" if unit else "")
-        tiles.append(Tile(label, value, comparison["verdict"], comparison["state"]))
+        tiles.append(comparison_tile(name, label, evaluation["quantities"][name]["unit"], comparison))
     return " ".join(sentences), tiles
 
 
 def _model_tiles(content: RunContent) -> list[Tile]:
-    sizes = [
-        dig(content.model, "float", "bytes", "dense"),
-        dig(content.model, "compressed", "bytes", "packed"),
-    ]
     tiles = []
-    if None not in sizes:
-        tiles.append(
-            Tile(
-                "Model size",
-                " → ".join(formatting.bytes_(s) for s in sizes),
-                f"{formatting.number(sizes[0] / sizes[1], 2)} × smaller: float32, and packed non-zero",
-            )
-        )
-    bits = dig(content.config, "compression", "quantization", "default", "weights")
-    sparsity = dig(content.model, "compressed", "sparsity")
+    sizes = size_pair(content.model)
+    if sizes is not None:
+        note = f"{formatting.number(sizes[1], 2)} × smaller: float32, and packed non-zero"
+        tiles.append(Tile("Model size", sizes[0], note))
+    bits, zeros = weight_bits(content)
     if bits is not None:
-        default_note = "of the weights are zero, measured"
-        value = f"{bits} bit" if sparsity is None else f"{bits} bit, {formatting.percent(sparsity)}"
-        tiles.append(Tile("Weights", value, "" if sparsity is None else default_note))
+        if zeros is None:
+            tiles.append(Tile("Weights", f"{bits} bit"))
+        else:
+            tiles.append(Tile("Weights", f"{bits} bit, {zeros}", "of the weights are zero, measured"))
     return tiles
 
 
 def _firmware_tiles(content: RunContent) -> list[Tile]:
-    tiles = []
-    backends = dig(content.verification, "backends", default={})
-    if backends:
-        wrong = sum(b.get("mismatches") or 0 for b in backends.values())
-        events = ", ".join(f"{name} {b.get('events', 0):,}" for name, b in backends.items())
-        tiles.append(
-            Tile(
-                "Firmware, bit for bit",
-                "equal" if wrong == 0 else f"{wrong:,} mismatches",
-                f"events compared: {events}",
-                "unchanged" if wrong == 0 else "worse",
-            )
-        )
+    label, found = "Firmware, bit for bit", exactness(content.verification)
+    if found is None:
+        tiles = [Tile(label, "not measured", "see the end of the page")]
     else:
-        tiles.append(Tile("Firmware, bit for bit", "not measured", "see the end of the page"))
-    for label, found in (("LUTs", lut_tile(content.resources)), ("Latency", latency_tile(content.resources))):
-        if found is not None:
-            tiles.append(Tile(label, *found))
+        state = "unchanged" if found.equal else "worse"
+        tiles = [Tile(label, found.verdict, f"events compared: {found.events}", state)]
+    for label, tile in (("LUTs", lut_tile(content.resources)), ("Latency", latency_tile(content.resources))):
+        if tile is not None:
+            tiles.append(Tile(label, *tile))
     return tiles
 
 
@@ -172,10 +95,8 @@ def _flatten(content: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 def _gaps(content: RunContent) -> list[str]:
     """What was not measured, and why."""
-    gaps = list(content.missing.values())
     evaluation = content.evaluation
-    gaps += not_run(content.resources)
-    gaps += [str(flag) for flag in evaluation.get("flags", ())]
+    gaps = missing(content) + not_run(content.resources) + flags(evaluation)
     if evaluation and not dig(evaluation, "irf", "models"):
         reason = dig(evaluation, "irf", "reason")
         gaps.append(
@@ -210,13 +131,7 @@ EPOCHS = {
 def _general(content: RunContent) -> list[tuple[str, Any]]:
     """The run in one table: what, when, with which events and settings."""
     config, events = content.config, dig(content.evaluation, "events", default={})
-    started = content.manifest.get("started")
-    when = datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M %Z") if started else None
-    rows: list[tuple[str, Any]] = [
-        ("Started", when),
-        ("Task", TASKS.get(content.task, content.task)),
-        ("Command", content.manifest.get("command")),
-    ]
+    rows = run_facts(content.manifest, TASKS.get(content.task, content.task))
     for label, path in EPOCHS.items():
         history = dig(content.model, *path)
         if history:
@@ -244,7 +159,7 @@ def _general(content: RunContent) -> list[tuple[str, Any]]:
             total = dig(content.evaluation, "inference", name, "events") or events.get("given")
             each = f", {formatting.duration(seconds / total)} per event" if total else ""
             rows.append((f"Inference time, {name}", formatting.duration(seconds) + each))
-    return [(label, value) for label, value in rows if value not in (None, "")]
+    return known(rows)
 
 
 def _model_table(content: RunContent) -> list[tuple[str, Any, Any]]:
@@ -295,33 +210,27 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
     curves = [] if reference is None else read_reference(reference)
     figures = draw_all(specs(content, curves), run_directory / "figures")
     answer, tiles = _headline(content)
-    page = (
-        environment()
-        .get_template("report.html")
-        .render(
-            content=content,
-            evaluation=content.evaluation,
-            verification=content.verification,
-            answer=answer,
-            tiles=[*tiles, *_model_tiles(content), *_firmware_tiles(content)],
-            task=TASKS.get(content.task, content.task),
-            figures=figures,
-            general=_general(content),
-            models=_model_table(content),
-            layers={name: layer_rows(content.model, name) for name in ("float", "compressed")},
-            resources=firmware_tables(content.resources),
-            verification_rows=_flatten(
-                {
-                    k: v
-                    for k, v in content.verification.items()
-                    if k not in ("backends", "events", "corner_inputs", "layers", "proof")
-                }
-            ),
-            config=yaml.safe_dump(dict(content.config), sort_keys=False),
-            gaps=_gaps(content),
-            percentages=PERCENTAGES,
-        )
+    return write_page(
+        run_directory / "report.html",
+        "report.html",
+        content=content,
+        evaluation=content.evaluation,
+        verification=content.verification,
+        answer=answer,
+        tiles=[*tiles, *_model_tiles(content), *_firmware_tiles(content)],
+        task=TASKS.get(content.task, content.task),
+        figures=figures,
+        general=_general(content),
+        models=_model_table(content),
+        layers={name: layer_rows(content.model, name) for name in ("float", "compressed")},
+        resources=firmware_tables(content.resources),
+        verification_rows=_flatten(
+            {
+                k: v
+                for k, v in content.verification.items()
+                if k not in ("backends", "events", "corner_inputs", "layers", "proof")
+            }
+        ),
+        config=configuration(content),
+        gaps=_gaps(content),
     )
-    target = run_directory / "report.html"
-    write_text(target, page)
-    return target

@@ -5,17 +5,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from trigger_ml.core.files import write_text
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
+from trigger_ml.report.facts import (
+    HEADLINES,
+    PERCENTAGES,
+    TASKS,
+    Tile,
+    comparison_tile,
+    configuration,
+    exactness,
+    flags,
+    known,
+    missing,
+    run_facts,
+    size_pair,
+    value_pair,
+    weight_bits,
+)
 from trigger_ml.report.figures import HOLLOW, draw_all
 from trigger_ml.report.figures_irf import irf_specs
 from trigger_ml.report.firmware import lut_tile
-from trigger_ml.report.page import HEADLINES, PERCENTAGES, TASKS, Tile, environment, value_pair
-from trigger_ml.report.reading import dig, size
+from trigger_ml.report.reading import dig
 from trigger_ml.report.reference import read_reference
+from trigger_ml.report.rendering import write_page
 
 __all__ = ["write_study"]
 
@@ -46,9 +59,7 @@ def _headline(evaluation: Mapping[str, Any]) -> tuple[str, list[Tile], dict[str,
         label = SHORT.get(name, quantity["label"])
         if name in ("mean_sensitivity", "angular_resolution", "energy_resolution"):
             sentences.append(f"{label}: {comparison['verdict']}.")
-        unit = f" {quantity['unit']}" if quantity["unit"] else ""
-        value = value_pair(comparison, name in PERCENTAGES, 3) + unit
-        tiles.append(Tile(label, value, comparison["verdict"], comparison["state"]))
+        tiles.append(comparison_tile(name, label, quantity["unit"], comparison, digits=3))
     return " ".join(sentences), tiles, metrics
 
 
@@ -65,22 +76,20 @@ def _member(task: str, content: RunContent, folder: Path) -> dict[str, Any]:
         for name in HEADLINES[task]
         if name in dig(evaluation, "metrics", default={})
     ]
-    sizes = [size(content.model, "float", "dense"), size(content.model, "compressed", "packed")]
-    bits = dig(content.config, "compression", "quantization", "default", "weights")
-    sparsity = dig(content.model, "compressed", "sparsity")
+    sizes = size_pair(content.model)
+    bits, zeros = weight_bits(content)
     luts = lut_tile(content.resources)
-    backends = dig(content.verification, "backends", default={})
-    wrong = sum(b.get("mismatches") or 0 for b in backends.values())
+    exact = exactness(content.verification)
     report = content.path / "report.html"
     return {
         "task": TASKS[task],
         "link": os.path.relpath(report, folder) if report.is_file() else "",
         "costs": costs,
-        "size": " → ".join(formatting.bytes_(s) for s in sizes) if None not in sizes else formatting.DASH,
-        "weights": f"{bits} bit, {formatting.percent(sparsity)} zero" if sparsity is not None else "",
+        "size": formatting.DASH if sizes is None else sizes[0],
+        "weights": "" if zeros is None else f"{bits} bit, {zeros} zero",
         "lut": formatting.DASH if luts is None else f"{luts[0]} ({luts[1]})",
-        "exact": "not measured" if not backends else "equal" if not wrong else f"{wrong:,} mismatches",
-        "backends": ", ".join(f"{name} {b.get('events', 0):,}" for name, b in backends.items()),
+        "exact": "not measured" if exact is None else exact.verdict,
+        "backends": "" if exact is None else exact.events,
     }
 
 
@@ -113,31 +122,23 @@ def write_study(directory: Path, runs: Mapping[str, Path], reference: Path | Non
     curves = [] if reference is None else read_reference(reference)
     figures = draw_all(irf_specs(content, bars, curves), directory / "figures")
     answer, tiles, metrics = _headline(evaluation)
-    gaps = [str(flag) for flag in evaluation["flags"]]
-    gaps += [f"{TASKS[task]}: {reason}" for task, run in members.items() for reason in run.missing.values()]
-    page = (
-        environment()
-        .get_template("study.html")
-        .render(
-            content=content,
-            evaluation=evaluation,
-            answer=answer,
-            tiles=tiles,
-            metrics=metrics,
-            members=[_member(task, run, directory) for task, run in members.items()],
-            figures=figures,
-            gaps=gaps,
-            run_facts={
-                "Command": content.manifest.get("command"),
-                "Started": content.manifest.get("started"),
-                "Seed": dig(content.manifest, "seeds", "experiment"),
-            }.items(),
-            configs={
-                task: yaml.safe_dump(dict(run.config), sort_keys=False) for task, run in members.items()
-            },
-            percentages=PERCENTAGES,
-        )
+    task = "type, energy and direction"
+    seed = dig(content.manifest, "seeds", "experiment")
+    gaps = flags(evaluation)
+    for name, run in members.items():
+        gaps += missing(run, TASKS[name])
+    return write_page(
+        directory / "report.html",
+        "study.html",
+        content=content,
+        evaluation=evaluation,
+        answer=answer,
+        tiles=tiles,
+        task=task,
+        metrics=metrics,
+        members=[_member(name, run, directory) for name, run in members.items()],
+        figures=figures,
+        general=known([*run_facts(content.manifest, task), ("Seed", seed)]),
+        configs={name: configuration(run) for name, run in members.items()},
+        gaps=gaps,
     )
-    target = directory / "report.html"
-    write_text(target, page)
-    return target

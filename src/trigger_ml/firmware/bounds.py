@@ -1,0 +1,92 @@
+"""Interval arithmetic: which integers a node of the network can give, without trying any input.
+
+From it follow the types of exact sums, the proof that they fit, and what later stages may assume.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trigger_ml.core.fixed_point import MAX_WIDTH, FixedPoint, IntArray, shift
+
+__all__ = ["Bounds", "affine_bounds", "sum_bounds"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Interval of integers per channel, in units of ``2**-fraction``.
+
+    Parameters
+    ----------
+    low, high : numpy.ndarray of int64, shape (channels,)
+    fraction : int
+    """
+
+    low: IntArray
+    high: IntArray
+    fraction: int
+
+    @property
+    def dtype(self) -> FixedPoint:
+        """Smallest type that holds every channel."""
+        return FixedPoint.holding(int(self.low.min()), int(self.high.max()), self.fraction)
+
+    def aligned(self, fraction: int) -> "Bounds":
+        """The same interval in finer units."""
+        if fraction < self.fraction:
+            raise ValueError("cannot align bounds to a coarser last bit")
+        places = fraction - self.fraction
+        return Bounds(shift(self.low, places), shift(self.high, places), fraction)
+
+    def summed(self, count: int) -> "Bounds":
+        """Bounds of the sum of ``count`` values."""
+        _require_int64(self.magnitude * count)
+        return Bounds(self.low * count, self.high * count, self.fraction)
+
+    @property
+    def magnitude(self) -> int:
+        """Largest absolute value of any channel."""
+        return max(abs(int(self.low.min())), abs(int(self.high.max())))
+
+    def with_zero(self) -> "Bounds":
+        """The interval widened to hold zero (what padding feeds in)."""
+        return Bounds(np.minimum(self.low, 0), np.maximum(self.high, 0), self.fraction)
+
+
+def _require_int64(magnitude: float) -> None:
+    if magnitude >= 2.0 ** (MAX_WIDTH - 1):
+        raise OverflowError(f"a sum can reach {magnitude:.3g}, which needs more than {MAX_WIDTH} bits")
+
+
+def affine_bounds(source: Bounds, kernel: IntArray, bias: IntArray, fraction: int, total: int) -> Bounds:
+    """Bounds of a layer with weights.
+
+    Parameters
+    ----------
+    source : Bounds
+    kernel : numpy.ndarray of int64, shape (taps, channels_in, channels_out)
+    bias : numpy.ndarray of int64, shape (channels_out,)
+        In units of ``2**-total``.
+    fraction : int
+        Of the kernel.
+    total : int
+        Fraction bits of the exact sum.
+    """
+    reach = np.maximum(np.abs(source.low), np.abs(source.high)).astype(np.float64)
+    largest = float((reach @ np.abs(kernel).sum(axis=0, dtype=np.float64)).max())
+    _require_int64(np.ldexp(largest, total - source.fraction - fraction) + np.abs(bias).max())
+    positive, negative = np.maximum(kernel, 0).sum(axis=0), np.minimum(kernel, 0).sum(axis=0)
+    high = source.high @ positive + source.low @ negative
+    low = source.low @ positive + source.high @ negative
+    places = total - source.fraction - fraction
+    return Bounds(shift(low, places) + bias, shift(high, places) + bias, total)
+
+
+def sum_bounds(parts: Sequence[Bounds]) -> Bounds:
+    """Bounds of a sum with one term of each part."""
+    fraction = max(part.fraction for part in parts)
+    aligned = [part.aligned(fraction) for part in parts]
+    _require_int64(sum(part.magnitude for part in aligned))
+    low = np.sum([part.low for part in aligned], axis=0)
+    return Bounds(low, np.sum([part.high for part in aligned], axis=0), fraction)

@@ -1,0 +1,85 @@
+"""Counts to a model in batches: with targets for its training, and alone for its outputs."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trigger_ml.core.keras2 import tf
+
+__all__ = ["Feed", "predict"]
+
+
+class Feed:
+    """Batches of values and targets from integers kept once in memory.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
+    target : numpy.ndarray of float32, shape (events, outputs)
+    bits : int
+        The model takes ``counts * 2**-bits``.
+    symmetries : numpy.ndarray of int64, shape (n, height * width), optional
+        For each symmetry the cell from which each cell takes its value.
+    """
+
+    def __init__(
+        self,
+        counts: NDArray[Any],
+        target: NDArray[np.float32],
+        bits: int,
+        symmetries: NDArray[np.int64] | None = None,
+    ) -> None:
+        # tensors captured by a function are passed by reference, not copied into the graph
+        self.counts, self.target = tf.constant(counts), tf.constant(target)
+        self.scale = np.float32(2.0**-bits)
+        self.symmetries = None if symmetries is None else tf.constant(symmetries.astype(np.int32))
+
+    def batches(
+        self, order: NDArray[np.int64], batch_size: int, rng: np.random.Generator | None = None
+    ) -> Any:
+        """Batches in an order; with a generator, each event through a symmetry that it draws."""
+        height, width, channels = self.counts.shape[1:]
+
+        def take(rows: Any, turn: Any) -> Any:
+            x = tf.gather(self.counts, rows)
+            if self.symmetries is not None and rng is not None:
+                flat = tf.reshape(x, (-1, height * width, channels))
+                flat = tf.gather(flat, tf.gather(self.symmetries, turn), batch_dims=1)
+                x = tf.reshape(flat, (-1, height, width, channels))
+            return tf.cast(x, tf.float32) * self.scale, tf.gather(self.target, rows)
+
+        turns = np.zeros(len(order), dtype=np.int32)
+        if self.symmetries is not None and rng is not None:
+            turns = rng.integers(len(self.symmetries), size=len(order), dtype=np.int32)
+        data = tf.data.Dataset.from_tensor_slices((order, turns)).batch(batch_size)
+        return data.map(take, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def predict(
+    model: Any, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
+) -> NDArray[np.float64]:
+    """Outputs of a model.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+    counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
+    bits : int
+        The model takes ``counts * 2**-bits``.
+    batch : int
+        Events at a time.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (events, outputs)
+    """
+    if not len(counts):
+        return np.zeros((0, model.output_shape[-1]))
+    call = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+    scale = np.float32(2.0**-bits)
+    parts = [
+        call(tf.constant(counts[i : i + batch].astype(np.float32) * scale)).numpy()
+        for i in range(0, len(counts), batch)
+    ]
+    return np.concatenate(parts).astype(np.float64)

@@ -1,0 +1,151 @@
+"""What several pages say of a run: its numbers in words, its settings, and what was not measured."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from trigger_ml.report import formatting
+from trigger_ml.report.content import RunContent
+from trigger_ml.report.reading import dig, size
+
+__all__ = [
+    "HEADLINES",
+    "PERCENTAGES",
+    "TASKS",
+    "Exactness",
+    "Tile",
+    "comparison_tile",
+    "configuration",
+    "exactness",
+    "flags",
+    "known",
+    "missing",
+    "run_facts",
+    "size_pair",
+    "value_pair",
+    "weight_bits",
+]
+
+TASKS = {
+    "type": "particle type (gamma or hadron)",
+    "energy": "energy",
+    "direction": "direction",
+}
+# which figure of merit answers "what did compression cost?", and the one that a trigger lives by
+HEADLINES = {
+    "type": ("auc", "hadron_efficiency"),
+    "energy": ("energy_resolution", "energy_bias"),
+    "direction": ("angular_resolution", "mean_separation"),
+}
+PERCENTAGES = (
+    "hadron_efficiency",
+    "gamma_efficiency",
+    "energy_resolution",
+    "energy_bias",
+    "energy_mean_bias",
+    "energy_std",
+    "energy_gauss_width",
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the first screen.
+
+    Parameters
+    ----------
+    label, value, note : str
+    state : str
+        ``unchanged``, ``better``, ``worse``, ``unresolved``, ``undefined`` or empty.
+    """
+
+    label: str
+    value: str
+    note: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """Whether the firmware equals the network bit for bit.
+
+    Parameters
+    ----------
+    verdict : str
+    equal : bool
+    events : str
+        Backends with the events compared in each.
+    """
+
+    verdict: str
+    equal: bool
+    events: str
+
+
+def value_pair(comparison: Mapping[str, Any], as_percent: bool, digits: int = 4) -> str:
+    """Values of the float and of the compressed model, with an arrow between."""
+    values = [comparison[side]["value"] for side in ("float", "compressed")]
+    if as_percent:
+        return " → ".join(formatting.percent(v) for v in values)
+    return " → ".join(formatting.number(v, digits) for v in values)
+
+
+def comparison_tile(name: str, label: str, unit: str, comparison: Mapping[str, Any], digits: int = 4) -> Tile:
+    """A figure of merit of both models, and the verdict."""
+    value = value_pair(comparison, name in PERCENTAGES, digits) + (f" {unit}" if unit else "")
+    return Tile(label, value, comparison["verdict"], comparison["state"])
+
+
+def size_pair(model: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Sizes of the float and the compressed model with an arrow between, and their ratio."""
+    dense, packed = size(model, "float", "dense"), size(model, "compressed", "packed")
+    if dense is None or packed is None:
+        return None
+    return f"{formatting.bytes_(dense)} → {formatting.bytes_(packed)}", dense / packed
+
+
+def weight_bits(content: RunContent) -> tuple[int | None, str | None]:
+    """Bits that the configuration gives weights, and the measured percentage of zeros; None where unknown."""
+    sparsity = size(content.model, "compressed", "sparsity")
+    bits = dig(content.config, "compression", "quantization", "default", "weights")
+    return bits, None if sparsity is None else formatting.percent(sparsity)
+
+
+def exactness(verification: Mapping[str, Any]) -> Exactness | None:
+    """What the comparison of the backends found; None where there was none."""
+    backends = dig(verification, "backends", default={})
+    if not backends:
+        return None
+    wrong = sum(backend.get("mismatches") or 0 for backend in backends.values())
+    events = ", ".join(f"{name} {backend.get('events', 0):,}" for name, backend in backends.items())
+    return Exactness("equal" if wrong == 0 else f"{wrong:,} mismatches", wrong == 0, events)
+
+
+def known(rows: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """The rows of a table of facts that have a value."""
+    return [(label, value) for label, value in rows if value not in (None, "")]
+
+
+def run_facts(manifest: Mapping[str, Any], task: str) -> list[tuple[str, Any]]:
+    """When, for what and how a run was started."""
+    started = manifest.get("started")
+    when = datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M %Z") if started else None
+    return known([("Started", when), ("Task", task), ("Command", manifest.get("command"))])
+
+
+def configuration(content: RunContent) -> str:
+    """The experiment's configuration as YAML."""
+    return str(yaml.safe_dump(dict(content.config), sort_keys=False))
+
+
+def missing(content: RunContent, owner: str = "") -> list[str]:
+    """Files that are not in a run, each with the reason, and before it whose they are."""
+    return [f"{owner}: {reason}" if owner else reason for reason in content.missing.values()]
+
+
+def flags(evaluation: Mapping[str, Any]) -> list[str]:
+    """What the evaluation wants its reader to know."""
+    return [str(flag) for flag in evaluation.get("flags", ())]
