@@ -181,3 +181,15 @@ def test_reconstruction_runs_show_their_figures(task, tmp_path, sample, open_pag
     assert wanted[task] <= names
     assert_sound(open_page(page), images=5)
     assert "Gammas against hadrons" not in page.read_text()
+
+
+def test_a_gain_from_compression_is_explained_and_nothing_else_is(tmp_path, run, sample):
+    gain = "was not trained to its best"
+    assert gain not in (run / "report.html").read_text()
+    evaluation = sample.comparison()
+    evaluation["metrics"]["auc"]["state"] = "better"
+    sample.write(tmp_path / "manifest.json", sample.manifest())
+    sample.write(tmp_path / "evaluation.json", evaluation)
+    write_report(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert gain in page[page.index("<header>") : page.index("</header>")]

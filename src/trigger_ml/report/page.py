@@ -29,6 +29,9 @@ from trigger_ml.report.rendering import write_page
 __all__ = ["write_report"]
 
 
+GAIN = "Fine-tuning is more training: a float model that it improves on was not trained to its best."
+
+
 def _headline(content: RunContent) -> tuple[str, list[Tile]]:
     """The answer in one or two sentences, and the tiles below it."""
     evaluation = content.evaluation
@@ -43,6 +46,8 @@ def _headline(content: RunContent) -> tuple[str, list[Tile]]:
         label = f"Background at {efficiency} gamma efficiency" if name == "hadron_efficiency" else label
         sentences.append(f"{label}: {comparison['verdict']}.")
         tiles.append(comparison_tile(name, label, evaluation["quantities"][name]["unit"], comparison))
+    if names and evaluation["metrics"][names[0]]["state"] == "better":
+        sentences.append(GAIN)
     return " ".join(sentences), tiles
 
 
