@@ -155,7 +155,7 @@ class _Background:
         if self._work is not None:
             work, self._work = self._work, None
             work.result()
-            self._console.print(self._said.getvalue(), end="", markup=False, highlight=False)
+            self._console.print(self._said.getvalue(), end="", markup=False, highlight=False, soft_wrap=True)
 
 
 def execute(
