@@ -28,6 +28,9 @@ from trigger_ml.firmware.rtl.stages import Pipeline, PointStage, Stage, SumStage
 
 __all__ = ["delay", "depth", "trace_kernels"]
 
+SAMPLE_DIGITS = 100
+"""Signed digits of the channels that a layer's depth is chosen by: what is traced in some milliseconds."""
+
 
 def _sources(
     network: Network, node: Node, taps: int, padded: bool
@@ -58,7 +61,10 @@ def _body(network: Network, nodes: tuple[Node, ...], fractions: list[int]) -> Ca
 
 
 def _slowest(network: Network, nodes: tuple[Node, ...], matrix: IntArray | None) -> list[int]:
-    """Output channels that take longest: that of most digits, and that of the widest values."""
+    """Output channels that take longest: that of the widest values, and those of most digits.
+
+    All of a small layer, two of a large one, whose channels are alike.
+    """
     candidates = np.flatnonzero(live(network, nodes[-1].name))
     if not len(candidates):
         return []
@@ -66,8 +72,10 @@ def _slowest(network: Network, nodes: tuple[Node, ...], matrix: IntArray | None)
     widest = candidates[np.argmax((bounds.high - bounds.low)[candidates])]
     if matrix is None:
         return [int(widest)]
-    most = candidates[np.argmax(signed_digits(matrix).sum(axis=0)[candidates])]
-    return sorted({int(most), int(widest)})
+    digits = signed_digits(matrix).sum(axis=0)
+    most = sorted(candidates, key=lambda channel: -digits[channel])
+    number = max(1, int(np.searchsorted(np.cumsum(digits[most]), SAMPLE_DIGITS)))
+    return sorted({int(widest), *map(int, most[:number])})
 
 
 def _sample(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool) -> CombLogic | None:
