@@ -88,3 +88,23 @@ def test_flips_by_hand():
     assert (found["hadron"]["lost"], found["hadron"]["gained"]) == (0, 1)
     assert found["all"]["fraction"]["value"] == pytest.approx(6 / 8)
     assert found["gamma"]["fraction"]["value"] == pytest.approx(3 / 4)
+
+
+def test_a_bias_that_changes_its_side_is_said_to_have_moved():
+    rng = np.random.default_rng(8)
+    low, high = (centre + 0.02 * rng.normal(size=(1, 201)) for centre in (-0.17, 0.17))
+    low[:, 0], high[:, 0] = -0.17, 0.17
+    found = compare("energy_bias", low, high, 0.68)[0]
+    assert found.state == "unresolved"
+    assert found.verdict.startswith("moved by 34")
+    assert "not seen to be larger or smaller" in found.verdict
+    # a thousandth on either side is no change
+    assert compare("energy_bias", 0.001 + low * 0, -0.001 + low * 0, 0.68)[0].state == "unchanged"
+
+
+def test_a_change_of_a_value_near_zero_is_not_given_in_thousands_of_percent():
+    rng = np.random.default_rng(9)
+    change = np.concatenate([[0.5], rng.normal(0, 15, 200)])
+    assert verdict(change, "higher") == (
+        "unresolved", "no change seen, but one as large as the value itself is not excluded",
+    )  # fmt: skip

@@ -98,6 +98,8 @@ def verdict(change: FloatArray, better: str) -> tuple[str, str]:
         bound = max(abs(low), abs(high))
         if bound <= RESOLVED:
             return "unchanged", "identical" if bound == 0 else f"unchanged within {_percent(bound)} %"
+        if bound > 1:
+            return "unresolved", "no change seen, but one as large as the value itself is not excluded"
         return "unresolved", f"no change seen, but only known within {_percent(bound)} %"
     one_sigma = 0.5 * float(np.diff(np.percentile(draws, [16, 84]))[0])
     # the estimate of a skewed quantity may lie on the other side of zero: the resamples' median decides
@@ -167,6 +169,16 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
     low, high = np.percentile(draws, [tail, 100 - tail])
     if low <= 0 <= high:
         largest = max(abs(low), abs(high))
+        shift = scale * (compressed - float_model)
+        shifts = shift[1:][np.isfinite(shift[1:])]
+        ends = np.percentile(shifts, [tail, 100 - tail])
+        tiny = not unit and abs(float(shift[0])) <= 100 * RESOLVED
+        if (ends[0] > 0 or ends[1] < 0) and not tiny:
+            # to the other side of zero, about as far from it
+            moved = _with_error(
+                abs(float(shift[0])), 0.5 * float(np.diff(np.percentile(shifts, [16, 84]))[0])
+            )
+            return "unresolved", f"moved by {moved}{suffix}, not seen to be larger or smaller"
         if not unit and largest > 100 * RESOLVED:
             return "unresolved", f"no change seen, but only known within {_percent(largest / 100)}{suffix}"
         return (
