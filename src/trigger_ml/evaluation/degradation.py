@@ -73,6 +73,11 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
+def _half_width(draws: FloatArray) -> float:
+    """Half the central 68 % of resamples: the error that is quoted."""
+    return 0.5 * float(np.diff(np.percentile(draws, [16, 84]))[0])
+
+
 def verdict(change: FloatArray, better: str) -> tuple[str, str]:
     """Judge a relative change from its resamples.
 
@@ -101,7 +106,7 @@ def verdict(change: FloatArray, better: str) -> tuple[str, str]:
         if bound > 1:
             return "unresolved", "no change seen, but one as large as the value itself is not excluded"
         return "unresolved", f"no change seen, but only known within {_percent(bound)} %"
-    one_sigma = 0.5 * float(np.diff(np.percentile(draws, [16, 84]))[0])
+    one_sigma = _half_width(draws)
     # the estimate of a skewed quantity may lie on the other side of zero: the resamples' median decides
     centre = change[0] if change[0] * (low + high) > 0 else float(np.median(draws))
     state = "better" if (centre > 0) == (better == "higher") else "worse"
@@ -175,9 +180,7 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
         tiny = not unit and abs(float(shift[0])) <= 100 * RESOLVED
         if (ends[0] > 0 or ends[1] < 0) and not tiny:
             # to the other side of zero, about as far from it
-            moved = _with_error(
-                abs(float(shift[0])), 0.5 * float(np.diff(np.percentile(shifts, [16, 84]))[0])
-            )
+            moved = _with_error(abs(float(shift[0])), _half_width(shifts))
             return "unresolved", f"moved by {moved}{suffix}, not seen to be larger or smaller"
         if not unit and largest > 100 * RESOLVED:
             return "unresolved", f"no change seen, but only known within {_percent(largest / 100)}{suffix}"
@@ -185,7 +188,7 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
             "unchanged",
             f"unchanged within {f'{largest:.2g}' if unit else _percent(largest / 100)}{suffix}",
         )
-    one_sigma = 0.5 * float(np.diff(np.percentile(draws, [16, 84]))[0])
+    one_sigma = _half_width(draws)
     state = "worse" if low > 0 else "better"
     return state, f"{state} by {_with_error(abs(float(change[0])), one_sigma)}{suffix}"
 

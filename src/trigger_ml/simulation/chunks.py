@@ -36,7 +36,7 @@ class Chunk:
     shower : numpy.ndarray of int64, shape (events,)
         Index into the chunk's showers.
     columns : dict of str to numpy.ndarray
-        Of the events; see :func:`simulate_chunk`.
+        Of the events; see :meth:`Worker.chunk`.
     """
 
     energy: Array

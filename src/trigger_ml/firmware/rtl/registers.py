@@ -85,8 +85,8 @@ def _at(made: int, arrival: Arrival, used: int) -> Arrival:
 
 def _best(logic: CombLogic, depth: int) -> tuple[list[int], float]:
     """Placement in ``depth`` stages with the smallest limit, to a hundredth of a nanosecond."""
-    low, high = 0.0, _place(logic, float("inf"))[1]
-    best = _place(logic, high)
+    best = _place(logic, float("inf"))
+    low, high = 0.0, best[1]
     while high - low > 0.01:
         limit = (low + high) / 2
         stages, longest = _place(logic, limit)

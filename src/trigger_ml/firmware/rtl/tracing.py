@@ -32,6 +32,12 @@ SAMPLE_DIGITS = 100
 """Signed digits of the channels that a layer's depth is chosen by: what is traced in some milliseconds."""
 
 
+def _shape(node: Node, taps: int, channels: int) -> tuple[int, ...]:
+    """Shape in which :func:`apply` wants what a node reads."""
+    pools = isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool)
+    return (taps, channels) if pools else (taps * channels,)
+
+
 def _sources(
     network: Network, node: Node, taps: int, padded: bool
 ) -> tuple[list[Source], list[tuple[int, ...]]]:
@@ -42,10 +48,8 @@ def _sources(
         bounds = network.bounds[name]
         if padded:
             bounds = bounds.with_zero()  # padding, and lanes beyond the row's end
-        channels = len(bounds.low)
         sources.append(Source(np.tile(bounds.low, taps), np.tile(bounds.high, taps), bounds.fraction))
-        pools = isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool)
-        shapes.append((taps, channels) if pools else (taps * channels,))
+        shapes.append(_shape(node, taps, len(bounds.low)))
     return sources, shapes
 
 
@@ -111,8 +115,7 @@ def _sample(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool) 
             )
             for s in sources
         ]
-        pools = isinstance(first, MaxPool2D | AveragePool2D | GlobalAveragePool)
-        shapes = [(taps, len(channels)) if pools else (len(channels),)] * len(sources)
+        shapes = [_shape(first, taps, len(channels))] * len(sources)
     body = _body(network, nodes, [s.fraction for s in sources])
     return traced(sources, shapes, body)
 
