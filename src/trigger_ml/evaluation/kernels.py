@@ -6,12 +6,12 @@ contiguous memory, which is what makes 200 resamples of a million events a matte
 are shared out over threads (the compiled loops release the interpreter's lock), which changes no result.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
+import joblib
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ __all__ = ["bin_sums", "quantiles", "roc_scan"]
 
 def _share_out(kernel: Callable[..., None], resamples: int, *arguments: Any) -> None:
     """Run a kernel on ranges of resamples, one range for each core that this process may use."""
-    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, resamples)
+    workers = min(joblib.cpu_count(), resamples)
     edges = [i * resamples // workers for i in range(workers + 1)]
     with ThreadPoolExecutor(workers) as pool:
         jobs = [pool.submit(kernel, *arguments, low, high) for low, high in pairwise(edges)]

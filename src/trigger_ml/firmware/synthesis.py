@@ -7,7 +7,6 @@ placement: a necessary condition for a clock, not a sufficient one.
 
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import joblib
 
 from trigger_ml.core.errors import MappingError, StageError, VerificationError
 from trigger_ml.firmware.arrival import REPORT, analysis, latest_arrival, untimed_cells
@@ -282,7 +283,8 @@ def synthesize(
     timeout : float
         Seconds for each process.
     workers : int, optional
-        Processes beside each other; default is the number of cores.
+        Processes beside each other; default is the number of cores that this process
+        may use.
     merged : Path, optional
         Where to leave the flat netlist as JSON, for place-and-route.
 
@@ -293,7 +295,7 @@ def synthesize(
     StageError
         If it is not done in time.
     """
-    groups = _groups(files, top, workers or os.cpu_count() or 1)
+    groups = _groups(files, top, workers or joblib.cpu_count())
     with tempfile.TemporaryDirectory(prefix="trigger_ml-yosys-") as name:
         folder = Path(name)
         read = _write(files, folder)

