@@ -177,6 +177,8 @@ def test_number_of_workers_does_not_matter(tmp_path, monkeypatch):
     one = simulate(config(1, particles=small), tmp_path / "one", seed=5, progress=False)[0]
     two = simulate(config(2, particles=small), tmp_path / "two", seed=5, progress=False)[0]
     same(one, two)
+    # also of chunks that a worker was still making when there were enough events
+    assert not list(two.parent.glob(".chunks*"))
 
 
 def run(tool, *arguments, cwd):

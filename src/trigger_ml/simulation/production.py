@@ -7,7 +7,6 @@ CORSIKA.
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from ctapipe.instrument import SubarrayDescription
 from rich.console import Console
@@ -86,7 +86,7 @@ class _Production:
         pending: list[Future[Path]] = []
         index = 0
         while wanted > 0:
-            while len(pending) < self.ahead:
+            while len(pending) < min(self.ahead, self._chunks_expected(wanted, index - len(pending))):
                 path = self.folder / f"chunk-{index:06d}.npz"
                 pending.append(submit(_chunk_to_file, self.name, index, path))
                 index += 1
@@ -108,6 +108,11 @@ class _Production:
             wanted -= n_events
         for future in pending:
             future.cancel()
+
+    def _chunks_expected(self, wanted: int, n_read: int) -> int:
+        """Chunks that ``wanted`` events will take, by the yield of those read: few are made in vain."""
+        found = self.particle.events - wanted
+        return math.ceil(wanted * n_read / found) if found else self.ahead
 
     def _table(self, chunk: Chunk, n: int) -> EventTable:
         columns = {key: value[:n] for key, value in chunk.columns.items()}
@@ -201,12 +206,13 @@ def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: 
         In the order of the configuration's particles.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    workers = config.workers or len(os.sched_getaffinity(0))
+    workers = config.workers or joblib.cpu_count()
     hadrons = any(name in NUCLEONS for name in config.particles)
     library = load_library(config.library_scale, workers) if hadrons else None
     subarray = sst1m_subarray(config.telescopes)
     paths = {name: directory / f"{name}.dl1.h5" for name in config.particles}
     keys = {name: _key(name, config, seed, library) for name in config.particles}
+    folders = {name: directory / f".chunks-{key}" for name, key in keys.items()}
     missing = [name for name in paths if not _complete(paths[name], keys[name], config.particles[name])]
     if missing:
         console = Console(stderr=True)
@@ -215,13 +221,12 @@ def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: 
             _executor(workers, config, seed, library) as executor,
         ):
             for name in missing:
-                folder = directory / f".chunks-{keys[name]}"
-                production = _Production(name, workers, config, seed, folder)
+                production = _Production(name, workers, config, seed, folders[name])
                 production.write(paths[name], subarray, executor.submit, bar)
                 write_json(_receipt(paths[name]), _receipt_content(keys[name], config.particles[name]))
-                # chunks that were made ahead may still be written: leave the folder until none can be
-                _drain(executor)
-                shutil.rmtree(folder, ignore_errors=True)
+    # only now that no worker is left can none of them still write a chunk that was made ahead
+    for folder in folders.values():
+        shutil.rmtree(folder, ignore_errors=True)
     return list(paths.values())
 
 
@@ -244,16 +249,6 @@ class _SerialContext(AbstractContextManager[_Serial]):
 
     def __exit__(self, *_: object) -> None:
         return None
-
-
-def _nothing() -> None:
-    return None
-
-
-def _drain(executor: Any) -> None:
-    """Wait until jobs submitted before have ended in every worker."""
-    for future in [executor.submit(_nothing) for _ in range(4)]:
-        future.result()
 
 
 def _receipt(path: Path) -> Path:
