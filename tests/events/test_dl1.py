@@ -9,8 +9,11 @@ import tables
 from ctapipe.containers import SimulatedShowerContainer
 from ctapipe.coordinates.impact_distance import shower_impact_distance
 from ctapipe.io import EventSource, TableLoader, read_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.events import dl1
 from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import (
     RowIndex,
@@ -212,6 +215,15 @@ def test_peak_times_that_are_not_numbers_stay_so(tmp_path, make_events):
     assert np.isnan(back.peak_time[1, 2])
     assert back.peak_time[2, 3] == np.inf
     assert np.isfinite(back.peak_time).sum() == 4 * 1296 - 2
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 40), width=st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_equal_rows_are_numbered_as_numpy_does(seed, n, width):
+    rng = np.random.default_rng(seed)
+    columns = rng.choice([0.0, 1.5, -2.0, np.nan], (width, n))
+    _, expected = np.unique(np.nan_to_num(columns), axis=1, return_inverse=True)
+    np.testing.assert_array_equal(dl1._equal_rows(*columns), expected.ravel())
 
 
 def test_rows_are_found():

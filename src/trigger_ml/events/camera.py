@@ -56,31 +56,36 @@ class AxialGrid:
         return mask
 
     @cached_property
-    def _pixel_of_cell(self) -> NDArray[np.int64]:
-        """Pixel of each cell of the flattened grid; ``n_pixels`` where there is none."""
+    def pixel_of_cell(self) -> NDArray[np.int64]:
+        """Pixel of each cell of the flattened grid, shape (H * W,); ``n_pixels`` where there is none."""
         pixels = np.full(self.shape, self.n_pixels, dtype=np.int64)
         pixels[self.rows, self.columns] = np.arange(self.n_pixels)
         return pixels.ravel()
 
-    def to_grid(self, pixels: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def to_grid(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Images on the grid; cells without a pixel are zero.
 
         Parameters
         ----------
         pixels : numpy.ndarray, shape (n, pixels)
-        out : numpy.ndarray, shape (n, H, W), optional
-            Where to put the result: contiguous, of the pixels' dtype.
 
         Returns
         -------
         numpy.ndarray of the same dtype, shape (n, H, W)
         """
-        self._check(pixels.shape[1:] == (self.n_pixels,), pixels.shape, f"(n, {self.n_pixels})")
+        self.check(pixels)
         padded = np.concatenate([pixels, np.zeros((len(pixels), 1), pixels.dtype)], axis=1)
-        flat = None if out is None else out.reshape(len(pixels), self.mask.size, copy=False)
-        # all numbers are valid; only with a mode that takes any does numpy fill `out` without a copy
-        laid_out = np.take(padded, self._pixel_of_cell, axis=1, out=flat, mode="clip")
-        return laid_out.reshape(-1, *self.shape)
+        return padded[:, self.pixel_of_cell].reshape(-1, *self.shape)
+
+    def check(self, pixels: NDArray[Any]) -> None:
+        """Refuse images of another camera.
+
+        Raises
+        ------
+        ValueError
+            If their shape is not (n, pixels).
+        """
+        self._check(pixels.shape[1:] == (self.n_pixels,), pixels.shape, f"(n, {self.n_pixels})")
 
     def to_pixels(self, grid: NDArray[Any]) -> NDArray[Any]:
         """Images in the camera's pixel order: the inverse of `to_grid`.

@@ -3,14 +3,12 @@
 from typing import Any, Protocol
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import InputConfig
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.table import EventTable
-
-# elements that stay in a core's cache from one step to the next
-BLOCK = 2**15
 
 Counts = NDArray[np.unsignedinteger[Any]]
 
@@ -39,6 +37,34 @@ def count_dtype(bits: int) -> type[np.uint8] | type[np.uint16]:
     return np.uint8 if bits <= 8 else np.uint16
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _count(value: Any, scale: Any, top: Any) -> Any:
+    return min(max(np.rint(value * scale), np.float32(0)), top)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _quantize(values: Any, scale: Any, top: Any, out: Any) -> None:
+    for i in range(len(values)):
+        out[i] = _count(values[i], scale, top)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _quantize_to_cells(pixels: Any, pixel_of_cell: Any, scale: Any, top: Any, out: Any) -> None:
+    # an image's counts stay in the core's nearest cache; the last of them is that of cells without a pixel
+    n, n_pixels = pixels.shape
+    counts = np.zeros(n_pixels + 1, out.dtype)
+    for i in range(n):
+        for pixel in range(n_pixels):
+            counts[pixel] = _count(pixels[i, pixel], scale, top)
+        for cell in range(len(pixel_of_cell)):
+            out[i, cell] = counts[pixel_of_cell[cell]]
+
+
+def _scale(lsb: float, bits: int) -> tuple[np.float32, np.float32]:
+    """Counts for each unit of the values, and the largest count."""
+    return np.float32(1 / lsb), np.float32(2**bits - 1)
+
+
 def quantize(values: NDArray[np.floating[Any]], lsb: float, bits: int) -> Counts:
     """Round to counts of ``lsb`` (half to even), clipped to [0, 2**bits - 1].
 
@@ -57,13 +83,7 @@ def quantize(values: NDArray[np.floating[Any]], lsb: float, bits: int) -> Counts
     """
     flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
     counts = np.empty(flat.shape, dtype=count_dtype(bits))
-    scratch = np.empty(min(BLOCK, flat.size), dtype=np.float32)
-    for start in range(0, flat.size, BLOCK):
-        block = scratch[: min(BLOCK, flat.size - start)]
-        np.multiply(flat[start : start + BLOCK], np.float32(1 / lsb), out=block)
-        np.rint(block, out=block)
-        np.clip(block, 0, 2**bits - 1, out=block)
-        counts[start : start + BLOCK] = block
+    _quantize(flat, *_scale(lsb, bits), counts)
     return counts.reshape(values.shape)
 
 
@@ -108,10 +128,10 @@ def to_counts(table: EventTable, config: InputConfig, grid: PixelMap, out: Count
     for index, channel in enumerate(config.channels):
         lsb = config.charge_lsb if channel == "image" else config.time_lsb
         pixels = channel_values(table, channel)
-        if isinstance(grid, AxialGrid) and len(config.channels) == 1:
-            grid.to_grid(quantize(pixels, lsb, config.bits), out=counts[..., 0])
-        elif isinstance(grid, AxialGrid):
-            counts[..., index] = grid.to_grid(quantize(pixels, lsb, config.bits))
+        if isinstance(grid, AxialGrid):
+            grid.check(pixels)
+            cells = counts[..., index].reshape(len(table), grid.mask.size, copy=False)
+            _quantize_to_cells(pixels, grid.pixel_of_cell, *_scale(lsb, config.bits), cells)
         else:
             counts[..., index] = quantize(grid.to_grid(pixels), lsb, config.bits)
     return counts
