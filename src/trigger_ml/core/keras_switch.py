@@ -17,5 +17,3 @@ def select_keras2() -> None:
     """Select Keras 2 for ``tf.keras``, on the processor, with a quiet start-up; idempotent."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN may reorder float sums between runs of different thread counts; training should be repeatable
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
