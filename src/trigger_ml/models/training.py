@@ -24,6 +24,9 @@ from trigger_ml.models.optimizer import RangedAdam
 
 __all__ = ["History", "Plan", "fit", "train"]
 
+# steps between two visits to Python, which cost as much as a step of a small network
+STEPS_TOGETHER = 16
+
 
 @dataclass(frozen=True)
 class History:
@@ -234,7 +237,9 @@ def _targets(y: ArrayLike, events: int, task: str, part: str) -> NDArray[np.floa
 def _compile(model: Any, plan: Plan, steps_per_epoch: int) -> Any:
     rate = tf_keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps_per_epoch)
     optimizer = RangedAdam(rate)
-    model.compile(optimizer, loss(plan.task, plan.regression_loss))
+    # callbacks want to see every step: pruning counts them
+    together = 1 if plan.callbacks else STEPS_TOGETHER
+    model.compile(optimizer, loss(plan.task, plan.regression_loss), steps_per_execution=together)
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -311,8 +316,8 @@ class _ProgressCallback(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self.progress, self.events, self.batch_size = progress, events, batch_size
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if batch % 16 == 15:
-            self.progress.advance(self.progress.task_ids[0], 16 * self.batch_size)
+        if (batch + 1) % STEPS_TOGETHER == 0:
+            self.progress.advance(self.progress.task_ids[0], STEPS_TOGETHER * self.batch_size)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.progress.update(
