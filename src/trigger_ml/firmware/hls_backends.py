@@ -27,7 +27,11 @@ UNEQUAL = "the code of hls4ml's {} backend gives other values than the layer wit
 # kinds of Keras layers that a backend cannot represent
 LACKING: dict[tuple[str, str], dict[str, str]] = {
     ("Quartus", "io_stream"): {"QDepthwiseConv2D": DROPPED, "AveragePooling2D": UNEQUAL},
-    ("Quartus", "io_parallel"): {"QDepthwiseConv2D": DROPPED},
+    ("Quartus", "io_parallel"): {
+        "QDepthwiseConv2D": DROPPED,
+        "AveragePooling2D": UNEQUAL,
+        "GlobalAveragePooling2D": UNEQUAL,
+    },
     ("Catapult", "io_stream"): {"AveragePooling2D": UNEQUAL},
     ("Catapult", "io_parallel"): {
         "QDepthwiseConv2D": UNEQUAL,
