@@ -17,3 +17,6 @@ def select_keras2() -> None:
     """Select Keras 2 for ``tf.keras``, on the processor, with a quiet start-up; idempotent."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # oneDNN's kernels would save a third of a training's processor time, but those of TensorFlow 2.21 corrupt
+    # the heap while some small networks train: the test of a study ended with "corrupted size vs. prev_size"
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
