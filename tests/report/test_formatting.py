@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from trigger_ml.report import formatting
 
@@ -42,6 +44,19 @@ def test_number(value, shown):
 )
 def test_interval(content, options, shown):
     assert formatting.interval(content, **options) == shown
+
+
+@given(
+    st.floats(-1e12, 1e12),
+    st.floats(0, 1e12),
+    st.floats(0, 1e12),
+    st.sampled_from([1.0, 100.0]),
+    st.booleans(),
+)
+@example(0.6999999999992998, 1e-16, 1e-16, 100.0, False)
+@example(1e-300, 1e-290, 0.0, 1.0, True)
+def test_every_interval_can_be_shown(value, down, up, scale, sign):
+    assert formatting.interval(band(value, value - down, value + up), scale, sign)
 
 
 def test_durations_and_sizes():

@@ -8,6 +8,8 @@ from typing import Any
 __all__ = ["bytes_", "count", "duration", "glue", "interval", "number", "percent"]
 
 DASH = "–"
+NEGLIGIBLE = 1e-5
+"""Of the value: a smaller uncertainty is not shown; often it is the rounding of a constant's mean."""
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -43,7 +45,7 @@ def interval(content: Mapping[str, Any] | None, scale: float = 1.0, sign: bool =
     down, up = value - content["low"] * scale, content["high"] * scale - value
     plus = "+" if sign and value > 0 else ""
     size = max(abs(down), abs(up))
-    if size == 0:
+    if size <= NEGLIGIBLE * abs(value):
         return f"{plus}{number(value, 4)}".replace("-", "−")
     place = math.floor(math.log10(size))
     if not -6 < place < 5:
