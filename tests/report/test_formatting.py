@@ -47,14 +47,16 @@ def test_interval(content, options, shown):
 
 
 @given(
-    st.floats(-1e12, 1e12),
-    st.floats(0, 1e12),
-    st.floats(0, 1e12),
+    st.floats(-1e300, 1e300),
+    st.floats(0, 1e300),
+    st.floats(0, 1e300),
     st.sampled_from([1.0, 100.0]),
     st.booleans(),
 )
 @example(0.6999999999992998, 1e-16, 1e-16, 100.0, False)
 @example(1e-300, 1e-290, 0.0, 1.0, True)
+@example(0.0, 0.0, 5e-324, 1.0, False)
+@example(0.0, 3e-308, 0.0, 1.0, True)
 def test_every_interval_can_be_shown(value, down, up, scale, sign):
     assert formatting.interval(band(value, value - down, value + up), scale, sign)
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,8 @@ def interval(content: Mapping[str, Any] | None, scale: float = 1.0, sign: bool =
     down, up = value - content["low"] * scale, content["high"] * scale - value
     plus = "+" if sign and value > 0 else ""
     size = max(abs(down), abs(up))
-    if size <= NEGLIGIBLE * abs(value):
+    # a power of ten below the normal range cannot scale what lies there
+    if size <= max(NEGLIGIBLE * abs(value), sys.float_info.min):
         return f"{plus}{number(value, 4)}".replace("-", "−")
     place = math.floor(math.log10(size))
     if not -6 < place < 5:
