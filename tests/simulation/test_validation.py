@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ctapipe.coordinates import TelescopeFrame
 
+from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import sky_direction
 from trigger_ml.simulation.shower import ShowerMaker
@@ -60,9 +62,23 @@ def test_light_is_proportional_to_energy(rng, maker, axis):
     assert light[1:] == pytest.approx([light[0]] * 2, rel=0.1)
 
 
+def test_a_time_gradient_does_not_depend_on_what_was_fitted_before(script, rng):
+    geometry = sst1m_subarray().tel[1].camera.geometry.transform_to(TelescopeFrame())
+    x, y = geometry.pix_x.to_value("deg"), geometry.pix_y.to_value("deg")
+    charge = 200 * np.exp(-0.5 * (((x - 1) / 0.6) ** 2 + (y / 0.2) ** 2))
+    # times without a straight line have many good fits, between which the first draws choose
+    times = rng.normal(40, 10, (20, len(x)))
+    first, second = (
+        [script.measure(geometry, charge, time, (0.0, 0.0), 100.0).gradient for time in times]
+        for _ in range(2)
+    )
+    assert first == second
+
+
 @pytest.mark.slow
 def test_gammas_against_sim_telarray(script, shared_data, rng):
-    result = script.prod4(shared_data, rng, repeats=6)["quantities"]
+    # fewer repeats, and the fluctuations of our own showers move the medians by more than the bounds
+    result = script.prod4(shared_data, rng, repeats=24)["quantities"]
     for name in ("size", "length", "width", "source", "true_size"):
         assert np.all(np.abs(np.array(result[name]["ratio"]) - 1) < 0.25), (name, result[name])
     # the gradient passes through zero near the core, where a ratio means nothing
