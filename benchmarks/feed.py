@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--background", type=Path, help="DL1 file of hadrons (with --file)")
     parser.add_argument("--events", type=int, default=20_000, help="images of each class to make")
     parser.add_argument("--peer-events", type=int, default=2_048, help="events that the peer is timed on")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if (arguments.file is None) != (arguments.background is None):

@@ -194,11 +194,6 @@ class _Telescope:
         return alt, az
 
 
-def _floats(column: NDArray[Any]) -> NDArray[np.float32]:
-    # fields of a packed row are not aligned, which slows every later use
-    return np.array(column, dtype=np.float32, order="C")
-
-
 class Dl1Reader:
     """An open DL1 file; `read_dl1` opens one for you.
 
@@ -290,7 +285,7 @@ class Dl1Reader:
                 obs_id, event_id, tel = (
                     columns[key].astype(np.int64) for key in ("obs_id", "event_id", "tel_id")
                 )
-                image = _floats(columns["image"])
+                image = np.asarray(columns["image"], dtype=np.float32)
                 if image.ndim != 2:
                     raise InputError(
                         f"{path}: telescope {tel_id}",
@@ -303,7 +298,9 @@ class Dl1Reader:
                     event_id=event_id,
                     tel_id=tel,
                     image=image,
-                    peak_time=_floats(columns["peak_time"]) if "peak_time" in columns else None,
+                    peak_time=np.asarray(columns["peak_time"], np.float32)
+                    if "peak_time" in columns
+                    else None,
                     pointing_alt=alt,
                     pointing_az=az,
                     truth=None if showers is None else showers.of(obs_id, event_id, path),

@@ -72,10 +72,14 @@ def id_column(table: Table, name: str) -> NDArray[np.int64]:
     return np.asarray(table[name]).astype(np.int64)
 
 
+READ_BYTES = 1 << 19
+"""Bytes of rows unpacked together: they stay in a core's cache until their columns are copied."""
+
+
 class ColumnReader:
     """Reads columns of a table by rows, scaled integers made floats again as by ctapipe's ``read_table``.
 
-    An astropy table and its metadata for each chunk would take half of the time.
+    An astropy table and its metadata for each chunk would take half of the time. Not for two threads at once.
 
     Parameters
     ----------
@@ -92,11 +96,18 @@ class ColumnReader:
             for name, transform in get_column_transforms(get_column_attrs(node)).items()
             if isinstance(transform, FixedPointColumnTransform)
         }
+        self._rows = np.empty(max(1, READ_BYTES // node.dtype.itemsize), node.dtype)
 
     def read(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """Columns of the rows from ``start`` to before ``stop``."""
-        rows = self._node.read(start, stop)
-        return {
-            name: self._transforms[name].inverse(rows[name]) if name in self._transforms else rows[name]
-            for name in self._names
-        }
+        """Columns of the rows from ``start`` to before ``stop``; each an array of its own, aligned."""
+        pieces = range(start, max(stop, start + 1), len(self._rows))
+        columns: dict[str, NDArray[Any]] = {}
+        for first in pieces:
+            n = min(len(self._rows), stop - first)
+            rows = self._node.read(first, first + n, out=self._rows[:n])
+            for name in self._names:
+                piece = self._transforms[name].inverse(rows[name]) if name in self._transforms else rows[name]
+                if name not in columns:
+                    columns[name] = np.empty((stop - start, *piece.shape[1:]), piece.dtype)
+                columns[name][first - start : first - start + n] = piece
+        return columns
