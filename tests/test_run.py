@@ -160,6 +160,25 @@ def test_a_second_run_does_nothing(run: Path, config: Path) -> None:
     assert times(run) == before
 
 
+@pytest.mark.parametrize(("seed", "same"), [(1, True), (2, False)])
+def test_another_seed_of_the_compression_trains_from_the_same_float_model(
+    run: Path, tmp_path: Path, seed: int, same: bool
+) -> None:
+    """Null is the experiment's seed, which is 1."""
+    path = tmp_path / "tiny.yaml"
+    compression = {**EXPERIMENT["compression"], "seed": seed}
+    path.write_text(yaml.safe_dump({**EXPERIMENT, "compression": compression}))
+    other = copy_of(run, tmp_path / "run")
+    code, output = invoke("compress", path, "--run", other)
+    assert code == 0, output
+    assert output.count("done before, unchanged") == 2
+    networks = []
+    for directory in (run, other):
+        with np.load(directory / "network" / "network.npz") as arrays:
+            networks.append({k: arrays[k] for k in arrays.files if k.endswith("/kernel")})
+    assert all(np.array_equal(kernel, networks[1][k]) for k, kernel in networks[0].items()) == same
+
+
 def test_hls_build_exports_the_projects(run: Path, config: Path, tmp_path: Path) -> None:
     code, output = invoke("hls-build", config, "--run", run, "--output", tmp_path)
     assert code == 0, output

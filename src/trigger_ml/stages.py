@@ -153,7 +153,7 @@ def compress(workspace: Workspace) -> None:
         (dataset.counts[rows[1]], target[rows[1]]),
         config.compression,
         input_type=input_type,
-        seed=config.seed,
+        seed=config.seed if config.compression.seed is None else config.compression.seed,
         directory=path / COMPRESSED_MODEL.parent,
         task=config.task,
         regression_loss=config.train.regression_loss,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 
@@ -17,14 +18,16 @@ from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_path, write_text
 from trigger_ml.sweep import Point, SweepConfig, finished
 
-__all__ = ["rows", "write_summary"]
+__all__ = ["curves", "rows", "write_summary"]
 
 # Okabe and Ito's colour-blind safe palette
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 SPARSITY = "compression.pruning.sparsity"
+SEED = "compression.seed"
+type Row = dict[str, Any]
 
 
-def rows(grid: list[Point], directory: Path) -> list[dict[str, Any]]:
+def rows(grid: list[Point], directory: Path) -> list[Row]:
     """One row for each finished point: its values, AUC with interval, sparsity reached, sizes.
 
     Parameters
@@ -38,7 +41,7 @@ def rows(grid: list[Point], directory: Path) -> list[dict[str, Any]]:
         evaluation = json.loads((run.path / "evaluation.json").read_text())
         model = json.loads((run.path / "model" / "model.json").read_text())
         auc = evaluation["metrics"]["auc"]
-        row: dict[str, Any] = {"point": point.index, **point.values}
+        row: Row = {"point": point.index, **point.values}
         for side in ("float", "compressed", "difference"):
             name = {"float": "auc_float", "compressed": "auc", "difference": "auc_difference"}[side]
             row |= {
@@ -58,7 +61,7 @@ def rows(grid: list[Point], directory: Path) -> list[dict[str, Any]]:
     return table
 
 
-def _write_csv(table: list[dict[str, Any]], path: Path) -> None:
+def _write_csv(table: list[Row], path: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(table[0]), lineterminator="\n")
     writer.writeheader()
@@ -66,33 +69,71 @@ def _write_csv(table: list[dict[str, Any]], path: Path) -> None:
     write_text(path, text.getvalue())
 
 
-def _curves(table: list[dict[str, Any]], keys: list[str]) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-    """Rows grouped by all swept values but the sparsity."""
-    others = [key for key in keys if key != SPARSITY]
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+def _mean(group: list[Row], key: str) -> float:
+    return float(np.mean([row[key] for row in group]))
+
+
+def _grouped(table: list[Row], keys: list[str]) -> dict[tuple[str, ...], list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in table:
-        groups.setdefault(tuple(row[key] for key in others), []).append(row)
+        # a swept value may be a list, as a model's stages are
+        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
     return groups
 
 
-def _draw(axes: Axes, table: list[dict[str, Any]], keys: list[str], x: str, label: str, scale: float) -> None:
-    for number, (values, group) in enumerate(_curves(table, keys).items()):
-        ordered = sorted(group, key=lambda row: float(row[x]))
-        middle = [row["auc"] for row in ordered]
-        below = [row["auc"] - row["auc_low"] for row in ordered]
-        above = [row["auc_high"] - row["auc"] for row in ordered]
+def curves(table: list[Row], keys: list[str]) -> dict[tuple[str, ...], list[list[Row]]]:
+    """Curves against sparsity; rows that differ in nothing but their seed are one point of a curve.
+
+    Parameters
+    ----------
+    table : list of dict
+        See `rows`.
+    keys : list of str
+        The swept keys.
+
+    Returns
+    -------
+    dict
+        By the swept values but sparsity and seed: the curve's points, each the rows of its trainings.
+    """
+    others = [key for key in keys if key not in (SPARSITY, SEED)]
+    swept = [SPARSITY] if SPARSITY in keys else []
+    return {
+        values: list(_grouped(group, swept).values()) for values, group in _grouped(table, others).items()
+    }
+
+
+def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, scale: float) -> None:
+    for number, (values, points) in enumerate(curves(table, keys).items()):
+        colour = COLOURS[number % len(COLOURS)]
+        # curves that share a point would hide each other's intervals
+        at = scale * (1 + 0.004 * number)
+        ordered = sorted(points, key=lambda trainings: _mean(trainings, x))
+        middle = np.array([_mean(trainings, "auc") for trainings in ordered])
+        # all trainings are judged on the same events: more of them do not narrow the interval
+        below = middle - [_mean(trainings, "auc_low") for trainings in ordered]
+        above = [_mean(trainings, "auc_high") for trainings in ordered] - middle
         axes.errorbar(
-            # curves that share a point would hide each other's intervals
-            [float(row[x]) * scale * (1 + 0.004 * number) for row in ordered],
+            [_mean(trainings, x) * at for trainings in ordered],
             middle,
             yerr=[below, above],
             marker="os^Dvp"[number % 6],
             markersize=5,
             capsize=3,
             linewidth=1.4,
-            color=COLOURS[number % len(COLOURS)],
-            label=", ".join(map(str, values)) or None,
+            color=colour,
+            label=", ".join(values) or None,
         )
+        if SEED in keys:
+            axes.plot(
+                [row[x] * at for trainings in ordered for row in trainings],
+                [row["auc"] for trainings in ordered for row in trainings],
+                linestyle="none",
+                marker=".",
+                markersize=5,
+                color=colour,
+                alpha=0.5,
+            )
     reference = table[0]
     axes.axhline(reference["auc_float"], color="0.35", linestyle="--", linewidth=1.2, label="float model")
     axes.axhspan(
@@ -102,7 +143,7 @@ def _draw(axes: Axes, table: list[dict[str, Any]], keys: list[str], x: str, labe
     axes.grid(alpha=0.25)
 
 
-def _write_figure(table: list[dict[str, Any]], keys: list[str], path: Path) -> None:
+def _write_figure(table: list[Row], keys: list[str], path: Path) -> None:
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     _draw(left, table, keys, "sparsity_reached", "sparsity of the weights (%)", 100.0)
@@ -110,7 +151,10 @@ def _write_figure(table: list[dict[str, Any]], keys: list[str], path: Path) -> N
     left.set_ylabel("AUC, with 68 % interval")
     left.legend(loc="lower left", frameon=False)
     right.invert_xaxis()
-    figure.suptitle(f"{table[0]['test_events']} test events, the same for all points", fontsize=10)
+    title = f"{table[0]['test_events']} test events, the same for all points"
+    if SEED in keys:
+        title += "; small dots: single trainings, which differ by their seed"
+    figure.suptitle(title, fontsize=10)
     for suffix in (".png", ".pdf"):
         with atomic_path(path.with_suffix(suffix)) as partial:
             figure.savefig(partial, dpi=160)

@@ -89,3 +89,5 @@ class CompressionConfig(Section):
     """Of Adam at the first step; it falls to zero along a half cosine."""
     distillation: float = Field(0.0, ge=0, le=0.5)
     """Share of the float model's prediction in the targets that the compressed model learns."""
+    seed: int | None = Field(None, ge=0)
+    """Of the events' order while compressing; null: the experiment's. Swept: how far trainings differ."""

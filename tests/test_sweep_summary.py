@@ -1,0 +1,114 @@
+"""The sweep's table and figure, from the files that its points leave."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.errors import InputError
+from trigger_ml.core.run import RunDirectory
+from trigger_ml.pipeline import STAGES, stage_fingerprint
+from trigger_ml.sweep import Point, SweepConfig, points
+from trigger_ml.sweep_summary import SEED, SPARSITY, curves, write_summary
+
+BASE = ExperimentConfig(name="base")
+AUC = {0.5: 0.80, 0.9: 0.70}
+
+
+def _auc(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.01, "high": value + 0.02}
+
+
+def _sweep(grid: dict[str, tuple[object, ...]]) -> SweepConfig:
+    return SweepConfig.model_validate({"name": "s", "base": "b.yaml", "grid": grid})
+
+
+def _print(stage: str, point: Point) -> str:
+    return stage_fingerprint(STAGES[stage], point.config, RunDirectory(Path("none")))
+
+
+def _finish(point: Point, directory: Path) -> None:
+    """The files of a finished point: AUC falls with the sparsity, and every seed has its own."""
+    pruning, seed = point.config.compression.pruning, point.config.compression.seed or 0
+    auc = AUC[pruning.sparsity] + 0.01 * seed
+    run = directory / f"point-{point.index:03d}"
+    (run / "model").mkdir(parents=True)
+    evaluation = {
+        "metrics": {"auc": {"float": _auc(0.82), "compressed": _auc(auc), "difference": _auc(auc - 0.82)}},
+        "events": {"used": 100},
+    }
+    size = round(1000 * (1 - pruning.sparsity))
+    compressed = {
+        "sparsity": pruning.sparsity + 0.001 * seed,
+        "weights": 1000,
+        "nonzero_weights": size,
+        "bytes": {"packed": size},
+    }
+    model = {"compressed": compressed, "float": {"bytes": {"dense": 4000}}}
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    (run / "model" / "model.json").write_text(json.dumps(model))
+
+
+@pytest.fixture
+def summary(tmp_path):
+    """Rows of ``sweep.csv`` for a grid of which all points are finished."""
+
+    def of(grid: dict[str, tuple[object, ...]]) -> list[dict[str, str]]:
+        sweep = _sweep(grid)
+        for point in points(sweep, BASE):
+            _finish(point, tmp_path)
+        table, figure = write_summary(sweep, points(sweep, BASE), tmp_path)
+        assert figure.stat().st_size > 0
+        assert figure.with_suffix(".pdf").stat().st_size > 0
+        with table.open() as file:
+            return list(csv.DictReader(file))
+
+    return of
+
+
+def test_trainings_that_differ_by_their_seed_are_one_point_of_a_curve(summary) -> None:
+    grid = {
+        "compression.pruning.schedule": ("polynomial", "constant"),
+        SPARSITY: (0.5, 0.9),
+        SEED: (1, 2, 4),
+    }
+    rows = summary(grid)
+    assert len(rows) == 12
+    assert {row[SEED] for row in rows} == {"1", "2", "4"}
+    found = curves(rows, list(grid))
+    assert list(found) == [("polynomial",), ("constant",)]
+    for trainings in found.values():
+        assert [[row["auc"] for row in point] for point in trainings] == [
+            ["0.81", "0.8200000000000001", "0.8400000000000001"],
+            ["0.71", "0.72", "0.74"],
+        ]
+
+
+def test_without_seeds_every_row_is_a_point(summary) -> None:
+    grid = {SPARSITY: (0.5, 0.9)}
+    (curve,) = curves(summary(grid), list(grid)).values()
+    assert [len(trainings) for trainings in curve] == [1, 1]
+
+
+def test_values_may_be_lists(summary) -> None:
+    """A model's stages, say: each list is a curve."""
+    stages = ([{"filters": 8}], [{"filters": 8}, {"filters": 12}])
+    grid = {"model.stages": stages, "compression.pruning.sparsity": (0.5, 0.9)}
+    assert len(curves(summary(grid), list(grid))) == 2
+
+
+def test_the_compression_takes_its_own_seed_where_it_has_one() -> None:
+    grid = points(_sweep({SEED: (None, 3)}), BASE)
+    assert [point.config.compression.seed for point in grid] == [None, 3]
+    # events and float model are the base's: their stages depend on the experiment's seed alone
+    for stage in ("simulate", "train"):
+        assert len({_print(stage, point) for point in grid}) == 1
+    assert len({_print("compress", point) for point in grid}) == 2
+
+
+def test_nothing_finished_is_refused(tmp_path) -> None:
+    sweep = _sweep({SPARSITY: (0.5,)})
+    with pytest.raises(InputError, match="no point of the sweep is finished"):
+        write_summary(sweep, points(sweep, BASE), tmp_path)
