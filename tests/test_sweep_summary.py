@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
@@ -90,6 +91,29 @@ def test_without_seeds_every_row_is_a_point(summary) -> None:
     grid = {SPARSITY: (0.5, 0.9)}
     (curve,) = curves(summary(grid), list(grid)).values()
     assert [len(trainings) for trainings in curve] == [1, 1]
+
+
+def test_the_figure_shows_each_point_where_it_was_measured(summary, monkeypatch) -> None:
+    """Curves stand aside of each other, by less than a reader of the axis would see as another sparsity."""
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def record(figure: Figure, *arguments: object, **options: object) -> None:
+        drawn.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", record)
+    summary({"compression.pruning.schedule": ("polynomial", "constant"), SPARSITY: (0.5, 0.9)})
+    left, right = drawn[0].axes
+    for axes, measured in ((left, (50.0, 90.0)), (right, (0.5, 0.1))):
+        within = 0.02 * abs(measured[0] - measured[1])
+        low, high = sorted(axes.get_xlim())
+        bottom, top = axes.get_ylim()
+        for container in axes.containers:
+            x, y = container.lines[0].get_data()
+            assert sorted(x) == pytest.approx(sorted(measured), abs=within)
+            assert all((low < x) & (x < high) & (bottom < y) & (y < top))
+        assert len(axes.containers) == 2
 
 
 def test_values_may_be_lists(summary) -> None:

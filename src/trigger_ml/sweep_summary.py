@@ -104,17 +104,18 @@ def curves(table: list[Row], keys: list[str]) -> dict[tuple[str, ...], list[list
 
 
 def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, scale: float) -> None:
+    span = scale * float(np.ptp([row[x] for row in table]))
     for number, (values, points) in enumerate(curves(table, keys).items()):
         colour = COLOURS[number % len(COLOURS)]
         # curves that share a point would hide each other's intervals
-        at = scale * (1 + 0.004 * number)
+        aside = 0.008 * span * number
         ordered = sorted(points, key=lambda trainings: _mean(trainings, x))
         middle = np.array([_mean(trainings, "auc") for trainings in ordered])
         # all trainings are judged on the same events: more of them do not narrow the interval
         below = middle - [_mean(trainings, "auc_low") for trainings in ordered]
         above = [_mean(trainings, "auc_high") for trainings in ordered] - middle
         axes.errorbar(
-            [_mean(trainings, x) * at for trainings in ordered],
+            [scale * _mean(trainings, x) + aside for trainings in ordered],
             middle,
             yerr=[below, above],
             marker="os^Dvp"[number % 6],
@@ -126,7 +127,7 @@ def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, sca
         )
         if SEED in keys:
             axes.plot(
-                [row[x] * at for trainings in ordered for row in trainings],
+                [scale * row[x] + aside for trainings in ordered for row in trainings],
                 [row["auc"] for trainings in ordered for row in trainings],
                 linestyle="none",
                 marker=".",
