@@ -93,16 +93,22 @@ def test_without_seeds_every_row_is_a_point(summary) -> None:
     assert [len(trainings) for trainings in curve] == [1, 1]
 
 
-def test_the_figure_shows_each_point_where_it_was_measured(summary, monkeypatch) -> None:
-    """Curves stand aside of each other, by less than a reader of the axis would see as another sparsity."""
-    drawn: list[Figure] = []
+@pytest.fixture
+def drawn(monkeypatch) -> list[Figure]:
+    """The figures that a test has saved."""
+    figures: list[Figure] = []
     save = Figure.savefig
 
     def record(figure: Figure, *arguments: object, **options: object) -> None:
-        drawn.append(figure)
+        figures.append(figure)
         save(figure, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", record)
+    return figures
+
+
+def test_the_figure_shows_each_point_where_it_was_measured(summary, drawn) -> None:
+    """Curves stand aside of each other, by less than a reader of the axis would see as another sparsity."""
     summary({"compression.pruning.schedule": ("polynomial", "constant"), SPARSITY: (0.5, 0.9)})
     left, right = drawn[0].axes
     for axes, measured in ((left, (50.0, 90.0)), (right, (0.5, 0.1))):
@@ -114,6 +120,13 @@ def test_the_figure_shows_each_point_where_it_was_measured(summary, monkeypatch)
             assert sorted(x) == pytest.approx(sorted(measured), abs=within)
             assert all((low < x) & (x < high) & (bottom < y) & (y < top))
         assert len(axes.containers) == 2
+
+
+def test_curves_of_a_single_point_do_not_hide_each_other(summary, drawn) -> None:
+    summary({"compression.pruning.schedule": ("polynomial", "constant"), SPARSITY: (0.5,)})
+    for axes in drawn[0].axes:
+        first, second = (container.lines[0].get_xdata()[0] for container in axes.containers)
+        assert first < second < 1.01 * first
 
 
 def test_values_may_be_lists(summary) -> None:

@@ -104,7 +104,8 @@ def curves(table: list[Row], keys: list[str]) -> dict[tuple[str, ...], list[list
 
 
 def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, scale: float) -> None:
-    span = scale * float(np.ptp([row[x] for row in table]))
+    measured = [scale * row[x] for row in table]
+    span = float(np.ptp(measured)) or measured[0]
     for number, (values, points) in enumerate(curves(table, keys).items()):
         colour = COLOURS[number % len(COLOURS)]
         # curves that share a point would hide each other's intervals
