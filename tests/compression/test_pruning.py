@@ -24,7 +24,7 @@ from trigger_ml.core.keras2 import tf_keras
 
 def small(units: int = 4, inputs: int = 6):
     counts = tf_keras.Input((inputs,), name="counts")
-    # QKeras draws a kernel of too narrow a spread twice, and an unseeded initializer warns of that
+    # MODEL is built on import, before any fixture
     tf_keras.utils.set_random_seed(1)
     quantizers = {
         "kernel_quantizer": quantized_bits(6, 0, alpha=1),
