@@ -16,8 +16,9 @@ from ctapipe.monitoring.interpolation import PointingInterpolator
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.events.dl1_writer import write_dl1
+from trigger_ml.events.dl1_writer import NO_PRIMARY, write_dl1
 from trigger_ml.events.hdf5 import ColumnReader, id_column, open_dl1, unit_column
+from trigger_ml.events.monitoring import Conditions, conditions_of, seconds
 from trigger_ml.events.runs import SimulatedRun, read_runs
 from trigger_ml.events.table import EventTable, Truth
 
@@ -131,6 +132,9 @@ def _read_showers(h5: tables.File) -> _Showers | None:
     if SHOWERS not in h5:
         return None
     table = read_table(h5, SHOWERS)
+    if (id_column(table, "true_shower_primary_id") == NO_PRIMARY).all():
+        # a simulated night sky
+        return None
     obs_id = id_column(table, "obs_id")
     energy = unit_column(table, "true_energy", u.TeV)
     alt, az = unit_column(table, "true_alt", u.rad), unit_column(table, "true_az", u.rad)
@@ -160,6 +164,7 @@ class _Telescope:
         self._h5 = h5
         self._tel_id = tel_id
         self._triggers: Table | None = None
+        self._blocks: Ids | None = None
         if TRIGGERS in h5:
             # reading under a condition takes six times as long as reading all
             triggers = read_table(h5, TRIGGERS)
@@ -176,6 +181,15 @@ class _Telescope:
         if (rows < 0).any():
             return None
         return id_column(self._triggers, "event_type")[rows]
+
+    def block(self, conditions: Conditions, obs_id: Ids, event_id: Ids) -> Ids:
+        """Row of the conditions that holds for each event; -1 where there is none."""
+        if self._triggers is None or len(conditions) == 0:
+            return np.full(len(obs_id), -1, dtype=np.int64)
+        if self._blocks is None:
+            self._blocks = conditions.rows(self._tel_id, seconds(self._triggers["time"]))
+        rows = self._index.find(obs_id, event_id)
+        return np.where(rows < 0, -1, self._blocks[np.maximum(rows, 0)])
 
     def pointing(self, obs_id: Ids, event_id: Ids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Altitude and azimuth in radians; NaN where the file tells none."""
@@ -241,6 +255,11 @@ class Dl1Reader:
             )
         return sorted(found)
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Pedestals and conditions of the events' blocks; see `read_conditions`."""
+        return conditions_of(self._h5)
+
     def n_images(self, tel_ids: Sequence[int]) -> int:
         """Number of images of some telescopes."""
         return sum(self._h5.get_node(f"{IMAGES}/tel_{tel_id:03d}").nrows for tel_id in tel_ids)
@@ -272,7 +291,7 @@ class Dl1Reader:
         """Tables of events; see `read_dl1`."""
         self.require(tel_ids)
         h5, path = self._h5, self.path
-        showers = _read_showers(h5)
+        showers, conditions = _read_showers(h5), self.conditions
         wanted = ["obs_id", "event_id", "tel_id", "image", *(["peak_time"] if peak_time else [])]
         for tel_id in tel_ids or self.telescopes:
             name = f"tel_{tel_id:03d}"
@@ -307,6 +326,7 @@ class Dl1Reader:
                     waveform=_waveform(h5, name, start, stop, obs_id, event_id, path) if waveform else None,
                     true_image=_true_image(h5, name, start, stop) if true_image else None,
                     event_type=telescope.event_type(obs_id, event_id),
+                    block=telescope.block(conditions, obs_id, event_id),
                 )
 
 

@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 import tables
 from astropy.table import Column, Table
-from astropy.time import Time, TimeDelta
+from astropy.time import Time
 from ctapipe.containers import (
     EventType,
     ObservationBlockContainer,
@@ -22,10 +22,11 @@ from ctapipe.io.tableio import FixedPointColumnTransform
 from numpy.typing import NDArray
 
 from trigger_ml.core.files import atomic_path
+from trigger_ml.events.monitoring import SIMULATION_START, Conditions, EventClock, write_conditions
 from trigger_ml.events.parameters import ANGLES, ImageParameters
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.runs import SimulatedRun, write_runs
-from trigger_ml.events.table import EventTable, whole_array_events
+from trigger_ml.events.table import EventTable, Truth, whole_array_events
 
 __all__ = ["impact_distance", "write_dl1"]
 
@@ -41,8 +42,8 @@ DESCRIPTIONS = {
     "event_id": "Array Event ID",
     "tel_id": "Telescope ID",
 }
-# simulated events get times in the order of the file, one millisecond apart
-SIMULATION_START = Time("2026-01-01T00:00:00", scale="tai")
+# of the particle of events without a shower: what ctapipe gives a shower of which nothing is known
+NO_PRIMARY = np.iinfo(np.int16).max
 
 
 @dataclass
@@ -53,7 +54,8 @@ class _Writer:
     subarray: SubarrayDescription
     simulated: bool
     with_parameters: bool
-    n_array_events: int = 0
+    clock: EventClock
+    no_showers: bool = False
     pointed: set[tuple[int, int]] = field(default_factory=set)
     parameters: dict[int, ImageParameters] = field(default_factory=dict)
     levels: set[DataLevel] = field(default_factory=set)
@@ -91,7 +93,6 @@ class _Writer:
         self._write_array_events(events, place, starts)
         for tel_id in np.unique(events.tel_id):
             self._write_telescope(int(tel_id), events[events.tel_id == tel_id])
-        self.n_array_events += len(starts)
 
     def _write_array_events(
         self, events: EventTable, place: NDArray[np.int64], starts: NDArray[np.int64]
@@ -101,9 +102,7 @@ class _Writer:
             "event_id": events.event_id,
         }
         array_index = {name: column[starts] for name, column in index.items()}
-        times = SIMULATION_START + TimeDelta(
-            np.arange(len(starts)) * 1e-3 + self.n_array_events * 1e-3, format="sec"
-        )
+        times = self.clock.times(None if events.block is None else events.block[starts], len(starts))
         triggered = np.zeros((len(starts), len(self.subarray)), dtype=bool)
         triggered[place, self.subarray.tel_ids_to_indices(events.tel_id)] = True
         kind = events.event_type
@@ -129,8 +128,11 @@ class _Writer:
                 "n_trigger_pixels": np.full(len(events), -1, dtype=np.int64),
             },
         )
-        if events.truth is not None:
-            truth = events.truth[starts]
+        truth = events.truth[starts] if events.truth is not None else None
+        if truth is None and self.no_showers:
+            # in a simulated file ctapipe's event source wants one for each event
+            truth = _no_showers(len(starts))
+        if truth is not None:
             self.append(
                 "/simulation/event/subarray/shower",
                 {
@@ -294,6 +296,12 @@ class _Writer:
         )
 
 
+def _no_showers(n: int) -> Truth:
+    nan = np.full(n, np.nan)
+    primary, shower = np.full(n, NO_PRIMARY, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    return Truth(primary, nan, nan, nan, nan, nan, nan, nan, shower)
+
+
 def impact_distance(
     core: NDArray[np.float64], alt: NDArray[Any], az: NDArray[Any], telescope: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -331,6 +339,8 @@ def write_dl1(
     subarray: SubarrayDescription,
     *,
     runs: Sequence[SimulatedRun] | Callable[[], Sequence[SimulatedRun]] = (),
+    conditions: Callable[[], Conditions] | None = None,
+    start: Time = SIMULATION_START,
     parameters: bool = True,
     activity: str = "trigger-ml",
 ) -> int:
@@ -349,6 +359,11 @@ def write_dl1(
         Must have every telescope of the events.
     runs : sequence of SimulatedRun, or a function that gives one
         A function is called after the last event, when a generator knows what it has thrown.
+    conditions : function that gives a Conditions, optional
+        Called after the last event: pedestals and true conditions of the events' blocks. Events without truth
+        are then those of a simulated night sky.
+    start : astropy.time.Time
+        Of the first block.
     parameters : bool
         Clean the images and write Hillas and leakage parameters (dl1-data-handler needs them).
     activity : str
@@ -362,18 +377,21 @@ def write_dl1(
     Raises
     ------
     ValueError
-        If an event is given twice.
+        If an event is given twice, or blocks are not in ascending order.
     """
     chunks = [events] if isinstance(events, EventTable) else events
     n_written = 0
     with atomic_path(path) as partial, HDF5TableWriter(str(partial), mode="w", filters=FILTERS) as h5:
         subarray.to_hdf(h5.h5file)
-        writer = _Writer(h5, subarray, simulated=True, with_parameters=parameters)
+        writer = _Writer(h5, subarray, simulated=True, with_parameters=parameters, clock=EventClock(start))
+        writer.no_showers = conditions is not None
         for chunk in whole_array_events(chunks, WRITE_BYTES):
-            writer.simulated = chunk.truth is not None
+            writer.simulated = chunk.truth is not None or writer.no_showers
             writer.write(chunk)
             n_written += len(chunk)
         write_runs(h5, runs() if callable(runs) else runs)
+        if conditions is not None:
+            write_conditions(h5.h5file, conditions(), FILTERS)
         writer.write_blocks()
         writer.write_metadata(activity)
     return n_written

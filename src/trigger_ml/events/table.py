@@ -73,6 +73,9 @@ class EventTable:
         Simulated Cherenkov photo-electrons.
     event_type : numpy.ndarray of int64, shape (events,), or None
         ctapipe's ``EventType`` codes (32: triggered shower, 2: clocked, sky pedestal).
+    block : numpy.ndarray of int64, shape (events,), or None
+        Row of the file's conditions (`trigger_ml.events.monitoring.Conditions`) that holds for the event; -1
+        where unknown. To be written: number of the block of simulated events.
     """
 
     obs_id: NDArray[np.int64]
@@ -86,6 +89,7 @@ class EventTable:
     waveform: NDArray[np.float32] | None = None
     true_image: NDArray[np.int32] | None = None
     event_type: NDArray[np.int64] | None = None
+    block: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.event_id)

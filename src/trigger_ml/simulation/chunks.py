@@ -15,12 +15,26 @@ from trigger_ml.events.table import PRIMARY_IDS
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import camera_axes
 from trigger_ml.simulation.interactions import read_library
+from trigger_ml.simulation.nuisances import block_generator, disturb, draw, roughness
 from trigger_ml.simulation.shower import ShowerMaker
-from trigger_ml.simulation.telescope import Telescope
+from trigger_ml.simulation.telescope import Image, Telescope
+from trigger_ml.simulation.threshold import Threshold
 
 Array = NDArray[np.float64]
 
 SHOWERS_PER_CHUNK = {"gamma": 100, "electron": 100, "proton": 400, "helium": 400}
+BLOCKS_PER_CHUNK = {"gamma": 3, "electron": 3, "proton": 6, "helium": 6}
+"""Blocks of equal conditions in a chunk where conditions vary: about as many events of each particle."""
+NIGHT_SKY = "night_sky"
+"""The production without showers."""
+NIGHT_SKY_BLOCKS = 8
+"""Blocks in a chunk of it."""
+NIGHT_SKY_EVENTS = 8
+"""Clocked events in a block of it."""
+NIGHT_SKY_STREAM = 8_000_000
+"""Of its random numbers, where showers have their particle's code."""
+GROUPS = {"columns": "column_", "blocks": "block_"}
+"""Prefixes of a chunk's dictionaries in its file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +51,16 @@ class Chunk:
         Index into the chunk's showers.
     columns : dict of str to numpy.ndarray
         Of the events; see :meth:`Worker.chunk`.
+    blocks : dict of str to numpy.ndarray
+        A row for each block and telescope: ``block``, ``tel_id``, fields of
+        :class:`~trigger_ml.simulation.clocked.Pedestal`, and true conditions by name.
     """
 
     energy: Array
     core_distance: Array
     shower: NDArray[np.int64]
     columns: dict[str, NDArray[Any]]
+    blocks: dict[str, NDArray[Any]]
 
 
 class Worker:
@@ -80,6 +98,58 @@ class Worker:
             )
             for tel_id, description in self.subarray.tel.items()
         }
+        self._varied = not config.nuisances.nominal or config.accidental_rate is not None
+        self._threshold = Threshold(config, self.telescopes[1])
+
+    def n_blocks(self, name: str) -> int:
+        """Blocks in each chunk of a particle; one where nothing varies."""
+        if name == NIGHT_SKY:
+            return NIGHT_SKY_BLOCKS
+        return min(BLOCKS_PER_CHUNK[name], SHOWERS_PER_CHUNK[name]) if self._varied else 1
+
+    def night_sky(self, index: int) -> Chunk:
+        """Clocked events of all telescopes under the conditions of some blocks; no showers."""
+        rows: list[dict[str, Any]] = []
+        blocks: list[dict[str, Any]] = []
+        for block in range(index * NIGHT_SKY_BLOCKS, (index + 1) * NIGHT_SKY_BLOCKS):
+            rng = np.random.default_rng([self.seed, NIGHT_SKY_STREAM, block])
+            if not self._varied:
+                for telescope in self.telescopes.values():
+                    telescope.renew_sky(rng)
+            blocks += self._begin_block(block)
+            for use in range(NIGHT_SKY_EVENTS):
+                for tel_id, telescope in self.telescopes.items():
+                    image = telescope.clocked(rng)
+                    rows.append({"shower": block - index * NIGHT_SKY_BLOCKS, "use": use, "tel_id": tel_id,
+                                 "block": block} | self._pixels(image))  # fmt: skip
+        columns = _stacked(rows)
+        nothing = np.zeros(0)
+        return Chunk(nothing, nothing, columns.pop("shower"), columns, _stacked(blocks))
+
+    def _begin_block(self, block: int) -> list[dict[str, Any]]:
+        """Put the telescopes under a block's conditions; what they know of themselves, and the truth."""
+        nuisances = draw(self.config, self.seed, block)
+        rows = []
+        for tel_id, telescope in self.telescopes.items():
+            rng = block_generator(self.seed, block, tel_id)
+            threshold = self.config.trigger_threshold
+            if self._varied:
+                threshold = self._threshold.at(nuisances)
+                parts, _ = disturb(telescope.nominal, nuisances, self.config.nuisances, rng)
+                telescope.set_conditions(
+                    rng, parts, roughness(nuisances.point_spread), threshold, nuisances.gain
+                )
+            rows.append(
+                {"block": block, "tel_id": tel_id, "trigger_threshold": threshold}
+                | nuisances.to_dict()
+                | vars(telescope.pedestal(rng))
+            )
+        return rows
+
+    def _pixels(self, image: Image) -> dict[str, NDArray[Any]]:
+        """Columns of an image."""
+        columns = {"image": image.charge, "peak_time": image.peak_time, "true_image": image.true_image}
+        return columns | ({"waveform": image.waveform} if self.config.waveforms else {})
 
     def chunk(self, name: str, index: int) -> Chunk:
         """Simulate one chunk of showers.
@@ -103,10 +173,17 @@ class Worker:
         radius = particle.max_core_distance * np.sqrt(rng.random((n, particle.uses)))
         angle = 2 * np.pi * rng.random((n, particle.uses))
         core_x, core_y = radius * np.cos(angle), radius * np.sin(angle)
-        for telescope in self.telescopes.values():
-            telescope.renew_sky(rng)
+        if not self._varied:
+            for telescope in self.telescopes.values():
+                telescope.renew_sky(rng)
         rows: list[dict[str, Any]] = []
+        blocks: list[dict[str, Any]] = []
+        n_blocks = self.n_blocks(name)
         for i in range(n):
+            # blocks begin where a whole part of the showers is done
+            local = i * n_blocks // n
+            if len(blocks) == local * len(self.telescopes):
+                blocks += self._begin_block(index * n_blocks + local)
             axis = -directions[i]
             shower = self.maker.make(rng, name, float(energy[i]), axis)
             truth = {
@@ -116,6 +193,7 @@ class Worker:
                 "h_first_int": shower.first_height,
                 "x_max": shower.x_max,
                 "shower": i,
+                "block": index * n_blocks + local,
             }
             for use in range(particle.uses):
                 images = {}
@@ -133,16 +211,11 @@ class Worker:
                         "tel_id": tel_id,
                         "core_x": core_x[i, use],
                         "core_y": core_y[i, use],
-                        "image": image.charge,
-                        "peak_time": image.peak_time,
-                        "true_image": image.true_image,
                     }
-                    if self.config.waveforms:
-                        row["waveform"] = image.waveform
-                    rows.append(row)
-        columns = {key: np.stack([row[key] for row in rows]) for key in rows[0]} if rows else {}
+                    rows.append(row | self._pixels(image))
+        columns = _stacked(rows)
         shower_index = columns.pop("shower", np.zeros(0, dtype=np.int64))
-        return Chunk(energy, radius, shower_index, columns)
+        return Chunk(energy, radius, shower_index, columns, _stacked(blocks))
 
     def _directions(self, rng: np.random.Generator, particle: ParticleConfig, n: int) -> Array:
         """Unit vectors to where showers come from, shape (n, 3)."""
@@ -154,6 +227,10 @@ class Worker:
         axes = camera_axes(self.alt, self.az)
         across = np.cos(turn)[:, np.newaxis] * axes[0] + np.sin(turn)[:, np.newaxis] * axes[1]
         return np.asarray(np.cos(offset)[:, np.newaxis] * axes[2] + np.sin(offset)[:, np.newaxis] * across)
+
+
+def _stacked(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]} if rows else {}
 
 
 def power_law(rng: np.random.Generator, n: int, particle: ParticleConfig) -> Array:
@@ -168,9 +245,10 @@ def power_law(rng: np.random.Generator, n: int, particle: ParticleConfig) -> Arr
 def write_chunk(path: Path, chunk: Chunk) -> None:
     """Write a chunk to an NPZ file, atomically."""
     values: dict[str, Any] = {
-        item.name: getattr(chunk, item.name) for item in fields(Chunk) if item.name != "columns"
+        item.name: getattr(chunk, item.name) for item in fields(Chunk) if item.name not in GROUPS
     }
-    values |= {f"column_{key}": value for key, value in chunk.columns.items()}
+    for group, prefix in GROUPS.items():
+        values |= {f"{prefix}{key}": value for key, value in getattr(chunk, group).items()}
     with atomic_path(path) as partial:
         np.savez(partial, **values)
 
@@ -178,7 +256,8 @@ def write_chunk(path: Path, chunk: Chunk) -> None:
 def read_chunk(path: Path) -> Chunk:
     """Read what :func:`write_chunk` wrote."""
     with np.load(path) as content:
-        columns = {
-            key.removeprefix("column_"): content[key] for key in content.files if key.startswith("column_")
+        groups = {
+            group: {key.removeprefix(prefix): content[key] for key in content.files if key.startswith(prefix)}
+            for group, prefix in GROUPS.items()
         }
-        return Chunk(content["energy"], content["core_distance"], content["shower"], columns)
+        return Chunk(content["energy"], content["core_distance"], content["shower"], **groups)

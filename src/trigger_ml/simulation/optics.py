@@ -138,6 +138,7 @@ def trace(
     pixels: Array,
     neighbours: NDArray[np.int64],
     raster: NDArray[np.int64],
+    roughness: float = sst1m.ROUGHNESS,
 ) -> tuple[NDArray[np.int64], Array, Array]:
     """Reflect photons and find their pixels.
 
@@ -149,6 +150,8 @@ def trace(
         Rows in use.
     facets, normals, focal_lengths, pixels, neighbours, raster
         Fields of :class:`Optics`.
+    roughness : float
+        Random angle of reflection, radians.
 
     Returns
     -------
@@ -181,8 +184,8 @@ def trace(
         radius = 2 * focal_lengths[facet]
         mx, my, mz = cx + radius * nx - hx, cy + radius * ny - hy, cz + radius * nz - hz
         norm = 1 / math.sqrt(mx * mx + my * my + mz * mz)
-        mx = mx * norm + sst1m.ROUGHNESS * rng.standard_normal()
-        my = my * norm + sst1m.ROUGHNESS * rng.standard_normal()
+        mx = mx * norm + roughness * rng.standard_normal()
+        my = my * norm + roughness * rng.standard_normal()
         mz *= norm
         slope = 1 / math.sqrt(1 + tx * tx + ty * ty)
         vx, vy, vz = -tx * slope, -ty * slope, -slope

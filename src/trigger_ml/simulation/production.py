@@ -22,13 +22,14 @@ from ctapipe.instrument import SubarrayDescription
 from rich.console import Console
 from rich.progress import Progress
 
-from trigger_ml.core.config import ParticleConfig, SimulationConfig
+from trigger_ml.core.config import SimulationConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.runs import SimulatedRun
 from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
-from trigger_ml.simulation.chunks import Chunk, Worker, read_chunk, write_chunk
+from trigger_ml.simulation.blocks import DAYS, Blocks, NightSky
+from trigger_ml.simulation.chunks import NIGHT_SKY, Chunk, Worker, read_chunk, write_chunk
 from trigger_ml.simulation.interactions import load_library
 from trigger_ml.simulation.shower import NUCLEONS
 
@@ -50,7 +51,7 @@ def _chunk_to_file(name: str, index: int, path: Path) -> Path:
     with suppress(OSError, ValueError, KeyError):
         read_chunk(path)
         return path
-    write_chunk(path, _WORKER.chunk(name, index))
+    write_chunk(path, _WORKER.night_sky(index) if name == NIGHT_SKY else _WORKER.chunk(name, index))
     return path
 
 
@@ -79,6 +80,7 @@ class _Production:
         self.core_edges = np.linspace(0, self.particle.max_core_distance, 51)
         self.thrown = np.zeros((60, 50))
         self.alt, self.az = math.radians(90 - config.zenith), math.radians(config.azimuth)
+        self.blocks = Blocks(PRIMARY_IDS[name] + 1, DAYS * list(PRIMARY_IDS).index(name))
 
     def tables(self, submit: Any) -> Iterator[EventTable]:
         """Tables of events in the order of the chunks, until there are enough."""
@@ -92,11 +94,14 @@ class _Production:
                 index += 1
             chunk = read_chunk(pending.pop(0).result())
             n_showers, n_events = len(chunk.energy), len(chunk.shower)
+            last_block = None
             if n_events >= wanted:
                 # whole array events, and no shower after the last one kept
                 keys = chunk.shower * 1000 + chunk.columns["use"]
                 n_events = int(np.searchsorted(keys, keys[wanted - 1], side="right"))
                 n_showers = int(chunk.shower[n_events - 1]) + 1
+                last_block = int(chunk.columns["block"][n_events - 1])
+            self.blocks.add(chunk, last_block)
             self.thrown += np.histogram2d(
                 np.repeat(chunk.energy[:n_showers], self.particle.uses),
                 chunk.core_distance[:n_showers].ravel(),
@@ -136,6 +141,7 @@ class _Production:
             ),
             waveform=columns.get("waveform"),
             true_image=columns["true_image"],
+            block=columns["block"],
         )
 
     def run(self) -> SimulatedRun:
@@ -167,15 +173,24 @@ class _Production:
                 bar.advance(task, len(table))
                 yield table
 
-        write_dl1(path, counted(), subarray, runs=lambda: [self.run()], activity=ACTIVITY)
+        write_dl1(
+            path,
+            counted(),
+            subarray,
+            runs=lambda: [self.run()],
+            conditions=self.blocks.conditions,
+            start=self.blocks.start,
+            activity=ACTIVITY,
+        )
 
 
 def _key(name: str, config: SimulationConfig, seed: int, library: Path | None) -> str:
     """Identity of a production: everything that its events depend on."""
-    shared = config.model_dump(mode="json", exclude={"particles", "workers"})
+    shared = config.model_dump(mode="json", exclude={"particles", "workers", "night_sky_events"})
+    particle = None if name == NIGHT_SKY else config.particles[name]  # type: ignore[index]
     content = {
         "shared": shared,
-        "particle": config.particles[name].model_dump(mode="json", exclude={"events"}),  # type: ignore[index]
+        "particle": particle.model_dump(mode="json", exclude={"events"}) if particle else None,
         "name": name,
         "seed": seed,
         "library": library.name if library and name in NUCLEONS else None,
@@ -194,7 +209,7 @@ def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: 
     ----------
     config : SimulationConfig
     directory : pathlib.Path
-        Where ``<particle>.dl1.h5`` are written, atomically.
+        Where ``<particle>.dl1.h5`` are written, atomically, and ``night_sky.dl1.h5`` of clocked events.
     seed : int
         The same seed gives the same events, whatever the number of workers.
     progress : bool
@@ -210,10 +225,13 @@ def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: 
     hadrons = any(name in NUCLEONS for name in config.particles)
     library = load_library(config.library_scale, workers) if hadrons else None
     subarray = sst1m_subarray(config.telescopes)
-    paths = {name: directory / f"{name}.dl1.h5" for name in config.particles}
-    keys = {name: _key(name, config, seed, library) for name in config.particles}
+    events: dict[str, int] = {name: particle.events for name, particle in config.particles.items()}
+    if config.night_sky_events:
+        events[NIGHT_SKY] = config.night_sky_events
+    paths = {name: directory / f"{name}.dl1.h5" for name in events}
+    keys = {name: _key(name, config, seed, library) for name in events}
     folders = {name: directory / f".chunks-{key}" for name, key in keys.items()}
-    missing = [name for name in paths if not _complete(paths[name], keys[name], config.particles[name])]
+    missing = [name for name in paths if not _complete(paths[name], keys[name], events[name])]
     if missing:
         console = Console(stderr=True)
         with (
@@ -221,13 +239,18 @@ def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: 
             _executor(workers, config, seed, library) as executor,
         ):
             for name in missing:
-                production = _Production(name, workers, config, seed, folders[name])
-                production.write(paths[name], subarray, executor.submit, bar)
-                write_json(_receipt(paths[name]), _receipt_content(keys[name], config.particles[name]))
+                if name == NIGHT_SKY:
+                    sky = NightSky(config, folders[name], _chunk_to_file)
+                    sky.write(paths[name], subarray, executor.submit, bar, ACTIVITY)
+                else:
+                    production = _Production(name, workers, config, seed, folders[name])
+                    production.write(paths[name], subarray, executor.submit, bar)
+                write_json(_receipt(paths[name]), _receipt_content(keys[name], events[name]))
     # only now that no worker is left can none of them still write a chunk that was made ahead
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
-    return list(paths.values())
+    # the night sky is no class: nothing that takes labelled events is to find it in the list
+    return [path for name, path in paths.items() if name != NIGHT_SKY]
 
 
 def _executor(
@@ -255,13 +278,13 @@ def _receipt(path: Path) -> Path:
     return path.with_name(f".{path.name}.json")
 
 
-def _receipt_content(key: str, particle: ParticleConfig) -> dict[str, Any]:
-    return {"production": key, "events": particle.events}
+def _receipt_content(key: str, events: int) -> dict[str, Any]:
+    return {"production": key, "events": events}
 
 
-def _complete(path: Path, key: str, particle: ParticleConfig) -> bool:
+def _complete(path: Path, key: str, events: int) -> bool:
     """Whether a file of just this production is there."""
     with suppress(OSError, ValueError):
         content = json.loads(_receipt(path).read_text())
-        return path.exists() and content == _receipt_content(key, particle)
+        return path.exists() and content == _receipt_content(key, events)
     return False

@@ -7,7 +7,7 @@ import numpy as np
 from ctapipe.instrument import TelescopeDescription
 from numpy.typing import NDArray
 
-from trigger_ml.simulation import cherenkov, electronics, optics, patch_trigger
+from trigger_ml.simulation import cherenkov, clocked, electronics, optics, patch_trigger
 from trigger_ml.simulation import parameters as sst1m
 from trigger_ml.simulation.atmosphere import Atmosphere
 from trigger_ml.simulation.geometry import camera_axes
@@ -18,6 +18,10 @@ Array = NDArray[np.float64]
 LEAST_LIGHT = 0.45
 """Part of the trigger threshold that Cherenkov light must give; with less, the night sky would have to
 trigger."""
+BLOCK_SKY_SAMPLES = 1 << 18
+"""The same, for a block: a few dozen events."""
+SKY_SIGMAS = 3.5
+"""Fluctuation of a cluster's night sky at one time that is not expected to help light over the threshold."""
 VIEW = math.radians(5.2)
 """Radians from the optical axis: light beyond falls outside the camera."""
 SKY_SAMPLES = 1 << 20
@@ -77,16 +81,64 @@ class Telescope:
         self.patches = patch_trigger.build_patches(description.camera.geometry)
         self._n_patches = len(self.patches.cluster)
         self.camera = camera_axes(alt, az)
-        self._n_samples = int(description.camera.readout.n_samples)
+        self.n_samples = int(description.camera.readout.n_samples)
+        self._nominal = self.electronics
+        self._roughness = sst1m.ROUGHNESS
         self._threshold = threshold
         self._least = max(LEAST_LIGHT * threshold / sst1m.AMPLITUDE, 4.0)
         self.table = light_table(atmosphere, math.pi / 2 - alt)
         self._photons = cherenkov.empty_photons()
         self._sky = np.zeros(0, np.float32)
 
-    def renew_sky(self, rng: np.random.Generator) -> None:
-        """Record the night sky anew; needed before the first event."""
-        self._sky = electronics.night_sky(rng, self.electronics.pulse, self.electronics.rate, SKY_SAMPLES)
+    def renew_sky(self, rng: np.random.Generator, n_samples: int | None = None) -> None:
+        """Record the night sky anew (default ``SKY_SAMPLES``); needed before the first event."""
+        parts, n = self.electronics, n_samples or SKY_SAMPLES
+        self._sky = electronics.night_sky(rng, parts.pulse, parts.rate, n)
+
+    @property
+    def nominal(self) -> electronics.Electronics:
+        """The camera as it was built, whatever conditions it is under."""
+        return self._nominal
+
+    def set_conditions(
+        self,
+        rng: np.random.Generator,
+        parts: electronics.Electronics,
+        roughness: float,
+        threshold: float,
+        gain: float,
+    ) -> None:
+        """Put the telescope under other conditions and record its night sky anew.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        parts : Electronics
+            The nominal ones, disturbed.
+        roughness : float
+            Random angle of reflection, radians.
+        threshold : float
+            ADC counts.
+        gain : float
+            Mean gain relative to the nominal.
+        """
+        self.electronics, self._roughness, self._threshold = parts, roughness, threshold
+        self.renew_sky(rng, min(BLOCK_SKY_SAMPLES, SKY_SAMPLES))
+        # a bright sky gives a large part of the threshold: what it rarely exceeds need not be light
+        level, spread = clocked.cluster_moments(
+            rng, parts, self._sky, self.n_samples, self.patches.patch_of_pixel, self.patches.cluster
+        )
+        least = min(LEAST_LIGHT * threshold, threshold - level - SKY_SIGMAS * spread)
+        self._least = max(least / (sst1m.AMPLITUDE * gain), 4.0)
+
+    def pedestal(self, rng: np.random.Generator) -> clocked.Pedestal:
+        """Pedestals under the present conditions."""
+        return clocked.measure_pedestal(rng, self.electronics, self._sky, self.n_samples)
+
+    def clocked(self, rng: np.random.Generator) -> Image:
+        """An event that a clock triggers: the night sky alone."""
+        waveform, true_image = clocked.window(rng, self.electronics, self._sky, self.n_samples)
+        return self._image(waveform, true_image)
 
     def expectation(self, shower: Shower, position: Array, stride: int = 1) -> float:
         """Mean photo-electrons of a shower's electrons in the mirror.
@@ -156,6 +208,7 @@ class Telescope:
             mirror.pixels,
             mirror.neighbours,
             mirror.raster,
+            self._roughness,
         )
         hit = pixel >= 0
         pixel, time = pixel[hit], time[hit]
@@ -204,13 +257,17 @@ class Telescope:
             parts.noise,
             parts.baseline_error,
             parts.baseline_shift,
-            self._n_samples,
+            self.n_samples,
         )
         peak = patch_trigger.cluster_peak(
             waveform, self.patches.patch_of_pixel, self.patches.cluster, *electronics.SEARCH
         )
         if peak < self._threshold:
             return None
+        return self._image(waveform, true_image)
+
+    def _image(self, waveform: NDArray[np.float32], true_image: NDArray[np.int32]) -> Image:
+        parts = self.electronics
         charge, peak_time = electronics.extract(waveform, parts.calibration, parts.correction)
         waveform *= parts.calibration[:, np.newaxis].astype(np.float32)
         return Image(charge, peak_time, true_image, waveform)

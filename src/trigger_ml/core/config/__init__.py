@@ -18,6 +18,7 @@ from trigger_ml.core.config.firmware import (
     VerifyConfig,
 )
 from trigger_ml.core.config.model import ModelConfig, StageConfig, TrainConfig
+from trigger_ml.core.config.nuisances import NuisancesConfig
 from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "HlsConfig",
     "InputConfig",
     "ModelConfig",
+    "NuisancesConfig",
     "ParticleConfig",
     "PruningConfig",
     "QuantizationConfig",

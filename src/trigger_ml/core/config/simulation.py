@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from trigger_ml.core.config.base import Section
+from trigger_ml.core.config.nuisances import NuisancesConfig
 
 
 class ParticleConfig(Section):
@@ -55,6 +56,13 @@ class SimulationConfig(Section):
     trigger_threshold: float = Field(270.0, ge=0)
     """Least sum of a cluster of seven patches (each clipped to 0-255) in ADC counts; one photo-electron
     peaks at about 5 counts."""
+    accidental_rate: float | None = Field(None, gt=0)
+    """Hz at which the night sky alone triggers a telescope: the threshold follows night sky and gain so that
+    this rate stays. Null fixes the threshold at ``trigger_threshold``."""
+    nuisances: NuisancesConfig = NuisancesConfig()
+    """Ranges of conditions that differ between blocks of showers; default is the nominal telescope."""
+    night_sky_events: int = Field(0, ge=0)
+    """Clocked events without a shower to leave in ``night_sky.dl1.h5``, under the same conditions."""
     min_telescopes: int = Field(1, gt=0)
     """Telescopes that must trigger for an array event to be kept."""
     thinning: float = Field(1e-3, ge=0, lt=1)
