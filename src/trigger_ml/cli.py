@@ -150,11 +150,14 @@ def emulate(
     inputs: Annotated[list[Path], typer.Argument(help="ctapipe HDF5, sim_telarray or DigiCam zfits files.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="ctapipe DL2 file to write.")],
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
+    outside_domain: Annotated[
+        bool, typer.Option("--outside-domain", help="Go on where events are unlike those of the training.")
+    ] = False,
 ) -> None:
     """Run the firmware's emulator over events and write logits and gammaness."""
     from trigger_ml.emulate import emulate_files
 
-    summary = emulate_files(network, inputs, output, overwrite=overwrite)
+    summary = emulate_files(network, inputs, output, overwrite=overwrite, outside_domain=outside_domain)
     for line in summary.lines():
         console.print(line, highlight=False, soft_wrap=True)
 

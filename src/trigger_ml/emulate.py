@@ -16,10 +16,11 @@ from scipy.special import expit
 from trigger_ml.core.config import InputConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.camera import AxialGrid
-from trigger_ml.events.feed import NOT_FINITE, usable
+from trigger_ml.events.domain import DomainGuard
+from trigger_ml.events.feed import NOT_FINITE, conditions_of_events, usable
 from trigger_ml.events.predictions import write_dl2
-from trigger_ml.events.quantize import to_counts
-from trigger_ml.events.sources import EventSource, open_events, require_camera
+from trigger_ml.events.quantize import charge_rule, to_counts
+from trigger_ml.events.sources import EventSource, open_events, require_camera, source_noise
 from trigger_ml.events.table import EventTable
 from trigger_ml.firmware.onnx import Emulator
 
@@ -39,12 +40,18 @@ class EmulationSummary:
         Events left out, by reason.
     accepted : int
         Events with gammaness of at least one half.
+    noise : dict of str to str
+        For each file, how the noise of its pixels was found.
+    warnings : tuple of str
+        What of the events lies outside the training's conditions.
     """
 
     output: Path
     events: int
     accepted: int
     dropped: dict[str, int] = field(default_factory=dict)
+    noise: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary in words."""
@@ -52,6 +59,8 @@ class EmulationSummary:
         return [
             f"{self.events} events, {self.accepted}{share} with gammaness of at least 0.5",
             *(f"{number} events dropped: {reason}" for reason, number in self.dropped.items()),
+            *(f"noise of the pixels of {name}: {source}" for name, source in self.noise.items()),
+            *(f"warning: {text}" for text in self.warnings),
             f"written to {self.output}",
         ]
 
@@ -91,12 +100,12 @@ class _Columns:
     parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def append(self, table: EventTable, logit: NDArray[np.float64]) -> None:
+    def append(self, table: EventTable, logit: NDArray[np.float64], place: NDArray[np.int8]) -> None:
         ids = {name: getattr(table, name) for name in ("obs_id", "event_id", "tel_id")}
         kinds = table.event_type
         if kinds is not None:
             ids["event_type"] = kinds
-        self.parts.append({**ids, "logit": logit})
+        self.parts.append({**ids, "logit": logit, "domain": place})
 
     def column(self, name: str) -> NDArray[Any]:
         return np.concatenate([part[name] for part in self.parts])
@@ -106,16 +115,29 @@ class _Columns:
 
 
 def _emulate_source(
-    source: EventSource, emulator: Emulator, config: InputConfig, columns: _Columns, advance: Any
-) -> None:
+    source: EventSource,
+    emulator: Emulator,
+    config: InputConfig,
+    guard: DomainGuard,
+    columns: _Columns,
+    advance: Any,
+) -> str:
+    """Add a file's answers to the columns; how the noise of its pixels was found."""
     output = next(iter(emulator.fractions))
-    for table in source:
-        good = usable(table, config)
+    noise = source_noise(source) if config.pedestal == "pixel" else None
+    pixels = None if noise is None else noise.noise
+    rule = charge_rule(config, pixels, source.grid.n_pixels)
+    for read in source:
+        table = read if noise is None else noise.assign(read)
+        good = usable(table, config, pixels)
         columns.dropped[NOT_FINITE] += int((~good).sum())
         kept = table[good]
-        logit = emulator.values(to_counts(kept, config, source.grid))[output][:, 0]
-        columns.append(kept, logit)
-        advance(len(table))
+        counts = to_counts(kept, config, source.grid, rule)
+        place = guard.places(conditions_of_events(kept, noise, counts, source.grid.n_pixels), source.path)
+        logit = emulator.values(counts)[output][:, 0]
+        columns.append(kept, logit, place)
+        advance(len(read))
+    return "not needed by this network" if pixels is None else pixels.source
 
 
 def _numbered(source: EventSource, number: int) -> EventSource:
@@ -132,11 +154,18 @@ def _numbered(source: EventSource, number: int) -> EventSource:
 
 
 def emulate_files(
-    network: Path, inputs: Sequence[Path], output: Path, *, overwrite: bool = False
+    network: Path,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    overwrite: bool = False,
+    outside_domain: bool = False,
 ) -> EmulationSummary:
     """Run the emulator over files and write event ids, logit and gammaness in ctapipe's DL2 layout.
 
-    Events are read, mapped and evaluated in chunks; the output appears when all is done.
+    Events are read, mapped and evaluated in chunks; the output appears when all is done. Each event's column
+    ``trigger_ml_tel_domain`` says whether the camera was in the condition of the training: 0 inside, 1 at the
+    edge, 2 outside.
 
     Parameters
     ----------
@@ -147,6 +176,8 @@ def emulate_files(
     output : Path
     overwrite : bool
         Replace an existing output.
+    outside_domain : bool
+        Go on where a file's conditions lie outside those of the training.
 
     Returns
     -------
@@ -155,7 +186,8 @@ def emulate_files(
     Raises
     ------
     InputError
-        If a file cannot be read, the output exists, or no event is left.
+        If a file cannot be read, the output exists, no event is left, or a file's conditions lie outside
+        those of the training.
     CameraMismatchError
         If a file's camera is not the network's.
     """
@@ -163,19 +195,22 @@ def emulate_files(
         raise InputError(str(output), "exists already", "Give another name, or --overwrite")
     emulator = load_emulator(network)
     metadata = emulator.metadata
-    config = InputConfig.model_validate(metadata["input"])
+    config = InputConfig.of_network(metadata["input"])
+    guard = DomainGuard.of_network(metadata, accept=outside_domain)
     grid = AxialGrid.from_dict(metadata["grid"])
     sources = []
     for number, path in enumerate(inputs):
         source = _numbered(open_events(path, camera=grid.camera), number)
         require_camera(source, grid)
         sources.append(source)
-    columns = _Columns()
+    columns, noise = _Columns(), {}
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         for source in sources:
             task = progress.add_task(source.path.name, total=None)
-            _emulate_source(source, emulator, config, columns, lambda n, task=task: progress.advance(task, n))
+            noise[source.path.name] = _emulate_source(
+                source, emulator, config, guard, columns, lambda n, task=task: progress.advance(task, n)
+            )
     logit = columns.column("logit") if columns.parts else np.zeros(0)
     if not len(logit):
         raise InputError(
@@ -193,12 +228,14 @@ def emulate_files(
         logit=logit,
         gammaness=gammaness,
         event_type=columns.column("event_type") if columns.has("event_type") else None,
+        columns={"domain": columns.column("domain")},
         subarray=_subarray(sources),
         simulated=simulated,
         source={"network": str(metadata.get("name", network.name)), "task": str(metadata["task"])},
     )
     dropped = {reason: number for reason, number in columns.dropped.items() if number}
-    return EmulationSummary(output, len(logit), int((gammaness >= 0.5).sum()), dropped)
+    accepted = int((gammaness >= 0.5).sum())
+    return EmulationSummary(output, len(logit), accepted, dropped, noise, guard.warnings())
 
 
 def _subarray(sources: Sequence[EventSource]) -> SubarrayDescription | None:

@@ -20,6 +20,7 @@ from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.domain import QUANTITIES, training_domain
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
 from trigger_ml.pipeline import Workspace
 
@@ -161,16 +162,19 @@ def compress(workspace: Workspace) -> None:
         symmetries=_symmetries(dataset, config),
     )
     save_model(result.model, path / COMPRESSED_MODEL)
-    network = extract(result.model, input_type=input_type, metadata=_metadata(config, dataset))
+    network = extract(result.model, input_type=input_type, metadata=_metadata(config, dataset, rows[0]))
     serialize.save(network, path / NETWORK)
     write_emulator(network, path / EMULATOR)
     export_onnx(fold_batch_norm(model), path / FLOAT_ONNX)
     _write_model_summary(workspace, model, result)
 
 
-def _metadata(config: ExperimentConfig, dataset: Dataset) -> dict[str, Any]:
+def _metadata(config: ExperimentConfig, dataset: Dataset, trained: NDArray[np.int64]) -> dict[str, Any]:
     """What a user of the network alone needs; the keys are described in docs/network-format.md."""
+    events = dataset[trained]
+    known = {name: values for name, values in events.conditions.items() if name in QUANTITIES}
     return {
+        "domain": training_domain(known, events.event_type).to_dict(),
         "name": config.name,
         "task": config.task,
         "trigger_ml": __version__,

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tables
+from astropy.stats import sigma_clipped_stats
 from ctapipe.image import tailcuts_clean
 
 from trigger_ml.core.config import EventsConfig, InputConfig, SplitConfig
@@ -11,8 +12,11 @@ from trigger_ml.events.camera import axial_grid
 from trigger_ml.events.digicam import digicam_geometry, sst1m_subarray
 from trigger_ml.events.dl1 import write_dl1
 from trigger_ml.events.feed import NOT_FINITE, TOO_SMALL, load_dataset, split_by_shower
-from trigger_ml.events.quantize import to_counts
+from trigger_ml.events.noise import PixelNoise
+from trigger_ml.events.quantize import charge_rule, to_counts
 from trigger_ml.events.table import concatenate
+
+RAW = InputConfig(pedestal="none")
 
 
 @pytest.fixture
@@ -39,13 +43,13 @@ def change_images(path, change):
 
 def test_columns_follow_the_files(two_files):
     events, paths = two_files
-    dataset = load_dataset(paths, EventsConfig())
+    dataset = load_dataset(paths, EventsConfig(input=RAW))
     assert len(dataset) == 100
     joined = concatenate(events)
     np.testing.assert_array_equal(dataset.label, [1] * 40 + [0] * 60)
     np.testing.assert_array_equal(dataset.event_id, joined.event_id)
     np.testing.assert_allclose(dataset.energy, joined.truth.energy)
-    expected = to_counts(joined, InputConfig(), axial_grid(digicam_geometry()))
+    expected = to_counts(joined, RAW, axial_grid(digicam_geometry()))
     np.testing.assert_array_equal(dataset.counts, expected)
     assert dataset.dropped == {}
     assert dataset.files == tuple(paths)
@@ -56,7 +60,7 @@ def test_columns_follow_the_files(two_files):
 
 
 def test_rows_can_be_chosen(two_files):
-    dataset = load_dataset(two_files[1], EventsConfig())
+    dataset = load_dataset(two_files[1], EventsConfig(input=RAW))
     part = dataset[np.array([99, 3])]
     np.testing.assert_array_equal(part.label, [0, 1])
     np.testing.assert_array_equal(part.counts, dataset.counts[[99, 3]])
@@ -73,10 +77,10 @@ def test_pixels_not_finite_drop_the_event_and_are_counted(two_files, value):
         images[[0, 17], [3, 1295]] = value
 
     change_images(paths[0], damage)
-    dataset = load_dataset(paths, EventsConfig())
+    dataset = load_dataset(paths, EventsConfig(input=RAW))
     assert dataset.dropped == {NOT_FINITE: 2}
     assert dataset.label.sum() == 38
-    whole = load_dataset(paths[1:] + paths[:1], EventsConfig())
+    whole = load_dataset(paths[1:] + paths[:1], EventsConfig(input=RAW))
     assert len(whole) == 98
 
 
@@ -87,7 +91,7 @@ def test_opposite_infinities_do_not_hide_each_other(two_files):
         images[5, :2] = np.inf, -np.inf
 
     change_images(paths[1], damage)
-    assert load_dataset(paths, EventsConfig()).dropped == {NOT_FINITE: 1}
+    assert load_dataset(paths, EventsConfig(input=RAW)).dropped == {NOT_FINITE: 1}
 
 
 def test_small_images_are_dropped_and_counted(two_files):
@@ -101,14 +105,14 @@ def test_small_images_are_dropped_and_counted(two_files):
         ]
     )
     limit = float(np.median(size))
-    dataset = load_dataset(paths, EventsConfig(min_size=limit))
+    dataset = load_dataset(paths, EventsConfig(input=RAW, min_size=limit))
     assert dataset.dropped == {TOO_SMALL: int((size < limit).sum())}
     assert len(dataset) == int((size >= limit).sum())
 
 
 def test_max_events_takes_the_first_of_each_class(two_files):
     events, paths = two_files
-    dataset = load_dataset(paths, EventsConfig(max_events=13))
+    dataset = load_dataset(paths, EventsConfig(input=RAW, max_events=13))
     np.testing.assert_array_equal(dataset.event_id[:13], events[0].event_id[:13])
     np.testing.assert_array_equal(dataset.event_id[13:], events[1].event_id[:13])
 
@@ -120,8 +124,8 @@ def test_files_of_growing_length(tmp_path, make_events):
         events = make_events(n, particle=particle, seed=seed, obs_id=seed)
         paths.append(tmp_path / f"{seed}.h5")
         write_dl1(paths[-1], events, sst1m_subarray())
-        expected.append(to_counts(events, InputConfig(), axial_grid(digicam_geometry())))
-    dataset = load_dataset(paths, EventsConfig())
+        expected.append(to_counts(events, RAW, axial_grid(digicam_geometry())))
+    dataset = load_dataset(paths, EventsConfig(input=RAW))
     np.testing.assert_array_equal(dataset.counts, np.concatenate(expected))
     assert dataset.counts.shape[0] == len(dataset.label) == 108
     assert len(np.unique(dataset.shower_id)) == 1 + 9 + 2 + 15
@@ -130,22 +134,22 @@ def test_files_of_growing_length(tmp_path, make_events):
 def test_empty_class_is_refused(two_files):
     _, paths = two_files
     with pytest.raises(InputError, match=r"gamma.dl1.h5: hold no usable background events"):
-        load_dataset(paths[:1], EventsConfig())
+        load_dataset(paths[:1], EventsConfig(input=RAW))
     with pytest.raises(InputError, match=r"no usable gamma events \(dropped: 100 below min_size\)"):
-        load_dataset(paths, EventsConfig(min_size=1e6))
+        load_dataset(paths, EventsConfig(input=RAW, min_size=1e6))
 
 
 def test_file_twice_and_no_file_are_refused(two_files):
     paths = two_files[1]
     with pytest.raises(InputError, match="names a file twice"):
-        load_dataset([*paths, paths[0]], EventsConfig())
+        load_dataset([*paths, paths[0]], EventsConfig(input=RAW))
     with pytest.raises(InputError, match="no files are given"):
-        load_dataset([], EventsConfig())
+        load_dataset([], EventsConfig(input=RAW))
 
 
 def test_other_camera_is_refused(two_files):
     with pytest.raises(CameraMismatchError, match="has camera DigiCam, the configuration asks for LSTCam"):
-        load_dataset(two_files[1], EventsConfig(camera="LSTCam"))
+        load_dataset(two_files[1], EventsConfig(input=RAW, camera="LSTCam"))
 
 
 def test_same_camera_on_another_grid_is_refused(two_files, tmp_path, make_events):
@@ -156,14 +160,14 @@ def test_same_camera_on_another_grid_is_refused(two_files, tmp_path, make_events
     path = tmp_path / "turned.dl1.h5"
     write_dl1(path, make_events(8, particle="proton"), subarray)
     with pytest.raises(CameraMismatchError, match=r"turned\.dl1\.h5: its DigiCam lies on another grid"):
-        load_dataset([two_files[1][0], path], EventsConfig())
+        load_dataset([two_files[1][0], path], EventsConfig(input=RAW))
 
 
 def test_recorded_events_cannot_be_labelled(two_files, tmp_path, make_events):
     path = tmp_path / "real.dl1.h5"
     write_dl1(path, replace(make_events(4), truth=None), sst1m_subarray())
     with pytest.raises(InputError, match=r"real\.dl1\.h5: has no simulated showers"):
-        load_dataset([path], EventsConfig())
+        load_dataset([path], EventsConfig(input=RAW))
 
 
 def test_telescopes_can_be_chosen(tmp_path, make_events):
@@ -174,14 +178,14 @@ def test_telescopes_can_be_chosen(tmp_path, make_events):
             path, make_events(20, particle=particle, tel_ids=(1, 2)), sst1m_subarray([(0, 0, 0), (90, 0, 0)])
         )
         paths.append(path)
-    assert set(load_dataset(paths, EventsConfig(tel_ids=(2,))).tel_id) == {2}
-    assert set(load_dataset(paths, EventsConfig()).tel_id) == {1, 2}
+    assert set(load_dataset(paths, EventsConfig(input=RAW, tel_ids=(2,))).tel_id) == {2}
+    assert set(load_dataset(paths, EventsConfig(input=RAW)).tel_id) == {1, 2}
     with pytest.raises(InputError, match="has no images of telescope 5"):
-        load_dataset(paths, EventsConfig(tel_ids=(2, 5)))
+        load_dataset(paths, EventsConfig(input=RAW, tel_ids=(2, 5)))
 
 
 def test_splits_keep_showers_whole_and_cover_all(two_files):
-    dataset = load_dataset(two_files[1], EventsConfig())
+    dataset = load_dataset(two_files[1], EventsConfig(input=RAW))
     splits = split_by_shower(dataset, SplitConfig(validation=0.2, test=0.3), seed=4)
     parts = (splits.train, splits.validation, splits.test)
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(100))
@@ -196,13 +200,52 @@ def test_splits_keep_showers_whole_and_cover_all(two_files):
 
 
 def test_splits_depend_on_the_seed_alone(two_files):
-    dataset = load_dataset(two_files[1], EventsConfig())
+    dataset = load_dataset(two_files[1], EventsConfig(input=RAW))
     first, again, other = (split_by_shower(dataset, SplitConfig(), seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.test, again.test)
     assert not np.array_equal(first.test, other.test)
 
 
 def test_too_few_showers_to_split(two_files):
-    dataset = load_dataset(two_files[1], EventsConfig(max_events=8))
+    dataset = load_dataset(two_files[1], EventsConfig(input=RAW, max_events=8))
     with pytest.raises(InputError, match="only 2 gamma showers"):
         split_by_shower(dataset, SplitConfig(), 0)
+
+
+def test_without_monitoring_the_noise_is_that_of_the_files_images(two_files):
+    events, paths = two_files
+    dataset = load_dataset(paths, EventsConfig())
+    for number, table in enumerate(events):
+        mean, _, spread = sigma_clipped_stats(table.image, sigma=3, axis=0)
+        config = InputConfig()
+        rule = charge_rule(
+            config,
+            PixelNoise(
+                np.float32(mean)[np.newaxis],
+                np.float32(spread)[np.newaxis],
+                np.zeros((1, 1296), dtype=bool),
+                "the same by astropy",
+            ),
+            1296,
+        )
+        expected = to_counts(table, config, axial_grid(digicam_geometry()), rule)
+        np.testing.assert_array_equal(dataset.counts[dataset.file_index == number], expected)
+        mine = dataset.file_index == number
+        np.testing.assert_allclose(dataset.conditions["pedestal"][mine], np.median(np.float32(mean)))
+        np.testing.assert_allclose(dataset.conditions["spread"][mine], np.median(np.float32(spread)))
+    assert [source.split(",")[0] for source in dataset.noise_sources] == ["images of all events"] * 2
+
+
+def test_a_dead_pixel_costs_no_event(two_files):
+    _, paths = two_files
+
+    def kill(images):
+        images[:, 77] = np.nan
+
+    for path in paths:
+        change_images(path, kill)
+    dataset = load_dataset(paths, EventsConfig())
+    assert len(dataset) == 100
+    assert dataset.dropped == {}
+    np.testing.assert_allclose(dataset.conditions["dead"], 1 / 1296)
+    assert not dataset.grid.to_pixels(dataset.counts[..., 0])[:, 77].any()

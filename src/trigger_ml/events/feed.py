@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from ctapipe.containers import EventType
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import EventsConfig, InputConfig, SplitConfig
@@ -15,14 +16,26 @@ from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.events.bilinear import BilinearMap, bilinear_map
 from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
+from trigger_ml.events.domain import dark_fraction
+from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.parameters import ImageParameters
-from trigger_ml.events.quantize import Counts, channel_values, count_dtype, to_counts, values
+from trigger_ml.events.pedestals import FileNoise, measured_noise, monitored_noise
+from trigger_ml.events.quantize import (
+    ChargeRule,
+    Counts,
+    channel_values,
+    charge_rule,
+    count_dtype,
+    to_counts,
+    values,
+)
 from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
 
 __all__ = ["Dataset", "Splits", "load_dataset", "pixel_map", "split_by_shower", "usable", "values"]
 
 Indices = NDArray[np.int64]
 NOT_FINITE = "pixel not finite"
+SHOWER = EventType.SUBARRAY.value
 TOO_SMALL = "below min_size"
 
 
@@ -50,6 +63,13 @@ class Dataset:
     files : tuple of pathlib.Path
     dropped : dict of str to int
         Reason and number of events left out.
+    conditions : dict of str to numpy.ndarray of float64, shape (n,)
+        What the camera knows of itself while it took an event (names of `domain.QUANTITIES`), and where
+        simulated the true nuisances (``true_`` and their names); NaN where unknown.
+    event_type : numpy.ndarray of int64, shape (n,)
+        ctapipe's ``EventType`` codes.
+    noise_sources : tuple of str
+        For each file how the noise of its pixels was found.
     grid : AxialGrid or BilinearMap
         Which cell each pixel has.
     """
@@ -67,6 +87,9 @@ class Dataset:
     file_index: NDArray[np.int64]
     files: tuple[Path, ...]
     dropped: dict[str, int]
+    conditions: dict[str, NDArray[np.float64]]
+    event_type: NDArray[np.int64]
+    noise_sources: tuple[str, ...]
     grid: AxialGrid | BilinearMap
 
     def __len__(self) -> int:
@@ -77,9 +100,10 @@ class Dataset:
         columns = {
             item.name: getattr(self, item.name)[rows]
             for item in fields(self)
-            if item.name not in ("files", "dropped", "grid")
+            if item.name not in ("files", "dropped", "grid", "conditions", "noise_sources")
         }
-        return replace(self, **columns)
+        conditions = {name: column[rows] for name, column in self.conditions.items()}
+        return replace(self, **columns, conditions=conditions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +120,21 @@ def pixel_map(geometry: Any, mapping: str) -> AxialGrid | BilinearMap:
     return axial_grid(geometry) if mapping == "axial" else bilinear_map(geometry)
 
 
-def usable(table: EventTable, config: InputConfig) -> NDArray[np.bool_]:
-    """Events whose every used pixel is finite, shape (n,)."""
+def usable(table: EventTable, config: InputConfig, noise: PixelNoise | None = None) -> NDArray[np.bool_]:
+    """Events whose every used pixel is finite, shape (n,); pixels known as dead do not matter."""
     good = np.ones(len(table), dtype=bool)
     for channel in config.channels:
+        pixels = channel_values(table, channel)
         # a sum is finite only if every term is (opposite infinities make NaN), and costs no array of flags
         with np.errstate(invalid="ignore"):
-            total = channel_values(table, channel).sum(axis=1)
-        good &= np.isfinite(total)
+            good &= np.isfinite(pixels.sum(axis=1))
+    if noise is not None and noise.dead.any() and not good.all():
+        bad = np.flatnonzero(~good)
+        block = np.zeros(len(bad), dtype=np.int64) if table.block is None else table.block[bad]
+        living = ~noise.dead[block]
+        good[bad] = True
+        for channel in config.channels:
+            good[bad] &= np.isfinite(np.where(living, channel_values(table[bad], channel), 0)).all(axis=1)
     return good
 
 
@@ -115,6 +146,11 @@ class _Collector:
         self.grid = grid
         # of the file being read; only where images are chosen by what is in them
         self.parameters: ImageParameters | None = None
+        # of the file being read; None where the input does without
+        self.noise: FileNoise | None = None
+        self.rule: ChargeRule | None = None
+        self.sources: list[str] = []
+        self.conditions: list[dict[str, NDArray[np.float64]]] = []
         self.dropped: dict[str, int] = {}
         self.kept = {0: 0, 1: 0}
         self.tables: list[EventTable] = []
@@ -145,20 +181,32 @@ class _Collector:
     def _resize(self, n: int) -> None:
         self.counts.resize((n, *self.counts.shape[1:]), refcheck=False)
 
+    def start_file(self, noise: FileNoise | None) -> None:
+        """The noise of the file that is read next."""
+        self.noise = noise
+        self.sources.append("not needed" if noise is None else noise.noise.source)
+        if self.config.input.pedestal == "pixel":
+            assert noise is not None
+            self.rule = charge_rule(self.config.input, noise.noise, self.grid.n_pixels)
+
     def take(self, table: EventTable, number: int) -> None:
         """Keep the usable events of a table of file ``number``."""
+        if self.noise is not None:
+            table = self.noise.assign(table)
         table = self._select(table)
         assert table.truth is not None
         start, n_signal = self.n_kept, int((table.truth.primary_id == PRIMARY_IDS["gamma"]).sum())
         self.kept[1] += n_signal
         self.kept[0] += len(table) - n_signal
-        to_counts(table, self.config.input, self.grid, out=self.counts[start : self.n_kept])
+        counts = self.counts[start : self.n_kept]
+        to_counts(table, self.config.input, self.grid, self.rule, out=counts)
+        self.conditions.append(conditions_of_events(table, self.noise, counts, self.grid.n_pixels))
         nothing = np.zeros((len(table), 0), dtype=np.float32)
         self.tables.append(replace(table, image=nothing, peak_time=None))
         self.file_index.append(np.full(len(table), number, dtype=np.int64))
 
     def _select(self, table: EventTable) -> EventTable:
-        good = usable(table, self.config.input)
+        good = usable(table, self.config.input, None if self.noise is None else self.noise.noise)
         self._drop(NOT_FINITE, int((~good).sum()))
         table = table if good.all() else table[good]
         if self.config.min_size > 0:
@@ -178,6 +226,26 @@ class _Collector:
     def _drop(self, reason: str, number: int) -> None:
         if number:
             self.dropped[reason] = self.dropped.get(reason, 0) + number
+
+
+def conditions_of_events(
+    table: EventTable, noise: FileNoise | None, counts: Counts, n_pixels: int
+) -> dict[str, NDArray[np.float64]]:
+    """What is known of the camera while it took each event; see `Dataset.conditions`."""
+    found = {"dark": dark_fraction(counts, n_pixels)}
+    if noise is not None:
+        block, pixels = table.block, noise.noise
+        found |= {"pedestal": pixels.level[block], "spread": pixels.width[block]}
+        found |= {"dead": pixels.dead_fraction[block]}
+        found |= {f"true_{name}": values[block] for name, values in noise.nuisances.items()}
+    return found
+
+
+def file_noise(reader: Dl1Reader, tel_ids: Sequence[int]) -> FileNoise:
+    """The noise of a file's events: of its monitoring tables, else measured in its events."""
+    if len(reader.conditions):
+        return monitored_noise(reader.conditions, str(reader.path))
+    return measured_noise(reader.tables(tel_ids), str(reader.path))
 
 
 def _telescopes(reader: Dl1Reader, config: EventsConfig) -> list[int]:
@@ -278,6 +346,8 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
             collector.grid = grid
             if config.min_size > 0:
                 collector.parameters = ImageParameters(geometry)
+            needs_noise = config.input.pedestal == "pixel"
+            collector.start_file(file_noise(reader, tel_ids) if needs_noise else None)
             collector.make_room(reader.n_images(tel_ids), len(paths) - number - 1)
             highest = next_shower
             tables = reader.tables(tel_ids, peak_time="peak_time" in config.input.channels)
@@ -309,7 +379,11 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
     def column(name: str) -> Any:
         return np.concatenate([getattr(table, name) for table in collector.tables])
 
+    def kinds(table: EventTable) -> NDArray[np.int64]:
+        return np.full(len(table), SHOWER, dtype=np.int64) if table.event_type is None else table.event_type
+
     truths = [table.truth for table in collector.tables]
+    names_of_conditions = dict.fromkeys(name for part in collector.conditions for name in part)
     truth = Truth(*(np.concatenate([getattr(part, item.name) for part in truths]) for item in fields(Truth)))
     return Dataset(
         counts=collector.finish(),
@@ -325,6 +399,14 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
         file_index=np.concatenate(collector.file_index),
         files=tuple(paths),
         dropped=dict(collector.dropped),
+        conditions={
+            name: np.concatenate(
+                [part.get(name, np.full(len(part["dark"]), np.nan)) for part in collector.conditions]
+            )
+            for name in names_of_conditions
+        },
+        event_type=np.concatenate([kinds(table) for table in collector.tables]),
+        noise_sources=tuple(collector.sources),
         grid=collector.grid,
     )
 

@@ -1,5 +1,6 @@
 """From charges and times to the integers that the network reads."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import InputConfig
 from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.table import EventTable
 
 Counts = NDArray[np.unsignedinteger[Any]]
@@ -43,19 +45,29 @@ def _count(value: Any, scale: Any, top: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _count_above(value: Any, scale: Any, pedestal: Any, least: Any, top: Any) -> Any:
+    # float32 holds these integers exactly; a charge far beyond them saturates either way
+    count = np.rint(value * scale) - pedestal
+    return min(count, top) if count >= least else np.float32(0)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _quantize(values: Any, scale: Any, top: Any, out: Any) -> None:
     for i in range(len(values)):
         out[i] = _count(values[i], scale, top)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _quantize_to_cells(pixels: Any, pixel_of_cell: Any, scale: Any, top: Any, out: Any) -> None:
+def _charge_to_cells(
+    pixels: Any, block: Any, pedestal: Any, least: Any, pixel_of_cell: Any, scale: Any, top: Any, out: Any
+) -> None:
     # an image's counts stay in the core's nearest cache; the last of them is that of cells without a pixel
     n, n_pixels = pixels.shape
     counts = np.zeros(n_pixels + 1, out.dtype)
     for i in range(n):
+        b = block[i]
         for pixel in range(n_pixels):
-            counts[pixel] = _count(pixels[i, pixel], scale, top)
+            counts[pixel] = _count_above(pixels[i, pixel], scale, pedestal[b, pixel], least[b, pixel], top)
         for cell in range(len(pixel_of_cell)):
             out[i, cell] = counts[pixel_of_cell[cell]]
 
@@ -87,6 +99,55 @@ def quantize(values: NDArray[np.floating[Any]], lsb: float, bits: int) -> Counts
     return counts.reshape(values.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class ChargeRule:
+    """What a charge must exceed to count, in counts: integers, as a camera would hold them.
+
+    A pixel's count is ``rint(charge / lsb) - pedestal``, and 0 where that is below ``least``.
+
+    Parameters
+    ----------
+    pedestal, least : numpy.ndarray of float32, shape (blocks, pixels)
+        Whole numbers. ``least`` is at least 1.
+    """
+
+    pedestal: NDArray[np.float32]
+    least: NDArray[np.float32]
+
+
+def charge_rule(config: InputConfig, noise: PixelNoise | None, n_pixels: int) -> ChargeRule:
+    """The rule of an input configuration, from the pixels' noise.
+
+    Parameters
+    ----------
+    config : InputConfig
+    noise : PixelNoise or None
+        Needed with ``pedestal: pixel``. Dead pixels never count.
+    n_pixels : int
+        Of the camera.
+
+    Returns
+    -------
+    ChargeRule
+        A row for each block of the noise; one row without noise.
+
+    Raises
+    ------
+    ValueError
+        If the configuration needs the noise and there is none, or it is another camera's.
+    """
+    if config.pedestal == "none":
+        return ChargeRule(np.zeros((1, n_pixels), np.float32), np.ones((1, n_pixels), np.float32))
+    if noise is None or noise.mean.shape[1] != n_pixels:
+        raise ValueError(f"the noise of {n_pixels} pixels is needed")
+    above = np.maximum(config.threshold * noise.spread, config.threshold_charge)
+    least = np.maximum(np.ceil(above / config.charge_lsb), 1)
+    return ChargeRule(
+        pedestal=np.rint(noise.mean / config.charge_lsb).astype(np.float32),
+        least=np.where(noise.dead, np.inf, least).astype(np.float32),
+    )
+
+
 def channel_values(table: EventTable, channel: str) -> NDArray[np.float32]:
     """Per-pixel column of a channel, shape (n, pixels).
 
@@ -101,11 +162,17 @@ def channel_values(table: EventTable, channel: str) -> NDArray[np.float32]:
     return values
 
 
-def to_counts(table: EventTable, config: InputConfig, grid: PixelMap, out: Counts | None = None) -> Counts:
+def to_counts(
+    table: EventTable,
+    config: InputConfig,
+    grid: PixelMap,
+    rule: ChargeRule | None = None,
+    out: Counts | None = None,
+) -> Counts:
     """Network input of all events.
 
     On the exact grid pixels are quantized first, as a camera's electronics would; an interpolating map works
-    on charges, so quantization comes after it.
+    on charges, so quantization comes after it. The time of a pixel whose charge does not count is 0.
 
     Parameters
     ----------
@@ -114,6 +181,9 @@ def to_counts(table: EventTable, config: InputConfig, grid: PixelMap, out: Count
     config : InputConfig
     grid : AxialGrid or BilinearMap
         Of the events' camera.
+    rule : ChargeRule, optional
+        From `charge_rule`; may be left out with ``pedestal: none``. An event's row is its ``block``; without
+        blocks there is one row for all.
     out : numpy.ndarray, shape (n, H, W, C), optional
         Where to put the result, of the dtype that `count_dtype` gives.
 
@@ -125,16 +195,45 @@ def to_counts(table: EventTable, config: InputConfig, grid: PixelMap, out: Count
     counts = out
     if counts is None:
         counts = np.empty((len(table), *grid.shape, len(config.channels)), dtype=count_dtype(config.bits))
+    if rule is None:
+        rule = charge_rule(config, None, grid.n_pixels)
+    block = np.zeros(len(table), dtype=np.int64)
+    if len(rule.least) > 1:
+        if table.block is None or (table.block < 0).any():
+            raise ValueError("events without a block, and the noise differs between blocks")
+        block = table.block
     for index, channel in enumerate(config.channels):
-        lsb = config.charge_lsb if channel == "image" else config.time_lsb
         pixels = channel_values(table, channel)
         if isinstance(grid, AxialGrid):
             grid.check(pixels)
             cells = counts[..., index].reshape(len(table), grid.mask.size, copy=False)
-            _quantize_to_cells(pixels, grid.pixel_of_cell, *_scale(lsb, config.bits), cells)
+            if channel == "image":
+                scale, top = _scale(config.charge_lsb, config.bits)
+                _charge_to_cells(
+                    pixels, block, rule.pedestal, rule.least, grid.pixel_of_cell, scale, top, cells
+                )
+            else:
+                times = np.where(_counts_at_all(table.image, config, rule, block), pixels, np.float32(0))
+                cells[:] = grid.to_grid(quantize(times, config.time_lsb, config.bits)).reshape(cells.shape)
         else:
-            counts[..., index] = quantize(grid.to_grid(pixels), lsb, config.bits)
+            lit = _counts_at_all(table.image, config, rule, block)
+            if channel == "image":
+                lsb = config.charge_lsb
+                light = np.where(lit, pixels - rule.pedestal[block] * np.float32(lsb), np.float32(0))
+            else:
+                lsb, light = config.time_lsb, np.where(lit, pixels, np.float32(0))
+            counts[..., index] = quantize(grid.to_grid(light), lsb, config.bits)
     return counts
+
+
+def _counts_at_all(
+    charge: NDArray[np.float32], config: InputConfig, rule: ChargeRule, block: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Pixels whose charge gives a count above 0, shape (n, pixels); all without a pedestal."""
+    if config.pedestal == "none":
+        return np.ones(charge.shape, dtype=bool)
+    scale = _scale(config.charge_lsb, config.bits)[0]
+    return np.rint(charge * scale) - rule.pedestal[block] >= rule.least[block]
 
 
 def values(counts: Counts, bits: int) -> NDArray[np.float32]:

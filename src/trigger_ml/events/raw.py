@@ -31,8 +31,12 @@ WINDOW_SHIFT = 3
 N_PIXELS = 1296
 SAMPLING_RATE = 0.25
 """GHz."""
-BASELINE_UNIT = 1 / 16
-"""ADC counts: the camera's running baselines come in sixteenths."""
+BASELINE_UNITS = (1 / 16, 1.0)
+"""ADC counts of one unit of the running baselines that the camera writes: sixteenths from 2018 on, whole
+counts in 2017. No field of the file says which: the samples do (`baseline_unit`)."""
+BASELINE_TOLERANCE = 30.0
+"""ADC counts by which the samples of a camera may lie off its baselines (median of the pixels): the running
+mean lags behind the night sky by 2 to 3 counts, while the wrong unit is off by thousands or by 94 %."""
 ADC_PER_PHOTOELECTRON = 23.6
 """Sum of seven samples for one photo-electron, optical cross talk included.
 
@@ -129,6 +133,42 @@ def read_zfits(path: Path, *, chunk_size: int = 256, waveform: bool = False) -> 
         yield _zfits_table(rows, waveform)
 
 
+def baseline_unit(samples: NDArray[Any], baselines: NDArray[Any], what: str) -> float:
+    """Unit of a camera's baselines, found from its own samples.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray of int, shape (pixels, samples)
+        ADC counts.
+    baselines : numpy.ndarray of int, shape (pixels,)
+        As the camera wrote them.
+    what : str
+        The event, for the message.
+
+    Returns
+    -------
+    float
+        ADC counts, one of `BASELINE_UNITS`.
+
+    Raises
+    ------
+    InputError
+        If the samples fit no unit that is known: then no charge of the file could be trusted.
+    """
+    # of each pixel the median sample: a shower's light takes few of them, in few pixels
+    level = np.median(samples, axis=1)
+    off = {unit: float(np.median(np.abs(level - baselines * unit))) for unit in BASELINE_UNITS}
+    best = min(off, key=off.__getitem__)
+    if not off[best] <= BASELINE_TOLERANCE:
+        raise InputError(
+            what,
+            f"its samples (median {np.median(level):.0f} ADC counts) do not lie on its baselines "
+            f"(median {np.median(baselines):.0f}), in whole ADC counts or in sixteenths",
+            "Give raw data of a camera server whose baselines are in one of these units",
+        )
+    return best
+
+
 def _zfits_event(event: Any, path: Path, number: int) -> dict[str, Any]:
     waveforms = None if event.hiGain is None else event.hiGain.waveforms
     if waveforms is None or any(
@@ -147,9 +187,10 @@ def _zfits_event(event: Any, path: Path, number: int) -> dict[str, Any]:
             f"Only raw data of DigiCam ({N_PIXELS} pixels) can be read",
         )
     samples = waveforms.samples.reshape(len(pixels), -1)
+    unit = baseline_unit(samples, waveforms.baselines, f"{path}: event {number}")
     # rows are in the order of the readout boards; pixelsIndices tells whose they are
     waveform = np.full((N_PIXELS, samples.shape[1]), np.nan, dtype=np.float32)
-    waveform[pixels] = samples - waveforms.baselines[:, np.newaxis] * np.float32(BASELINE_UNIT)
+    waveform[pixels] = samples - waveforms.baselines[:, np.newaxis] * np.float32(unit)
     waveform /= np.float32(ADC_PER_PHOTOELECTRON)
     return {
         "event_id": event.eventNumber,

@@ -10,10 +10,12 @@ from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.digicam import digicam_geometry
 from trigger_ml.events.dl1 import image_telescopes, read_dl1, read_subarray
+from trigger_ml.events.monitoring import Conditions, read_conditions
+from trigger_ml.events.pedestals import FileNoise, measured_noise, monitored_noise
 from trigger_ml.events.raw import SimtelReader, read_zfits
 from trigger_ml.events.table import EventTable
 
-__all__ = ["EventSource", "open_events", "require_camera"]
+__all__ = ["EventSource", "open_events", "require_camera", "source_noise"]
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 FITS_MAGIC = b"SIMPLE"
@@ -41,6 +43,8 @@ class EventSource:
         None for raw data.
     simulated : bool or None
         None where only reading tells (ctapipe files may be either).
+    conditions : Conditions or None
+        Pedestals of the file's monitoring tables; None where it has none.
     """
 
     path: Path
@@ -49,6 +53,7 @@ class EventSource:
     grid: AxialGrid
     subarray: SubarrayDescription | None
     simulated: bool | None
+    conditions: Conditions | None
     _read: Callable[[], Iterator[EventTable]]
 
     def __iter__(self) -> Iterator[EventTable]:
@@ -128,6 +133,7 @@ def open_events(
             grid=axial_grid(geometry),
             subarray=None,
             simulated=False,
+            conditions=None,
             _read=lambda: read_zfits(path, chunk_size=chunk_size, waveform=waveform),
         )
     if ".simtel" in path.suffixes or path.suffix in (".gz", ".zst"):
@@ -142,7 +148,7 @@ def open_events(
 def _open_ctapipe(
     path: Path, chunk_size: int, camera: str | None, peak_time: bool, waveform: bool
 ) -> EventSource:
-    subarray = read_subarray(path)
+    subarray, conditions = read_subarray(path), read_conditions(path)
     cameras = {tel_id: subarray.tel[tel_id].camera.name for tel_id in image_telescopes(path)}
     name = _one_camera(list(cameras.values()), camera, path)
     tel_ids = [tel_id for tel_id, own in cameras.items() if own == name]
@@ -154,6 +160,7 @@ def _open_ctapipe(
         grid=axial_grid(geometry),
         subarray=subarray,
         simulated=None,
+        conditions=conditions if len(conditions) else None,
         _read=lambda: read_dl1(
             path, tel_ids=tel_ids, chunk_size=chunk_size, peak_time=peak_time, waveform=waveform
         ),
@@ -178,8 +185,22 @@ def _open_simtel(path: Path, chunk_size: int, camera: str | None, waveform: bool
         grid=axial_grid(geometry),
         subarray=reader.subarray,
         simulated=True,
+        conditions=None,
         _read=read,
     )
+
+
+def source_noise(source: EventSource) -> FileNoise:
+    """The noise of a file's events: of its monitoring tables, else measured in its events.
+
+    Raises
+    ------
+    InputError
+        If the file has no events.
+    """
+    if source.conditions is not None:
+        return monitored_noise(source.conditions, str(source.path))
+    return measured_noise(source, str(source.path))
 
 
 def require_camera(source: EventSource, grid: AxialGrid) -> None:

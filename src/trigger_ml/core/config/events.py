@@ -1,6 +1,7 @@
 """Configuration of the events: where they come from and how an image becomes the network's input."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,11 +18,25 @@ class InputConfig(Section):
     """Width of one unsigned input integer."""
     charge_lsb: float = Field(0.5, gt=0)
     """Photo-electrons per count; charge below zero becomes 0, charge beyond the range saturates."""
+    pedestal: Literal["pixel", "none"] = "pixel"
+    """``pixel``: each pixel's mean charge without light is subtracted first, as its clocked events (or the
+    file's images) tell, so that the night sky adds nothing. ``none``: charge as the file gives it."""
+    threshold: float = Field(3.0, ge=0)
+    """Least charge above the pedestal that counts, in spreads of the pixel's own noise; less becomes 0. Only
+    with ``pedestal: pixel``."""
+    threshold_charge: float = Field(0.0, ge=0)
+    """Least charge above the pedestal that counts, in photo-electrons, however quiet the pixel. Only with
+    ``pedestal: pixel``."""
     time_lsb: float = Field(0.25, gt=0)
     """Nanoseconds per count of the peak-time channel."""
     mapping: Literal["axial", "bilinear"] = "axial"
     """``axial``: each pixel is one cell of a rectangular grid, exact (what firmware sees).
     ``bilinear``: CTLearn's interpolation, for off-line comparison; cannot be built into firmware."""
+
+    @classmethod
+    def of_network(cls, values: Mapping[str, Any]) -> Self:
+        """Input configuration as a network's metadata hold it; those written before 0.2 knew no pedestals."""
+        return cls.model_validate({"pedestal": "none", **values})
 
     @property
     def dtype(self) -> FixedPoint:

@@ -1,0 +1,99 @@
+"""What the night sky and the electronics add to each pixel: measured, never assumed.
+
+A pixel's charge without a shower has a mean (the extraction takes the highest peak of the window, so it rises
+with the night sky) and a spread. Telescopes measure both with clocked events, several times in a night.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.stats import sigma_clipped_stats
+from numpy.typing import NDArray
+
+__all__ = ["LEAST_EVENTS", "PixelNoise", "noise_of_images"]
+
+LEAST_EVENTS = 16
+"""Images from which a pixel's own mean and spread are taken; with fewer, all pixels share one of each."""
+CLIP = 3.0
+"""Spreads beyond which a charge is light of a shower (or a star that went by), not noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelNoise:
+    """Noise of a camera's pixels, one row for each block of events.
+
+    Parameters
+    ----------
+    mean, spread : numpy.ndarray of float32, shape (blocks, pixels)
+        Of the charge without light from showers, photo-electrons.
+    dead : numpy.ndarray of bool, shape (blocks, pixels)
+        Pixels that say nothing.
+    source : str
+        How it was measured, in words.
+    """
+
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    dead: NDArray[np.bool_]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @property
+    def level(self) -> NDArray[np.float64]:
+        """Median over the living pixels of the mean charge, photo-electrons, shape (blocks,)."""
+        return _median_of_living(self.mean, self.dead)
+
+    @property
+    def width(self) -> NDArray[np.float64]:
+        """Median over the living pixels of the spread, photo-electrons, shape (blocks,)."""
+        return _median_of_living(self.spread, self.dead)
+
+    @property
+    def dead_fraction(self) -> NDArray[np.float64]:
+        """Fraction of the pixels that are dead, shape (blocks,)."""
+        return np.asarray(self.dead.mean(axis=1))
+
+
+def _median_of_living(values: NDArray[np.float32], dead: NDArray[np.bool_]) -> NDArray[np.float64]:
+    living = np.where(dead, np.nan, values.astype(np.float64))
+    return np.array([np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in living])
+
+
+def noise_of_images(images: Sequence[NDArray[np.floating[Any]]], source: str) -> PixelNoise:
+    """Noise from images, of clocked events or of showers: those light few pixels each.
+
+    Mean and standard deviation of each pixel over the images, charges beyond `CLIP` standard deviations left
+    out until there are none (what ctapipe's ``SigmaClippingAggregator`` does for clocked events). A pixel
+    is dead if none of its charges is finite, or (of at least `LEAST_EVENTS`) none differs from the others.
+
+    Parameters
+    ----------
+    images : sequence of numpy.ndarray, shape (events, pixels)
+        Photo-electrons.
+    source : str
+        What the images are.
+
+    Returns
+    -------
+    PixelNoise
+        One block. Below `LEAST_EVENTS` images a pixel's own numbers would be luck: then all pixels share
+        those of the whole camera.
+    """
+    charge = np.concatenate([np.asarray(part, dtype=np.float32) for part in images])
+    finite = np.ma.masked_invalid(charge)
+    dead = ~np.isfinite(charge).any(axis=0)
+    if len(charge) >= LEAST_EVENTS:
+        dead |= np.ma.filled(finite.min(axis=0) == finite.max(axis=0), fill_value=True)
+    axis = 0 if len(charge) >= LEAST_EVENTS else None
+    mean, _, spread = sigma_clipped_stats(finite[:, ~dead], sigma=CLIP, axis=axis)
+    shape = charge.shape[1]
+    rows = {}
+    for name, values in (("mean", mean), ("spread", spread)):
+        rows[name] = np.zeros((1, shape), dtype=np.float32)
+        rows[name][0, ~dead] = values
+    detail = f"{source}, {len(charge)} images" + ("" if axis == 0 else ", all pixels together")
+    return PixelNoise(rows["mean"], rows["spread"], dead[np.newaxis], detail)

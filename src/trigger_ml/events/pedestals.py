@@ -1,0 +1,142 @@
+"""Which noise holds for a file's events: from its monitoring tables, its clocked events or its images."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ctapipe.containers import EventType
+from numpy.typing import NDArray
+
+from trigger_ml.core.errors import InputError
+from trigger_ml.events.monitoring import Conditions
+from trigger_ml.events.noise import LEAST_EVENTS, PixelNoise, noise_of_images
+from trigger_ml.events.table import EventTable
+
+__all__ = ["FileNoise", "measured_noise", "monitored_noise"]
+
+MOST_IMAGES = 1000
+"""Images of a telescope from which its noise is taken: more would not make it better, only slower."""
+CLOCKED = EventType.SKY_PEDESTAL.value
+
+
+@dataclass(frozen=True, eq=False)
+class FileNoise:
+    """The noise of a file's events.
+
+    Parameters
+    ----------
+    noise : PixelNoise
+    row_of_telescope : dict of int to int, or None
+        Row of the noise for each telescope; None where the events' ``block`` is the row.
+    nuisances : dict of str to numpy.ndarray of float64, shape (blocks,)
+        True conditions of simulated blocks; empty where there are none.
+    path : str
+        The file, for messages.
+    """
+
+    noise: PixelNoise
+    row_of_telescope: dict[int, int] | None
+    nuisances: dict[str, NDArray[np.float64]]
+    path: str
+
+    def assign(self, table: EventTable) -> EventTable:
+        """The same events, their ``block`` the row of the noise.
+
+        Raises
+        ------
+        InputError
+            If no noise is known for an event.
+        """
+        if self.row_of_telescope is not None:
+            rows = np.array([self.row_of_telescope.get(tel_id, -1) for tel_id in table.tel_id.tolist()])
+            table = replace(table, block=rows.astype(np.int64).reshape(len(table)))
+        block = table.block
+        if block is None or (block < 0).any():
+            row = 0 if block is None else int(np.flatnonzero(block < 0)[0])
+            raise InputError(
+                f"{self.path}: event {table.event_id[row]} of observation {table.obs_id[row]}, "
+                f"telescope {table.tel_id[row]}",
+                "no pedestal of its time is in the file's monitoring tables",
+                "Merge the file with its monitoring, or set `events.input.pedestal: none` for a network that "
+                "does without",
+            )
+        return table
+
+
+def monitored_noise(conditions: Conditions, path: str) -> FileNoise:
+    """Noise from ctapipe's monitoring tables; the events' ``block`` is their row.
+
+    Parameters
+    ----------
+    conditions : Conditions
+        Not empty.
+    path : str
+    """
+    dead = conditions.dead | ~np.isfinite(conditions.pedestal_mean) | ~np.isfinite(conditions.pedestal_std)
+    least = int(conditions.n_events.min())
+    return FileNoise(
+        PixelNoise(
+            mean=np.where(dead, np.float32(0), conditions.pedestal_mean),
+            spread=np.where(dead, np.float32(0), conditions.pedestal_std),
+            dead=dead,
+            source=f"monitoring tables, {len(conditions)} times, {least} clocked events or more each",
+        ),
+        None,
+        conditions.nuisances,
+        path,
+    )
+
+
+def measured_noise(tables: Iterable[EventTable], path: str) -> FileNoise:
+    """Noise from the events themselves: one row for each telescope.
+
+    Clocked events are used where there are at least `LEAST_EVENTS`, else all images: a shower lights few of a
+    camera's pixels, and what it lights is clipped away.
+
+    Parameters
+    ----------
+    tables : iterable of EventTable
+        Read until every telescope has `MOST_IMAGES` images, or to the end.
+    path : str
+
+    Raises
+    ------
+    InputError
+        If there are no events.
+    """
+    clocked: dict[int, list[NDArray[np.float32]]] = {}
+    images: dict[int, list[NDArray[np.float32]]] = {}
+    for table in tables:
+        for tel_id, image, kind in _by_telescope(table):
+            images.setdefault(tel_id, []).append(image)
+            clocked.setdefault(tel_id, []).append(image[kind == CLOCKED])
+        if all(sum(map(len, parts)) >= MOST_IMAGES for parts in images.values()):
+            break
+    if not images:
+        raise InputError(path, "has no events, so the noise of its pixels is not known", "Give another file")
+    rows = []
+    for tel_id, parts in images.items():
+        enough = sum(map(len, clocked[tel_id])) >= LEAST_EVENTS
+        rows.append(
+            noise_of_images(clocked[tel_id], "clocked events")
+            if enough
+            else noise_of_images(parts, "images of all events, light clipped")
+        )
+    noise = PixelNoise(
+        mean=np.concatenate([row.mean for row in rows]),
+        spread=np.concatenate([row.spread for row in rows]),
+        dead=np.concatenate([row.dead for row in rows]),
+        source="; ".join(sorted({row.source for row in rows})[:3]),
+    )
+    return FileNoise(noise, {tel_id: row for row, tel_id in enumerate(images)}, {}, path)
+
+
+def _by_telescope(
+    table: EventTable,
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int64]]]:
+    kinds = table.event_type
+    if kinds is None:
+        kinds = np.full(len(table), EventType.SUBARRAY.value, dtype=np.int64)
+    for tel_id in np.unique(table.tel_id).tolist():
+        mine = table.tel_id == tel_id
+        yield tel_id, table.image[mine], kinds[mine]

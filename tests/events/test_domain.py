@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trigger_ml.core.errors import InputError
+from trigger_ml.events.domain import Domain, DomainGuard, Place, dark_fraction, training_domain
+
+FILE = Path("night.h5")
+
+
+@pytest.fixture
+def domain():
+    spread = np.linspace(1.0, 2.0, 1001)
+    return training_domain({"pedestal": 2 * spread, "spread": spread, "dark": spread / 2}, None)
+
+
+def test_ranges_are_those_of_the_training(domain):
+    assert domain.ranges["spread"] == (1.0, 2.0)
+    # of single events the outermost half per cent on either side does not count
+    assert domain.ranges["dark"] == pytest.approx((0.5025, 0.9975))
+    assert domain.triggers == ("SUBARRAY",)
+    assert Domain.from_dict(domain.to_dict()) == domain
+
+
+def test_a_value_is_inside_at_the_edge_or_outside(domain):
+    # a tenth of the width beyond the range is the edge
+    places = domain.place("spread", [1.0, 1.5, 2.0, 0.95, 2.09, 0.85, 2.2, np.nan])
+    assert places.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+
+
+def test_a_training_at_one_night_sky_still_has_an_edge():
+    domain = training_domain({"spread": np.full(10, 2.0)}, [32])
+    assert domain.place("spread", [2.0, 2.05, 2.2]).tolist() == [Place.INSIDE, Place.EDGE, Place.OUTSIDE]
+
+
+def test_half_of_the_events_outside_is_refused(domain):
+    guard = DomainGuard(domain, accept=False)
+    assert guard.places({"spread": np.array([1.5, 1.6, 5.0])}, FILE).tolist() == [0, 0, 2]
+    expected = (
+        r"night\.h5: median spread of that charge: 4\.5 p\.e\., the network was trained from 1 to 2: "
+        r"its answers would mean nothing"
+    )
+    with pytest.raises(InputError, match=expected) as caught:
+        guard.places({"spread": np.array([4.0, 5.0])}, FILE)
+    assert "--outside-domain" in caught.value.remedy
+
+
+def test_what_is_accepted_outside_is_told(domain):
+    guard = DomainGuard(domain, accept=True)
+    guard.places({"spread": np.array([4.0, 2.05, 1.2]), "dark": np.array([0.7, 0.7, 0.7])}, FILE)
+    assert guard.warnings() == (
+        "1 of 3 events at the edge of the training's conditions: median spread of that charge 1.2 to 4 p.e., "
+        "trained from 1 to 2",
+        "1 of 3 events outside the training's conditions: median spread of that charge 1.2 to 4 p.e., "
+        "trained from 1 to 2",
+    )
+
+
+def test_a_network_that_does_not_tell_is_not_judged():
+    guard = DomainGuard.of_network({}, accept=False)
+    assert guard.places({"spread": np.array([99.0])}, FILE).tolist() == [0]
+    assert "does not tell" in guard.warnings()[0]
+
+
+def test_dark_pixels_are_those_that_count_nothing():
+    counts = np.zeros((2, 3, 3, 2), dtype=np.uint8)
+    counts[0, :2, :2, 0] = 5
+    # the second channel does not matter, nor the cells without a pixel
+    counts[1, :, :, 1] = 9
+    assert dark_fraction(counts, 8).tolist() == [0.5, 1.0]
