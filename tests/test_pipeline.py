@@ -17,6 +17,7 @@ from trigger_ml.pipeline import STAGES, Stage, Workspace, execute
 
 CONFIG = ExperimentConfig(name="x")
 ALL = list(STAGES)
+WITHOUT_TREES = [name for name in ALL[1:] if name != "trees"]
 
 
 @pytest.fixture
@@ -51,15 +52,19 @@ def test_all_stages_run_once_in_order(tmp_path: Path, ran: list[str]) -> None:
 
 def test_a_goal_runs_only_what_it_needs(tmp_path: Path, ran: list[str]) -> None:
     go(tmp_path, goal="evaluate")
-    assert ran == ["simulate", "train", "compress", "evaluate"]
+    assert ran == ["simulate", "train", "compress", "control", "trees", "evaluate"]
 
 
 @pytest.mark.parametrize(
     ("update", "again"),
     [
         ({"seed": 2}, ALL),
-        ({"train": {"epochs": 1}}, ALL[1:]),
-        ({"compression": {"epochs": 1}}, ALL[2:]),
+        ({"train": {"epochs": 1}}, WITHOUT_TREES),
+        ({"compression": {"epochs": 1}}, WITHOUT_TREES[1:]),
+        # the control trains as long and as fast as compression does, whatever that prunes
+        ({"compression": {"pruning": {"sparsity": 0.7}}}, [n for n in WITHOUT_TREES[1:] if n != "control"]),
+        ({"compression": {"pruning": {"sparsity": 0.0}}}, WITHOUT_TREES[1:]),
+        ({"compression": {"control": False}}, WITHOUT_TREES[1:]),
         ({"firmware": {"vectors": 3}}, ["build", "synthesize", "verify", "report"]),
         ({"firmware": {"synthesis": {"timing": False}}}, ["synthesize", "report"]),
         ({"verify": {"csim_events": 5}}, ["verify", "report"]),

@@ -92,10 +92,10 @@ def test_the_base_is_taken_from_its_own_run(tmp_path: Path, monkeypatch: pytest.
     ran: list[str] = []
     monkeypatch.setattr(Stage, "run", work)
     quiet = Console(quiet=True)
-    execute(BASE, tmp_path / BASE.name, "train", console=quiet)
+    execute(BASE, tmp_path / BASE.name, ("train", "control", "trees"), console=quiet)
     settings = SweepConfig(name="s", base="b.yaml", grid={"compression.pruning.sparsity": (0.5,)})
     sweeps.run_base(settings, BASE, tmp_path / "s", quiet)
-    assert ran == ["simulate", "train"]
+    assert ran == ["simulate", "train", "control", "trees"]
     assert (tmp_path / "s" / "base" / "model/float").read_text() == "train"
 
 

@@ -37,7 +37,15 @@ def _finish(point: Point, directory: Path) -> None:
     run = directory / f"point-{point.index:03d}"
     (run / "model").mkdir(parents=True)
     evaluation = {
-        "metrics": {"auc": {"float": _auc(0.82), "compressed": _auc(auc), "difference": _auc(auc - 0.82)}},
+        "metrics": {
+            "auc": {
+                "float": _auc(0.82),
+                "compressed": _auc(auc),
+                "difference": _auc(auc - 0.82),
+                "state": "better",
+                "verdict": "better by 1 %",
+            }
+        },
         "events": {"used": 100},
     }
     size = round(1000 * (1 - pruning.sparsity))
@@ -149,3 +157,25 @@ def test_nothing_finished_is_refused(tmp_path) -> None:
     sweep = _sweep({SPARSITY: (0.5,)})
     with pytest.raises(InputError, match="no point of the sweep is finished"):
         write_summary(sweep, points(sweep, BASE), tmp_path)
+
+
+def test_the_table_states_the_loss_against_the_control(tmp_path) -> None:
+    sweep = _sweep({SPARSITY: (0.5,)})
+    (point,) = points(sweep, BASE)
+    _finish(point, tmp_path)
+    path = tmp_path / "point-000" / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    lost = {"difference": _auc(-0.03), "ratio": _auc(0.96), "state": "worse", "verdict": "worse by 4 %"}
+    evaluation["others"] = {
+        "control": {"metrics": {"auc": _auc(0.83)}, "differences": {"compressed": {"auc": lost}}}
+    }
+    evaluation["reference"] = {"model": "control", "plateau": True, "why": ""}
+    path.write_text(json.dumps(evaluation))
+    table, _ = write_summary(sweep, points(sweep, BASE), tmp_path)
+    with table.open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["reference"], row["plateau"]) == ("control", "True")
+    assert float(row["auc_reference"]) == 0.83
+    assert float(row["auc_against_reference"]) == -0.03
+    assert float(row["auc_against_reference_high"]) == pytest.approx(-0.01)
+    assert float(row["auc_float"]) == 0.82

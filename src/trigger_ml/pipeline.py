@@ -25,7 +25,7 @@ BESIDE = ("synthesize", "verify")
 stage does, since training and evaluation note how long a model takes."""
 
 # raise when a change of the code makes what earlier versions left invalid
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,27 @@ STAGES: dict[str, Stage] = {
             ("name", "compression"),
             ("model/compressed", "model/model.json", "network", "onnx"),
         ),
+        Stage(
+            "control",
+            ("train",),
+            (
+                "compression.control",
+                "compression.batch_size",
+                "compression.distillation",
+                "compression.seed",
+            ),
+            ("model/control",),
+        ),
+        Stage("trees", ("simulate",), ("task", "events", "seed"), ("model/trees",)),
         Stage("build", ("compress",), ("firmware.hls", "firmware.rtl", "firmware.vectors"), ("firmware",)),
         Stage("synthesize", ("build",), ("firmware.synthesis",), ("synthesis", "resources.json")),
         Stage("verify", ("build",), ("verify",), ("verification.json",)),
-        Stage("evaluate", ("compress",), ("evaluation",), ("predictions", "irfs", "evaluation.json")),
+        Stage(
+            "evaluate",
+            ("compress", "control", "trees"),
+            ("evaluation",),
+            ("predictions", "irfs", "evaluation.json"),
+        ),
         Stage("report", ("synthesize", "verify", "evaluate"), (), ("figures", "report.html")),
     )
 }
@@ -115,6 +132,9 @@ def stage_fingerprint(stage: Stage, config: ExperimentConfig, run: RunDirectory)
     if stage.name == "simulate" and config.events.files:
         # the events are the user's: the generator's settings do not matter, the files' content does
         sections = {"inputs": run.manifest()["inputs"]}
+    if stage.name == "control" and config.compression.control:
+        # how long and how fast compression trains, whatever it prunes
+        sections["trainings"] = config.compression.trainings
     above = [stage_fingerprint(STAGES[name], config, run) for name in stage.needs]
     return fingerprint(PIPELINE_VERSION, stage.name, sections, above)
 

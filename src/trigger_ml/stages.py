@@ -26,6 +26,7 @@ from trigger_ml.pipeline import Workspace
 
 FLOAT_MODEL = Path("model/float/model.h5")
 COMPRESSED_MODEL = Path("model/compressed/model.h5")
+CONTROL_MODEL = Path("model/control/model.h5")
 NETWORK = Path("network/network.npz")
 EMULATOR = Path("onnx/emulator.onnx")
 FLOAT_ONNX = Path("onnx/float.onnx")
@@ -73,6 +74,24 @@ def targets(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.floating[A
 def _subset(dataset: Dataset, rows: NDArray[np.int64], config: ExperimentConfig) -> NDArray[np.int64]:
     """Regression learns from gammas alone; classification from all."""
     return rows if config.task == "type" else rows[dataset.label[rows] == 1]
+
+
+def _training(dataset: Dataset, splits: Splits, config: ExperimentConfig) -> tuple[Any, Any, tuple[Any, Any]]:
+    """Counts and targets to train on, and those that choose the epoch."""
+    target = targets(dataset, config)
+    train, chosen = (_subset(dataset, part, config) for part in (splits.train, splits.validation))
+    return dataset.counts[train], target[train], (dataset.counts[chosen], target[chosen])
+
+
+def _settings(dataset: Dataset, config: ExperimentConfig) -> dict[str, Any]:
+    """What the trainings of compression and their control share."""
+    return {
+        "seed": config.seed if config.compression.seed is None else config.compression.seed,
+        "task": config.task,
+        "regression_loss": config.train.regression_loss,
+        "tensorboard": config.train.tensorboard,
+        "symmetries": _symmetries(dataset, config),
+    }
 
 
 def train(workspace: Workspace) -> None:
@@ -143,30 +162,56 @@ def compress(workspace: Workspace) -> None:
 
     config, path = workspace.config, workspace.path
     dataset, splits = load_events(workspace)
-    target = targets(dataset, config)
-    rows = [_subset(dataset, part, config) for part in (splits.train, splits.validation)]
     model = load_model(path / FLOAT_MODEL)
     input_type = config.events.input.dtype
     result = compress_model(
         model,
-        dataset.counts[rows[0]],
-        target[rows[0]],
-        (dataset.counts[rows[1]], target[rows[1]]),
+        *_training(dataset, splits, config),
         config.compression,
         input_type=input_type,
-        seed=config.seed if config.compression.seed is None else config.compression.seed,
         directory=path / COMPRESSED_MODEL.parent,
-        task=config.task,
-        regression_loss=config.train.regression_loss,
-        tensorboard=config.train.tensorboard,
-        symmetries=_symmetries(dataset, config),
+        **_settings(dataset, config),
     )
     save_model(result.model, path / COMPRESSED_MODEL)
-    network = extract(result.model, input_type=input_type, metadata=_metadata(config, dataset, rows[0]))
+    network = extract(result.model, input_type=input_type, metadata=_metadata(config, dataset, splits.train))
     serialize.save(network, path / NETWORK)
     write_emulator(network, path / EMULATOR)
     export_onnx(fold_batch_norm(model), path / FLOAT_ONNX)
     _write_model_summary(workspace, model, result)
+
+
+def control(workspace: Workspace) -> None:
+    """Give the float model the epochs of compression, or note why not."""
+    from trigger_ml.compression.control import train_control
+    from trigger_ml.models.files import load_model, save_model
+
+    config, path = workspace.config, workspace.path
+    folder = path / CONTROL_MODEL.parent
+    if not config.compression.control:
+        write_json(folder / "history.json", {"reason": "compression.control is false"})
+        return
+    dataset, splits = load_events(workspace)
+    result = train_control(
+        load_model(path / FLOAT_MODEL),
+        *_training(dataset, splits, config),
+        config.compression,
+        bits=config.events.input.bits,
+        directory=folder,
+        **_settings(dataset, config),
+    )
+    save_model(result.model, path / CONTROL_MODEL)
+    write_json(folder / "history.json", {"histories": result.to_dict()})
+
+
+def trees(workspace: Workspace) -> None:
+    """Train boosted trees on image parameters of the same events, or note why not."""
+    from trigger_ml.rivals import write_trees
+
+    config, folder = workspace.config, workspace.path / "model" / "trees"
+    if config.task != "type":
+        write_json(folder / "trees.json", {"reason": f"this run reconstructs the {config.task}"})
+        return
+    write_trees(folder, *load_events(workspace), config.seed, workspace.console)
 
 
 def _metadata(config: ExperimentConfig, dataset: Dataset, trained: NDArray[np.int64]) -> dict[str, Any]:
@@ -294,25 +339,20 @@ def verify(workspace: Workspace) -> None:
 
 
 def evaluate(workspace: Workspace) -> None:
-    """Judge the float and the compressed model on the same test events."""
+    """Judge the float and the compressed model, the control and the trees on the same test events."""
     from trigger_ml.evaluation.evaluate import evaluate as judge
     from trigger_ml.evaluation.gadf import write_irfs
-    from trigger_ml.firmware.onnx import Emulator
+    from trigger_ml.evaluation.quantities import HEADLINES
+    from trigger_ml.evaluation.reference import reference_of
     from trigger_ml.judging import judged, thrown, write_predictions
-    from trigger_ml.models.batches import predict
-    from trigger_ml.models.files import load_model
+    from trigger_ml.rivals import answers, float_ending, not_judged
 
     config, path = workspace.config, workspace.path
     dataset, splits = load_events(workspace)
     # hadrons too: a reconstructed response needs their energies and directions
     test = dataset[splits.test]
-    emulator = Emulator(path / EMULATOR)
-    model = load_model(path / FLOAT_MODEL)
     outputs, inference = {}, {}
-    for name, run in (
-        ("float", lambda: predict(model, test.counts, config.events.input.bits)),
-        ("compressed", lambda: next(iter(emulator.values(test.counts).values()))),
-    ):
+    for name, run in answers(path, config, test, splits.test).items():
         start = time.perf_counter()
         outputs[name] = run()
         inference[name] = {"seconds": time.perf_counter() - start, "events": len(test)}
@@ -326,15 +366,19 @@ def evaluate(workspace: Workspace) -> None:
         config.seed,
         config.task,
         simulations=simulations,
+        others={name: output for name, output in outputs.items() if name not in ("float", "compressed")},
     )
     (path / "irfs").mkdir(exist_ok=True)
     for name, output in outputs.items():
         write_predictions(path / "predictions" / name, test, output, config.task, f"trigger_ml_{name}")
-        if simulations is not None:
+        if simulations is not None and name in ("float", "compressed"):
             write_irfs(
                 path / "irfs" / f"{name}.fits.gz", events, output[:, 0], simulations, config.evaluation
             )
-    write_json(path / "evaluation.json", {**evaluation.to_dict(), "inference": inference})
+    content = evaluation.to_dict()
+    content["reference"] = reference_of(content, HEADLINES[config.task][0], float_ending(path))
+    content["not_judged"] = not_judged(path)
+    write_json(path / "evaluation.json", {**content, "inference": inference})
 
 
 def report(workspace: Workspace) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from trigger_ml.evaluation.reference import against_reference
+
 __all__ = ["firmware_readme", "print_firmware", "print_summary", "resource_rows"]
 
 
@@ -23,15 +25,23 @@ def _interval(values: dict[str, Any], digits: int = 4, sign: str = "") -> str:
 
 def _physics(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
+    others = evaluation.get("others", {})
+    reference = evaluation.get("reference", {"model": "float"})["model"]
     for name, comparison in evaluation["metrics"].items():
         if evaluation["task"] == "type" and name not in ("auc", "hadron_efficiency", "gamma_efficiency"):
             continue
-        label = evaluation["quantities"][name]["label"]
+        label, found = evaluation["quantities"][name]["label"], against_reference(evaluation, name)
+        assert found is not None
         if name == "auc":
             rows.append((f"{label}, float", _interval(comparison["float"])))
+            rows += [(f"{label}, {key}", _interval(other["metrics"]["auc"])) for key, other in others.items()]
             rows.append((f"{label}, compressed", _interval(comparison["compressed"])))
-            rows.append(("difference, paired", _interval(comparison["difference"], sign="+")))
-        rows.append((f"{label}, change", comparison["verdict"]))
+            rows.append((f"compressed minus {reference}, paired", _interval(found["difference"], sign="+")))
+        rows.append((f"{label}, change from {reference}", found["verdict"]))
+    if trained := evaluation.get("reference"):
+        plateau = {True: "on its plateau", False: "below its plateau", None: "plateau not known"}
+        rows.append(("float training", f"{plateau[trained['plateau']]}: {trained['why']}"))
+    rows += [(key, f"not judged: {why}") for key, why in evaluation.get("not_judged", {}).items()]
     return rows
 
 

@@ -145,7 +145,10 @@ def run_base(sweep: Shared, base: ExperimentConfig, directory: Path, console: Co
     """
     console.print(f"[bold]{sweep.name}: base[/bold]")
     own = RunDirectory(directory.parent / base.name)
-    return execute(base, directory / "base", sweep.shared, console=console, adopt_from=own)
+    judged = isinstance(sweep, SweepConfig) and sweep.until in ("evaluate", "report")
+    # what the points are compared with is the same for all that train as long as the base does
+    goals = ("train", "control", "trees") if judged and sweep.shared == "train" else sweep.shared
+    return execute(base, directory / "base", goals, console=console, adopt_from=own)
 
 
 def run_point(sweep: SweepConfig, point: Point, directory: Path, console: Console) -> RunDirectory:

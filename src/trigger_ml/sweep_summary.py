@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_path, write_text
+from trigger_ml.evaluation.reference import REFERENCES, against_reference
 from trigger_ml.sweep import Point, SweepConfig, finished
 
 __all__ = ["curves", "rows", "write_summary"]
@@ -49,6 +50,14 @@ def rows(grid: list[Point], directory: Path) -> list[Row]:
                 f"{name}_low": auc[side]["low"],
                 f"{name}_high": auc[side]["high"],
             }
+        found = against_reference(evaluation, "auc")
+        assert found is not None
+        row["reference"] = found["reference"]
+        for key in ("value", "low", "high"):
+            suffix = "" if key == "value" else f"_{key}"
+            row[f"auc_reference{suffix}"] = found["float"][key]
+            row[f"auc_against_reference{suffix}"] = found["difference"][key]
+        row["plateau"] = evaluation.get("reference", {}).get("plateau")
         row |= {
             "sparsity_reached": model["compressed"]["sparsity"],
             "weights": model["compressed"]["weights"],
@@ -136,10 +145,16 @@ def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, sca
                 color=colour,
                 alpha=0.5,
             )
-    reference = table[0]
-    axes.axhline(reference["auc_float"], color="0.35", linestyle="--", linewidth=1.2, label="float model")
+    # controls differ where the points' trainings do
+    names = {REFERENCES[row["reference"]].removeprefix("the ") for row in table}
+    label_of = " or ".join(sorted(names))
+    axes.axhline(_mean(table, "auc_reference"), color="0.35", linestyle="--", linewidth=1.2, label=label_of)
     axes.axhspan(
-        reference["auc_float_low"], reference["auc_float_high"], color="0.35", alpha=0.12, linewidth=0
+        _mean(table, "auc_reference_low"),
+        _mean(table, "auc_reference_high"),
+        color="0.35",
+        alpha=0.12,
+        linewidth=0,
     )
     axes.set_xlabel(label)
     axes.grid(alpha=0.25)

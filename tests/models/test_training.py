@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from trigger_ml.core.config import ModelConfig, StageConfig, TrainConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.models.batches import predict
+from trigger_ml.models.normalization import measure_averages
 from trigger_ml.models.registry import build_model
 from trigger_ml.models.training import Plan, fit, train
 
@@ -97,12 +98,38 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     assert fit(model(), x, y, (x, y), plan, directory=tmp_path, tensorboard=False) == first
 
 
-def test_early_stopping_counts_from_the_best_epoch(tmp_path: Path) -> None:
+def test_training_ends_on_its_plateau_and_says_so(tmp_path: Path) -> None:
     x, y = events(64, 0)
     # labels of the validation events are the wrong way round: every step makes it worse
     config = TrainConfig(epochs=20, batch_size=16, learning_rate=1e-2, patience=2, tensorboard=False)
     history = train(model(), x, y, (x, 1 - y), config, bits=8, seed=1, directory=tmp_path)
-    assert history.epochs_run == history.best_epoch + 3 < 20
+    ending = history.ending
+    assert ending is not None
+    assert (ending.by, ending.plateau) == ("plateau", True)
+    assert ending.full_epochs < 15
+    assert history.epochs_run == ending.full_epochs + 5 < 20
+    rates = history.metrics["learning_rate"]
+    assert rates[: ending.full_epochs] == pytest.approx([1e-2] * ending.full_epochs)
+    # the rate after an epoch is that of its last step: nearly zero at the end
+    assert np.all(np.diff(rates[ending.full_epochs - 1 :]) < 0)
+    assert rates[-1] < 2e-4
+
+
+def test_the_validation_loss_is_that_of_averages_measured_for_the_weights(tmp_path: Path) -> None:
+    x, y = events(96, 0)
+    x_val, y_val = events(64, 1)
+    plan = Plan(epochs=2, batch_size=16, learning_rate=3e-2, bits=8, seed=5)
+    trained = model()
+    history = fit(trained, x, y, (x_val, y_val), plan, directory=tmp_path, tensorboard=False)
+    assert history.ending is not None
+    assert history.ending.by == "schedule"
+    kept = trained.get_weights()
+    measure_averages(trained, x, 8, seed=5)
+    for ours, theirs in zip(trained.get_weights(), kept, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    logit = predict(trained, x_val, 8)[:, 0]
+    cross_entropy = np.mean(np.log1p(np.exp(-logit * (2 * y_val - 1))))
+    assert cross_entropy == pytest.approx(min(history.metrics["val_loss"]), rel=1e-4)
 
 
 @pytest.mark.parametrize(("task", "outputs"), [("energy", 1), ("direction", 2)])

@@ -183,13 +183,62 @@ def test_reconstruction_runs_show_their_figures(task, tmp_path, sample, open_pag
     assert "Gammas against hadrons" not in page.read_text()
 
 
-def test_a_gain_from_compression_is_explained_and_nothing_else_is(tmp_path, run, sample):
-    gain = "was not trained to its best"
-    assert gain not in (run / "report.html").read_text()
+def _header(folder):
+    page = write_report(folder).read_text()
+    return page[page.index("<header>") : page.index("</header>")].replace("\u00a0", " ")
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("plateau", [True, False, None])
+def test_a_gain_is_called_one_only_where_the_float_model_was_at_its_best(tmp_path, sample, plateau):
     evaluation = sample.comparison()
-    evaluation["metrics"]["auc"]["state"] = "better"
+    for name in ("auc", "hadron_efficiency"):
+        evaluation["metrics"][name] |= {"state": "better", "verdict": "better by 2 ± 1 %"}
+    evaluation["reference"] = {"model": "float", "plateau": plateau, "why": "the epochs ran out"}
     sample.write(tmp_path / "manifest.json", sample.manifest())
     sample.write(tmp_path / "evaluation.json", evaluation)
-    write_report(tmp_path)
+    head = _header(tmp_path)
+    assert ("better by 2 ± 1 %" in head) == (plateau is True)
+    assert ("No gain in AUC" in head) == (plateau is not True)
+    assert ("The float model was below its plateau: the epochs ran out." in head) == (plateau is False)
+    assert "Judged against the float model." in head
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_answer_is_against_the_control_and_the_trees_stand_beside(tmp_path, sample):
+    evaluation = sample.comparison()
+    other = {name: row["float"] for name, row in evaluation["metrics"].items()}
+    verdicts = {"difference": {"value": -0.0123, "low": -0.02, "high": -0.004}, "ratio": {"value": 0.98}}
+    for name, words in (("control", "worse by 1.5 ± 0.4 %"), ("trees", "worse by 3.1 ± 0.5 %")):
+        row = {**verdicts, "state": "worse", "verdict": words}
+        evaluation["others"][name] = {
+            "metrics": other,
+            "differences": {model: dict.fromkeys(other, row) for model in ("float", "compressed")},
+        }
+    evaluation["reference"] = {"model": "control", "plateau": True, "why": "the loss had stopped falling"}
+    evaluation["not_judged"] = {}
+    sample.write(tmp_path / "manifest.json", sample.manifest())
+    sample.write(tmp_path / "evaluation.json", evaluation)
+    head = _header(tmp_path)
+    assert "AUC: worse by 1.5 ± 0.4 %." in head
+    assert evaluation["metrics"]["auc"]["verdict"] not in head
+    assert "Judged against the float control" in head
+    assert "compressed: worse by 3.1 ± 0.5 %" in head
     page = (tmp_path / "report.html").read_text()
-    assert gain in page[page.index("<header>") : page.index("</header>")]
+    table = page[page.index("Beside them") : page.index("Operating points")]
+    for name in ("Boosted trees on Hillas parameters", "Float control", "Float", "Compressed"):
+        assert f'<th scope="row">{name}</th>' in table
+    assert "−0.0123 ± 0.0080" in table
+    assert "on its plateau: the loss had stopped falling" in page[page.index('id="run"') :]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_models_that_are_not_there_are_gaps(tmp_path, sample):
+    evaluation = sample.comparison()
+    evaluation["not_judged"] = {"control": "compression.control is false", "trees": "x.h5 has no images"}
+    sample.write(tmp_path / "manifest.json", sample.manifest())
+    sample.write(tmp_path / "evaluation.json", evaluation)
+    page = write_report(tmp_path).read_text()
+    gaps = page[page.index('id="gaps"') :]
+    assert "Float control: compression.control is false" in gaps
+    assert "Boosted trees: x.h5 has no images" in gaps

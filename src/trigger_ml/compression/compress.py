@@ -27,7 +27,7 @@ from trigger_ml.models.batches import predict
 from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.training import History, Plan, fit
 
-__all__ = ["CompressionResult", "compress"]
+__all__ = ["CompressionResult", "compress", "softened"]
 
 _CALIBRATION_EVENTS = 2000
 
@@ -86,8 +86,9 @@ def compress(
 ) -> CompressionResult:
     """Compress a float model.
 
-    The float model is pruned, its normalization folded, a quantized twin calibrated on training events,
-    and the twin fine-tuned at the same sparsity; or the twin is pruned while it is fine-tuned (see
+    The float model is pruned, its normalization folded (with averages measured for the pruned weights, see
+    `trigger_ml.models.normalization`), a quantized twin calibrated on training events, and the twin
+    fine-tuned at the same sparsity; or the twin is pruned while it is fine-tuned (see
     :class:`~trigger_ml.core.config.PruningConfig`). Weights of an epoch are kept only if they have the
     full sparsity; among those epochs the one of least validation loss. An interrupted training is resumed
     (see :func:`~trigger_ml.models.training.train`).
@@ -128,7 +129,7 @@ def compress(
     """
     model = without_squashing(model)
     bits = input_type.fraction
-    target = _softened(model, counts, y, config.distillation, bits, task)
+    target = softened(model, counts, y, config.distillation, bits, task)
     training = _Training(counts, target, validation, config, directory, tensorboard)
     plan = Plan(
         epochs=config.epochs,
@@ -201,10 +202,25 @@ class _Training:
         return strip(wrapped, model), history, kept
 
 
-def _softened(
+def softened(
     teacher: Any, counts: NDArray[Any], y: ArrayLike, share: float, bits: int, task: str
 ) -> NDArray[np.float32]:
-    """Targets mixed with the float model's predictions (Hinton et al. 2015, arXiv:1503.02531)."""
+    """Targets mixed with the float model's predictions (Hinton et al. 2015, arXiv:1503.02531).
+
+    Parameters
+    ----------
+    teacher : tf_keras.Model
+    counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
+    y : array_like, shape (events,) or (events, outputs)
+    share : float
+        Of the teacher's predictions.
+    bits : int
+    task : {'type', 'energy', 'direction'}
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (events, outputs)
+    """
     target = np.asarray(y, dtype=np.float32).reshape(len(counts), -1)
     if share == 0 or not len(counts):
         return target

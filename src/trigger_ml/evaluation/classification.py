@@ -21,6 +21,7 @@ __all__ = [
     "decision_metrics",
     "efficiency_threshold",
     "f1_threshold",
+    "figures_of_merit",
     "gammaness",
     "gammaness_histogram",
     "roc_points",
@@ -171,6 +172,54 @@ def brier(
     total, norm = resamples.sums(np.stack([squared, np.ones(len(squared))], axis=1), bins, n_bins)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(total / norm)
+
+
+def figures_of_merit(
+    resamples: Resamples,
+    gamma: BoolArray,
+    logits: FloatArray,
+    bins: NDArray[np.int64],
+    n_bins: int,
+    gamma_efficiency: float,
+    fixed: float,
+) -> list[dict[str, FloatArray]]:
+    """Every figure of merit of several models on the same resamples.
+
+    Parameters
+    ----------
+    resamples : Resamples
+    gamma : numpy.ndarray of bool, shape (events,)
+    logits : numpy.ndarray of float64, shape (models, events)
+        The first is the reference: its background is the level at which gamma efficiencies are read.
+    bins : numpy.ndarray of int64, shape (events,)
+    n_bins : int
+    gamma_efficiency : float
+    fixed : float
+        Logit of the fixed threshold.
+
+    Returns
+    -------
+    list of dict of str to numpy.ndarray of float64, shape (n_bins, 1 + resamples)
+        One for each model.
+    """
+    models: list[dict[str, FloatArray]] = []
+    background = None
+    for logit in logits:
+        area, hadron, _ = resamples.roc(logit, gamma, bins, n_bins, gamma_efficiency)
+        background = hadron if background is None else background
+        kept = resamples.roc(logit, gamma, bins, n_bins, gamma_efficiency, background)[2]
+        decisions = decision_metrics(resamples, gamma, logit >= fixed, bins, n_bins)
+        decisions.pop("false_positive_rate")
+        models.append(
+            {
+                "auc": area,
+                "hadron_efficiency": hadron,
+                "gamma_efficiency": kept,
+                **decisions,
+                "brier": brier(resamples, gamma, logit, bins, n_bins),
+            }
+        )
+    return models
 
 
 def confusion(gamma: BoolArray, passes: BoolArray, weight: ArrayLike) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from trigger_ml.evaluation.degradation import Comparison, compare, flips
 from trigger_ml.evaluation.energy import energy_of
 from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents, energy_bins, usable
 from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf
+from trigger_ml.evaluation.others import judge_others
 from trigger_ml.evaluation.quantities import QUANTITIES
 from trigger_ml.evaluation.regression import evaluate_regression
 from trigger_ml.evaluation.uncertainty import Resamples, resample_showers
@@ -60,6 +61,8 @@ class Evaluation:
     details: dict[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     irf: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, Any] = field(default_factory=dict)
+    """Further models on the same events (see `trigger_ml.evaluation.others.judge_others`)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON, without NaN: None where undefined, beside a flag that says why."""
@@ -87,6 +90,7 @@ class Evaluation:
             "details": self.details,
             "flags": list(self.flags),
             "irf": self.irf,
+            "others": self.others,
         }
 
 
@@ -100,6 +104,7 @@ def evaluate(
     *,
     simulations: Mapping[str, Simulated] | None = None,
     reconstruction: tuple[Reconstruction, Reconstruction] | None = None,
+    others: Mapping[str, ArrayLike] | None = None,
 ) -> Evaluation:
     """Compare two models, paired, with bootstrap intervals.
 
@@ -119,6 +124,9 @@ def evaluate(
     reconstruction : two Reconstruction, optional
         Energies and directions that the float and the compressed models of the other tasks gave to the
         same events; without it the instrument response is at trigger level.
+    others : mapping of str to array_like, optional
+        Predictions of further models for the same events, as a float control or boosted trees. They are
+        compared with both models; an event that one of them cannot judge is left out for all.
 
     Returns
     -------
@@ -132,8 +140,9 @@ def evaluate(
     """
     if reconstruction is not None:
         float_predictions = _without_unreconstructed(float_predictions, reconstruction)
-    keep, dropped, stacked = usable(events, float_predictions, compressed_predictions)
-    kept, predictions = events[keep], stacked[:, keep]
+    others = others or {}
+    keep, dropped, stacked = usable(events, float_predictions, compressed_predictions, *others.values())
+    kept, predictions, further = events[keep], stacked[:2, keep], stacked[2:, keep]
     everything, answers = kept, predictions
     gamma = kept.gamma
     if task == "type":
@@ -145,7 +154,12 @@ def evaluate(
             raise InputError("events to evaluate", "no gammas among them", "Reconstruction needs gammas")
         if not gamma.all():
             dropped["hadron (reconstruction is judged on gammas)"] = int((~gamma).sum())
-        kept, predictions, gamma = kept[gamma], predictions[:, gamma], gamma[gamma]
+        kept, predictions, further, gamma = (
+            kept[gamma],
+            predictions[:, gamma],
+            further[:, gamma],
+            gamma[gamma],
+        )
     bins = energy_bins(np.asarray(kept.energy, dtype=np.float64), config.bins_per_decade)
     resamples = resample_showers(kept.shower_id, kept.label, config.bootstrap, seed, kept.weight)
     flags = [f"{count} events left out: {reason}" for reason, count in dropped.items()]
@@ -183,11 +197,22 @@ def evaluate(
         metrics, binned, details, more = evaluate_regression(task, predictions, kept, bins, resamples, config)
         flags += more
         details |= _by_class(task, everything, answers, bins)
+    named = dict(zip(others, further, strict=True))
+    compared = judge_others(task, named, predictions, kept, bins, resamples, config)
     flagged = sorted({row.float_model.flag for rows in binned.values() for row in rows} - {""})
     if flagged:
         flags.append(f"some energy bins are flagged: {flagged[0]}" + (" and others" if flagged[1:] else ""))
     return Evaluation(
-        task, summary, settings, tuple(bins.edges.tolist()), metrics, binned, details, tuple(flags), irf
+        task,
+        summary,
+        settings,
+        tuple(bins.edges.tolist()),
+        metrics,
+        binned,
+        details,
+        tuple(flags),
+        irf,
+        compared,
     )
 
 
@@ -251,25 +276,10 @@ def _evaluate_type(
     fixed = float(np.log(config.fixed_threshold / (1 - config.fixed_threshold)))
 
     def all_metrics(index: NDArray[np.int64], n: int) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-        models: list[dict[str, FloatArray]] = []
-        background = None
-        for logit in logits:
-            area, hadron, _ = resamples.roc(logit, gamma, index, n, config.gamma_efficiency)
-            # the float model's background is the level at which both models' gamma efficiencies are read
-            background = hadron if background is None else background
-            kept = resamples.roc(logit, gamma, index, n, config.gamma_efficiency, background)[2]
-            decisions = classification.decision_metrics(resamples, gamma, logit >= fixed, index, n)
-            decisions.pop("false_positive_rate")
-            models.append(
-                {
-                    "auc": area,
-                    "hadron_efficiency": hadron,
-                    "gamma_efficiency": kept,
-                    **decisions,
-                    "brier": classification.brier(resamples, gamma, logit, index, n),
-                }
-            )
-        return models[0], models[1]
+        found = classification.figures_of_merit(
+            resamples, gamma, logits, index, n, config.gamma_efficiency, fixed
+        )
+        return found[0], found[1]
 
     overall = all_metrics(everything, 1)
     per_bin = all_metrics(bins.index, len(bins))

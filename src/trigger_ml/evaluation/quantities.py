@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["QUANTITIES", "Quantity"]
+__all__ = ["HEADLINES", "QUANTITIES", "Quantity"]
+
+# which figure of merit answers "what did compression cost?", and the one that a trigger lives by
+HEADLINES = {
+    "type": ("auc", "hadron_efficiency"),
+    "energy": ("energy_resolution", "energy_bias"),
+    "direction": ("angular_resolution", "mean_separation"),
+}
 
 
 @dataclass(frozen=True)

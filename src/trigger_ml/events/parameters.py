@@ -49,8 +49,8 @@ class ImageParameters:
     def clean(
         self,
         images: NDArray[np.float32],
-        picture: float = PICTURE_THRESHOLD,
-        boundary: float = BOUNDARY_THRESHOLD,
+        picture: float | NDArray[np.floating[Any]] = PICTURE_THRESHOLD,
+        boundary: float | NDArray[np.floating[Any]] = BOUNDARY_THRESHOLD,
     ) -> NDArray[np.bool_]:
         """Pixels that survive the tail cuts.
 
@@ -58,8 +58,8 @@ class ImageParameters:
         ----------
         images : numpy.ndarray, shape (n, pixels)
             Photo-electrons.
-        picture, boundary : float
-            Thresholds in photo-electrons.
+        picture, boundary : float or numpy.ndarray, shape (n, 1)
+            Thresholds in photo-electrons, one for all images or one for each.
 
         Returns
         -------

@@ -18,9 +18,11 @@ from trigger_ml.core.config import TrainConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.keras2 import tf, tf_keras
 from trigger_ml.models.batches import Feed
-from trigger_ml.models.checkpoint import Checkpoint, State
+from trigger_ml.models.checkpoint import Checkpoint
 from trigger_ml.models.heads import OUTPUTS, loss
+from trigger_ml.models.normalization import measure_averages
 from trigger_ml.models.optimizer import RangedAdam
+from trigger_ml.models.schedule import CoolDown, Ending, Rule
 
 __all__ = ["History", "Plan", "fit", "train"]
 
@@ -35,14 +37,17 @@ class History:
     Parameters
     ----------
     epochs_planned, epochs_run : int
-        Fewer are run than planned when the validation loss stopped improving.
+        Fewer are run than planned when training reached its plateau.
     best_epoch : int
-        Epoch (from 0) whose weights were kept.
+        Epoch (from 0) whose weights were kept: that of least validation loss, averages of batch
+        normalization measured for its weights.
     seconds : float
         Time of all epochs, those before an interruption included.
     metrics : dict of str to tuple of float
         ``loss``, ``val_loss``, ``learning_rate``, ``seconds``, and more where the caller adds any: one
         number for each epoch run.
+    ending : Ending, optional
+        Which rule ended the training, and whether it reached its plateau.
     """
 
     epochs_planned: int
@@ -50,6 +55,7 @@ class History:
     best_epoch: int
     seconds: float
     metrics: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    ending: Ending | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
@@ -64,11 +70,14 @@ class Plan:
     ----------
     epochs, batch_size : int
     learning_rate : float
-        At the first step; falls to zero along a half cosine over all planned epochs.
-    patience : int
-        Epochs without a better validation loss before training stops.
+        At the first step; falls to zero along a half cosine over the last epochs.
+    cooldown : int, optional
+        Epochs in which it falls; None: all of them.
+    patience, tolerance : int, float
+        Window and tolerance of the rule by which it begins to fall before the epochs run out (see
+        `trigger_ml.models.schedule.Rule`).
     eligible_from : int
-        First epoch whose weights may be kept, and from which patience counts.
+        First epoch whose weights may be kept.
     task : {'type', 'energy', 'direction'}
     regression_loss : {'huber', 'mse'}
     bits : int
@@ -89,7 +98,9 @@ class Plan:
     learning_rate: float
     bits: int
     seed: int
-    patience: int = 1_000_000
+    cooldown: int | None = None
+    patience: int = 1
+    tolerance: float = 0.0
     eligible_from: int = 0
     task: str = "type"
     regression_loss: str = "huber"
@@ -100,6 +111,12 @@ class Plan:
     symmetries: NDArray[np.int64] | None = None
     """Shape (n, height * width): for each symmetry the cell from which each cell takes its value. Every
     training event is shown through one of them, drawn anew in each epoch."""
+
+    @property
+    def rule(self) -> Rule:
+        """By which the learning rate falls and training ends."""
+        cooldown = self.epochs if self.cooldown is None else self.cooldown
+        return Rule(self.epochs, cooldown, self.patience, self.tolerance)
 
 
 def train(
@@ -115,7 +132,7 @@ def train(
     task: str = "type",
     symmetries: NDArray[np.int64] | None = None,
 ) -> History:
-    """Train a float model in place; the weights of the best epoch stay in it.
+    """Train a float model in place up to its plateau; the weights of the best epoch stay in it.
 
     Every epoch leaves ``directory/checkpoint.npz``. When a training of the same model, settings and
     number of events was interrupted, it goes on after the last complete epoch, with the same result as
@@ -154,7 +171,9 @@ def train(
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
+        cooldown=max(1, round(config.cooldown * config.epochs)),
         patience=config.patience,
+        tolerance=config.tolerance,
         task=task,
         regression_loss=config.regression_loss,
         bits=bits,
@@ -177,7 +196,11 @@ def fit(
     """Train a model in place along a plan; see :func:`train`."""
     x, target = counts, _targets(y, len(counts), plan.task, "training")
     x_val, target_val = validation[0], _targets(validation[1], len(validation[0]), plan.task, "validation")
-    optimizer = _compile(model, plan, math.ceil(len(x) / plan.batch_size))
+    steps_per_epoch, rule = math.ceil(len(x) / plan.batch_size), plan.rule
+    rate = CoolDown(
+        plan.learning_rate, rule.cooldown * steps_per_epoch, (rule.epochs - rule.cooldown) * steps_per_epoch
+    )
+    optimizer = _compile(model, plan, rate)
     checkpoint = Checkpoint(directory / "checkpoint.npz", model, optimizer, _signature(model, x, plan))
     state = checkpoint.load()
     writer = tf.summary.create_file_writer(str(directory / "tensorboard")) if tensorboard else None
@@ -185,10 +208,14 @@ def fit(
     ordered = feed_val.batches(np.arange(len(x_val)), 512)
     with _progress(plan, len(x)) as progress:
         for epoch in range(len(state.metrics.get("loss", [])), plan.epochs):
-            if _is_exhausted(state, epoch, plan):
+            losses = state.metrics.get("val_loss", [])
+            if epoch >= rule.ends_after(losses):
                 break
+            if (full := rule.full_epochs(losses)) is not None:
+                rate.start.assign(full * steps_per_epoch)
             start = time.monotonic()
             metrics = _run_epoch(model, feed, plan, epoch, progress)
+            measure_averages(model, x, plan.bits, seed=plan.seed)
             metrics["val_loss"] = float(model.evaluate(ordered, verbose=0))
             metrics["seconds"] = time.monotonic() - start
             _check_finite(metrics, epoch)
@@ -210,6 +237,7 @@ def fit(
         best_epoch=state.best_epoch,
         seconds=sum(state.metrics["seconds"]),
         metrics={name: tuple(values) for name, values in state.metrics.items()},
+        ending=rule.ending(state.metrics["val_loss"]),
     )
 
 
@@ -234,8 +262,7 @@ def _targets(y: ArrayLike, events: int, task: str, part: str) -> NDArray[np.floa
     return target
 
 
-def _compile(model: Any, plan: Plan, steps_per_epoch: int) -> Any:
-    rate = tf_keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps_per_epoch)
+def _compile(model: Any, plan: Plan, rate: CoolDown) -> Any:
     optimizer = RangedAdam(rate)
     # callbacks want to see every step: pruning counts them
     together = 1 if plan.callbacks else STEPS_TOGETHER
@@ -276,10 +303,6 @@ def _run_epoch(model: Any, feed: Feed, plan: Plan, epoch: int, progress: Any) ->
         metrics |= plan.after_epoch()
     metrics["learning_rate"] = float(model.optimizer.learning_rate)
     return metrics
-
-
-def _is_exhausted(state: State, epoch: int, plan: Plan) -> bool:
-    return state.best_epoch >= 0 and epoch - 1 - max(state.best_epoch, plan.eligible_from) >= plan.patience
 
 
 def _check_finite(metrics: dict[str, float], epoch: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
 from trigger_ml.report.facts import HEADLINES, PERCENTAGES, TASKS
@@ -132,7 +133,7 @@ def _table(
     for run, name in zip(runs, names, strict=True):
         cells = [Cell(name, name)]
         for quantity in head:
-            content = run.evaluation["metrics"].get(quantity)
+            content = against_reference(run.evaluation, quantity)
             if content is None:
                 cells.append(Cell(formatting.DASH))
                 continue
@@ -179,7 +180,7 @@ def _explorer(runs: Sequence[RunContent], names: Sequence[str], task: str) -> Ex
         quantity = next(r.evaluation["quantities"][name] for r in runs if name in r.evaluation["quantities"])
         if quantity["better"] == "zero" or name not in (*HEADLINES[task], "gamma_efficiency"):
             continue
-        losses = [_loss(run.evaluation["metrics"].get(name), quantity["better"]) for run in runs]
+        losses = [_loss(against_reference(run.evaluation, name), quantity["better"]) for run in runs]
         low, value, high = ([x[i] for x in losses] for i in (1, 0, 2))
         costs.append(Axis(f"{quantity['label']}: loss (%)", value, low, high))
     return explorer(names, savings, costs)
@@ -252,7 +253,7 @@ def _answer(runs: Sequence[RunContent], names: Sequence[str], task: str) -> str:
     """The smallest model that costs nothing measurable, in a sentence."""
     name = HEADLINES[task][0]
     rows = [
-        (size(r.model, "compressed", "packed"), n, r.evaluation["metrics"].get(name))
+        (size(r.model, "compressed", "packed"), n, against_reference(r.evaluation, name))
         for r, n in zip(runs, names, strict=True)
     ]
     label = next(
@@ -261,12 +262,12 @@ def _answer(runs: Sequence[RunContent], names: Sequence[str], task: str) -> str:
     free = [
         (s, n)
         for s, n, m in rows
-        if s is not None and m is not None and m["state"] in ("unchanged", "better")
+        if s is not None and m is not None and (m["state"] in ("unchanged", "better") or m["refused"])
     ]
     if free:
         smallest = min(free)
         given = f"{smallest[1]} ({formatting.bytes_(smallest[0])})"
-        return f"Smallest run whose {label} is not worse than its float model's: {given}."
+        return f"Smallest run whose {label} is not worse than its reference's: {given}."
     losses = [
         (m["ratio"]["value"], n, m) for _, n, m in rows if m is not None and m["ratio"]["value"] is not None
     ]

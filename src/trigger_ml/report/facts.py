@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from trigger_ml.evaluation.quantities import HEADLINES
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent
 from trigger_ml.report.reading import dig, size
@@ -33,12 +34,6 @@ TASKS = {
     "type": "particle type (gamma or hadron)",
     "energy": "energy",
     "direction": "direction",
-}
-# which figure of merit answers "what did compression cost?", and the one that a trigger lives by
-HEADLINES = {
-    "type": ("auc", "hadron_efficiency"),
-    "energy": ("energy_resolution", "energy_bias"),
-    "direction": ("angular_resolution", "mean_separation"),
 }
 PERCENTAGES = (
     "hadron_efficiency",

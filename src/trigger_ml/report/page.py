@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trigger_ml.evaluation.reference import against_reference, honest
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
 from trigger_ml.report.facts import (
@@ -25,30 +26,27 @@ from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, 
 from trigger_ml.report.reading import dig, histories, layer_rows, size
 from trigger_ml.report.reference import read_reference
 from trigger_ml.report.rendering import write_page
+from trigger_ml.report.rivals import rival_rows, rival_tiles, training_facts, training_sentences
 
 __all__ = ["write_report"]
 
 
-GAIN = "Fine-tuning is more training: a float model that it improves on was not trained to its best."
-
-
 def _headline(content: RunContent) -> tuple[str, list[Tile]]:
-    """The answer in one or two sentences, and the tiles below it."""
+    """The answer in a few sentences, and the tiles below it."""
     evaluation = content.evaluation
-    tiles: list[Tile] = []
     if not evaluation:
-        return "Not measured: the models have not been compared on test events.", tiles
+        return "Not measured: the models have not been compared on test events.", []
     names = [n for n in HEADLINES[content.task] if n in evaluation["metrics"]]
-    sentences = []
+    sentences, tiles = [], []
     efficiency = f"{100 * evaluation['settings']['gamma_efficiency']:g} %"
     for name in names:
-        comparison, label = evaluation["metrics"][name], evaluation["quantities"][name]["label"]
+        label = evaluation["quantities"][name]["label"]
         label = f"Background at {efficiency} gamma efficiency" if name == "hadron_efficiency" else label
-        sentences.append(f"{label}: {comparison['verdict']}.")
-        tiles.append(comparison_tile(name, label, evaluation["quantities"][name]["unit"], comparison))
-    if names and evaluation["metrics"][names[0]]["state"] == "better":
-        sentences.append(GAIN)
-    return " ".join(sentences), tiles
+        found = against_reference(evaluation, name)
+        assert found is not None
+        sentences.append(f"{label}: {found['verdict']}.")
+        tiles.append(comparison_tile(name, label, evaluation["quantities"][name]["unit"], found))
+    return " ".join([*sentences, *training_sentences(evaluation, names)]), [*tiles, *rival_tiles(evaluation)]
 
 
 def _model_tiles(content: RunContent) -> list[Tile]:
@@ -102,6 +100,8 @@ def _gaps(content: RunContent) -> list[str]:
     """What was not measured, and why."""
     evaluation = content.evaluation
     gaps = missing(content) + not_run(content.resources) + flags(evaluation)
+    names = {"control": "Float control", "trees": "Boosted trees"}
+    gaps += [f"{names[key]}: {why}" for key, why in evaluation.get("not_judged", {}).items()]
     if evaluation and not dig(evaluation, "irf", "models"):
         reason = dig(evaluation, "irf", "reason")
         gaps.append(
@@ -142,6 +142,7 @@ def _general(content: RunContent) -> list[tuple[str, Any]]:
         if history:
             planned = formatting.count(history["epochs_planned"])
             rows.append((label, f"{formatting.count(history['epochs_run'])} run of {planned} planned"))
+    rows += training_facts(content.evaluation)
     rows.append(("Batch size", dig(config, "train", "batch_size")))
     for key, label in (("train", "Training"), ("validation", "Validation"), ("test", "Test")):
         found = dig(content.model, "events", key)
@@ -222,6 +223,11 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
         evaluation=content.evaluation,
         verification=content.verification,
         answer=answer,
+        metrics={
+            name: honest(content.evaluation, row)
+            for name, row in content.evaluation.get("metrics", {}).items()
+        },
+        rivals=rival_rows(content.evaluation, content.task),
         tiles=[*tiles, *_model_tiles(content), *_firmware_tiles(content)],
         task=TASKS.get(content.task, content.task),
         figures=figures,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
 from trigger_ml.report.facts import (
@@ -66,15 +67,20 @@ def _headline(evaluation: Mapping[str, Any]) -> tuple[str, list[Tile], dict[str,
 def _member(task: str, content: RunContent, folder: Path) -> dict[str, Any]:
     """One network of the study: what it costs, what it saves, and where its report is."""
     evaluation = content.evaluation
+    found = {
+        name: against_reference(evaluation, name)
+        for name in HEADLINES[task]
+        if name in dig(evaluation, "metrics", default={})
+    }
     costs = [
         {
             "label": evaluation["quantities"][name]["label"],
-            "value": value_pair(evaluation["metrics"][name], name in PERCENTAGES),
-            "state": evaluation["metrics"][name]["state"],
-            "verdict": evaluation["metrics"][name]["verdict"],
+            "value": value_pair(row, name in PERCENTAGES),
+            "state": row["state"],
+            "verdict": row["verdict"],
         }
-        for name in HEADLINES[task]
-        if name in dig(evaluation, "metrics", default={})
+        for name, row in found.items()
+        if row is not None
     ]
     sizes = size_pair(content.model)
     bits, zeros = weight_bits(content)

@@ -89,5 +89,16 @@ class CompressionConfig(Section):
     """Of Adam at the first step; it falls to zero along a half cosine."""
     distillation: float = Field(0.0, ge=0, le=0.5)
     """Share of the float model's prediction in the targets that the compressed model learns."""
+    control: bool = True
+    """Give a copy of the float model the same extra epochs at the same learning rates, neither pruned nor
+    quantized: what compression costs is measured against it, since the extra epochs alone change a model."""
     seed: int | None = Field(None, ge=0)
     """Of the events' order while compressing; null: the experiment's. Swept: how far trainings differ."""
+
+    @property
+    def trainings(self) -> tuple[tuple[str, int, float], ...]:
+        """Trainings that compression is made of, in order: name, epochs, learning rate at the first step."""
+        tuned = ("fine-tuning", self.epochs, self.learning_rate)
+        if self.pruning.sparsity > 0 and self.pruning.epochs > 0:
+            return (("pruning", self.pruning.epochs, self.pruning.learning_rate), tuned)
+        return (tuned,)

@@ -60,9 +60,16 @@ class TrainConfig(Section):
     batch_size: int = Field(64, gt=0)
     """Events per step."""
     learning_rate: float = Field(2e-3, gt=0)
-    """Of Adam at the first step; it falls to zero along a half cosine over the planned epochs."""
+    """Of Adam; it stays until the plateau, or until the epochs run out, then falls to zero along a half
+    cosine."""
+    cooldown: float = Field(0.25, gt=0, le=1)
+    """Fraction of the planned epochs in which the rate falls; 1: from the first step on, and nothing is said
+    of a plateau."""
     patience: int = Field(3, gt=0)
-    """Epochs without improvement of the validation loss before training stops."""
+    """Epochs of a window: training is on its plateau when the mean validation loss of the last so many
+    epochs at full rate is less than ``tolerance`` below that of as many before them."""
+    tolerance: float = Field(0.01, ge=0, lt=1)
+    """Relative fall of the validation loss between these windows that counts as none."""
     regression_loss: Literal["huber", "mse"] = "huber"
     """Loss of the tasks ``energy`` and ``direction``."""
     augment: bool = False

@@ -1,0 +1,226 @@
+"""What boosted trees are given of each image: Hillas parameters at two cleaning levels, and the dark pixels.
+
+Cleaning follows the noise of each image, so that the parameters mean the same under any night sky: charges
+count from the image's median, and thresholds are at least so many times the spread of its pixels.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from trigger_ml.core.errors import InputError
+from trigger_ml.events.dl1 import RowIndex, read_dl1, read_subarray
+from trigger_ml.events.feed import Dataset
+from trigger_ml.events.parameters import ImageParameters
+
+__all__ = ["LEVELS", "Level", "RivalParameters", "noise_of", "read_parameters"]
+
+FloatArray = NDArray[np.floating[Any]]
+Columns = dict[str, NDArray[np.float32]]
+
+# of a normal distribution: standard deviation over median absolute deviation
+MAD_TO_SIGMA = 1.4826
+CHUNK = 512
+DARK_SIGMA = 2.5
+
+
+@dataclass(frozen=True)
+class Level:
+    """Tail cuts that rise with the noise.
+
+    Parameters
+    ----------
+    name : str
+    picture, boundary : float
+        Least thresholds in photo-electrons.
+    picture_sigma, boundary_sigma : float
+        Least thresholds in units of the image's noise.
+    """
+
+    name: str
+    picture: float
+    boundary: float
+    picture_sigma: float
+    boundary_sigma: float
+
+    def thresholds(self, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Picture and boundary threshold of each image, shape (n, 1)."""
+        column = noise[:, np.newaxis]
+        return (
+            np.maximum(self.picture, self.picture_sigma * column),
+            np.maximum(self.boundary, self.boundary_sigma * column),
+        )
+
+
+LEVELS = (Level("high", 8.0, 4.0, 5.0, 2.5), Level("low", 5.0, 3.0, 3.5, 2.0))
+
+
+def noise_of(images: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Median charge of each image, and the spread of its dark pixels about it.
+
+    The spread is the median absolute deviation, scaled to the standard deviation of normal noise: a shower
+    in fewer than half of the pixels hardly moves either.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (n, pixels)
+
+    Returns
+    -------
+    median, spread : numpy.ndarray, shape (n,)
+    """
+    median = np.median(images, axis=1)
+    return median, MAD_TO_SIGMA * np.median(np.abs(images - median[:, np.newaxis]), axis=1)
+
+
+class RivalParameters:
+    """Parameters of many images of one camera.
+
+    Parameters
+    ----------
+    geometry : ctapipe.instrument.CameraGeometry
+        In the camera frame, with a focal length.
+    """
+
+    def __init__(self, geometry: Any) -> None:
+        self._parameters = ImageParameters(geometry)
+        matrix = csr_matrix(geometry.neighbor_matrix_sparse, dtype=np.int8)
+        pairs = coo_matrix(matrix)
+        once = pairs.row < pairs.col
+        self._pairs = pairs.row[once], pairs.col[once]
+        self._neighbours = matrix
+
+    def compute(self, images: NDArray[np.float32]) -> Columns:
+        """All parameters.
+
+        Parameters
+        ----------
+        images : numpy.ndarray of float32, shape (n, pixels)
+            Photo-electrons; the median of an image may lie anywhere.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray of float32, shape (n,)
+            NaN where a cleaning left nothing.
+        """
+        parts = [self._chunk(images[i : i + CHUNK]) for i in range(0, max(len(images), 1), CHUNK)]
+        return {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
+
+    def _chunk(self, images: NDArray[np.float32]) -> Columns:
+        median, noise = noise_of(images)
+        charge = np.asarray(images - median[:, np.newaxis], dtype=np.float32)
+        found: dict[str, Any] = {"noise": noise, "total": charge.sum(axis=1)}
+        for level in LEVELS:
+            lit = self._parameters.clean(charge, *level.thresholds(noise))
+            columns = {**self._shape(charge, lit), **self._dark(charge, lit, noise)}
+            found |= {f"{name}_{level.name}": column for name, column in columns.items()}
+        return found
+
+    def _shape(self, charge: FloatArray, lit: NDArray[np.bool_]) -> dict[str, Any]:
+        hillas = self._parameters.compute(np.asarray(charge, dtype=np.float32), lit)
+        size, length, width = (hillas[f"hillas_{name}"] for name in ("intensity", "length", "width"))
+        cleaned = np.where(lit, charge, 0.0)
+        brightest = -np.partition(-cleaned, 2, axis=1)[:, :3]
+        islands, main = self._islands(cleaned, lit)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {
+                "size": np.log10(size),
+                "length": length,
+                "width": width,
+                "elongation": width / length,
+                "density": np.log10(size / np.where(length * width > 0, length * width, np.nan)),
+                "skewness": np.abs(hillas["hillas_skewness"]),
+                "kurtosis": hillas["hillas_kurtosis"],
+                "r": hillas["hillas_r"],
+                "turn": np.abs(np.cos(np.deg2rad(hillas["hillas_psi"] - hillas["hillas_phi"]))),
+                "leakage_pixels": hillas["leakage_pixels_width_2"],
+                "leakage_intensity": hillas["leakage_intensity_width_2"],
+                "n_pixels": hillas["morphology_n_pixels"],
+                "brightest": brightest[:, 0] / size,
+                "brightest_three": brightest.sum(axis=1) / size,
+                "islands": islands,
+                "main_island": main / size,
+            }
+
+    def _dark(self, charge: FloatArray, lit: NDArray[np.bool_], noise: FloatArray) -> dict[str, Any]:
+        """Sums over pixels that did not survive: of all, and of those around the image."""
+        first = lit | self._touched(lit)
+        second = first | self._touched(first)
+        dark = ~lit
+        bright = dark & (charge > DARK_SIGMA * noise[:, np.newaxis])
+        return {
+            "dark_sum": np.where(dark, charge, 0.0).sum(axis=1),
+            "dark_bright": np.where(bright, charge, 0.0).sum(axis=1),
+            "dark_pixels": bright.sum(axis=1),
+            "halo_first": np.where(first & dark, charge, 0.0).sum(axis=1),
+            "halo_second": np.where(second & ~first, charge, 0.0).sum(axis=1),
+        }
+
+    def _touched(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return np.asarray((self._neighbours @ mask.T.astype(np.int8)).T > 0)
+
+    def _islands(self, cleaned: FloatArray, lit: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Groups of touching pixels, and the charge of the brightest group, shape (n,) each."""
+        number = np.cumsum(lit, axis=None).reshape(lit.shape) - 1
+        nodes = int(lit.sum())
+        rows, pairs = np.nonzero(lit[:, self._pairs[0]] & lit[:, self._pairs[1]])
+        one, other = (number[rows, side[pairs]] for side in self._pairs)
+        graph = coo_matrix((np.ones(len(one), dtype=np.int8), (one, other)), shape=(nodes, nodes))
+        count, group = connected_components(graph, directed=False)
+        image = np.nonzero(lit)[0]
+        charge = np.bincount(group, weights=cleaned[lit], minlength=count)
+        owner = np.zeros(count, dtype=np.int64)
+        owner[group] = image
+        brightest = np.zeros(len(lit))
+        np.maximum.at(brightest, owner, charge)
+        return np.bincount(owner, minlength=len(lit)), brightest
+
+
+def read_parameters(dataset: Dataset) -> Columns:
+    """Parameters of a dataset's events from the images in its files.
+
+    Parameters
+    ----------
+    dataset : Dataset
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of float32, shape (len(dataset),)
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read again, or lacks the image of an event.
+    """
+    found: Columns = {}
+    missing = np.ones(len(dataset), dtype=bool)
+    for number, path in enumerate(dataset.files):
+        of_file = np.flatnonzero(dataset.file_index == number)
+        if not len(of_file):
+            continue
+        for tel_id in np.unique(dataset.tel_id[of_file]):
+            mine = of_file[dataset.tel_id[of_file] == tel_id]
+            rival = RivalParameters(read_subarray(Path(path)).tel[int(tel_id)].camera.geometry)
+            index = RowIndex(dataset.obs_id[mine], dataset.event_id[mine])
+            for table in read_dl1(Path(path), tel_ids=[int(tel_id)]):
+                place = index.find(table.obs_id, table.event_id)
+                rows = mine[place[place >= 0]]
+                if not len(rows):
+                    continue
+                for name, column in rival.compute(table.image[place >= 0]).items():
+                    target = found.setdefault(name, np.full(len(dataset), np.nan, dtype=np.float32))
+                    target[rows] = column
+                missing[rows] = False
+    if missing.any():
+        row = int(np.flatnonzero(missing)[0])
+        raise InputError(
+            f"{dataset.files[dataset.file_index[row]]}: event {dataset.event_id[row]}",
+            "has no image there any more",
+            "Run the experiment again from its event files",
+        )
+    return found

@@ -1,0 +1,111 @@
+"""The models of a run that are judged beside the float and the compressed one: control and boosted trees."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.errors import InputError
+from trigger_ml.core.files import write_json
+from trigger_ml.events.feed import Dataset, Splits
+from trigger_ml.events.rival import LEVELS, read_parameters
+from trigger_ml.models.trees import load_trees, save_trees
+
+__all__ = ["answers", "float_ending", "not_judged", "write_trees"]
+
+FloatArray = NDArray[np.float64]
+
+
+def write_trees(folder: Path, dataset: Dataset, splits: Splits, seed: int, console: Console) -> None:
+    """Train boosted trees; leaves ``trees.npz``, and in ``trees.json`` what they are or why there are none.
+
+    Parameters
+    ----------
+    folder : Path
+    dataset : Dataset
+    splits : Splits
+    seed : int
+    console : rich.console.Console
+    """
+    path, start = folder / "trees.npz", time.perf_counter()
+    try:
+        parameters = read_parameters(dataset)
+        save_trees(path, parameters, dataset.label, splits.train, splits.validation, seed)
+        found, _ = load_trees(path)
+    except InputError as error:
+        path.unlink(missing_ok=True)
+        write_json(folder / "trees.json", {"reason": f"{error.what} {error.why}"})
+        console.print(f"  no boosted trees: {error}", highlight=False)
+        return
+    facts = {
+        "trees": found.iterations,
+        "parameters": list(found.names),
+        "cleaning": [asdict(level) for level in LEVELS],
+        "seconds": time.perf_counter() - start,
+    }
+    write_json(folder / "trees.json", facts)
+
+
+def answers(
+    path: Path, config: ExperimentConfig, test: Dataset, rows: NDArray[np.int64]
+) -> dict[str, Callable[[], FloatArray]]:
+    """What gives the outputs of each model of a run for its test events.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    config : ExperimentConfig
+    test : Dataset
+    rows : numpy.ndarray of int64, shape (len(test),)
+        Of the test events in the whole dataset.
+
+    Returns
+    -------
+    dict of str to callable
+        ``float`` and ``compressed``; ``control`` and ``trees`` where the run has them.
+    """
+    from trigger_ml.firmware.onnx import Emulator
+    from trigger_ml.models.batches import predict
+    from trigger_ml.models.files import load_model
+    from trigger_ml.models.trees import load_trees
+
+    bits, emulator = config.events.input.bits, Emulator(path / "onnx" / "emulator.onnx")
+
+    def keras(model: Any) -> Callable[[], FloatArray]:
+        return lambda: predict(model, test.counts, bits)
+
+    found = {
+        "float": keras(load_model(path / "model" / "float" / "model.h5")),
+        "compressed": lambda: np.asarray(next(iter(emulator.values(test.counts).values()))),
+    }
+    if (control := path / "model" / "control" / "model.h5").exists():
+        found["control"] = keras(load_model(control))
+    if (trees := path / "model" / "trees" / "trees.npz").exists():
+        trained, parameters = load_trees(trees)
+        mine = {name: column[rows] for name, column in parameters.items()}
+        found["trees"] = lambda: trained.logits(mine)
+    return found
+
+
+def not_judged(path: Path) -> dict[str, str]:
+    """Why a run has no control, or no trees."""
+    found = {}
+    for name, file in (("control", "control/history.json"), ("trees", "trees/trees.json")):
+        if reason := json.loads((path / "model" / file).read_text()).get("reason"):
+            found[name] = str(reason)
+    return found
+
+
+def float_ending(path: Path) -> dict[str, Any] | None:
+    """Which rule ended the float training of a run; None where it was not trained there."""
+    history = json.loads((path / "model" / "float" / "history.json").read_text())["history"]
+    ending: dict[str, Any] | None = None if history is None else history.get("ending")
+    return ending
