@@ -13,11 +13,19 @@ from trigger_ml.evaluation import classification
 from trigger_ml.evaluation.bookkeeping import Simulated
 from trigger_ml.evaluation.degradation import Comparison, compare, flips
 from trigger_ml.evaluation.energy import energy_of
-from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents, energy_bins, usable
+from trigger_ml.evaluation.events import (
+    BINNED_BY,
+    EnergyBins,
+    EvaluationEvents,
+    energy_bins,
+    observed_bins,
+    usable,
+)
 from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf
+from trigger_ml.evaluation.light_quality import light_quality
 from trigger_ml.evaluation.quantities import QUANTITIES
 from trigger_ml.evaluation.regression import evaluate_regression
-from trigger_ml.evaluation.uncertainty import Resamples, resample_showers
+from trigger_ml.evaluation.uncertainty import Resamples, few_showers, resample_showers
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -38,10 +46,12 @@ class Evaluation:
         Resamples, confidence, seed, efficiency, threshold.
     edges : tuple of float
         Energy bin edges in TeV.
+    binned_by : str
+        Which energy: a key of `trigger_ml.evaluation.events.BINNED_BY`.
     metrics : dict of str to Comparison
         Figures of merit over all events, by name (see `trigger_ml.evaluation.quantities`).
     binned : dict of str to tuple of Comparison
-        The same in each bin of true energy.
+        The same in each energy bin.
     details : dict
         Curves, distributions and tables of the task, JSON-able.
     flags : tuple of str
@@ -60,6 +70,7 @@ class Evaluation:
     details: dict[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     irf: dict[str, Any] = field(default_factory=dict)
+    binned_by: str = "true"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON, without NaN: None where undefined, beside a flag that says why."""
@@ -68,7 +79,12 @@ class Evaluation:
             "task": self.task,
             "events": self.events,
             "settings": self.settings,
-            "energy_bins": {"edges": list(self.edges), "unit": "TeV"},
+            "energy_bins": {
+                "edges": list(self.edges),
+                "unit": "TeV",
+                "by": self.binned_by,
+                "label": BINNED_BY[self.binned_by],
+            },
             "quantities": {
                 name: {
                     "label": QUANTITIES[name].label,
@@ -146,7 +162,11 @@ def evaluate(
         if not gamma.all():
             dropped["hadron (reconstruction is judged on gammas)"] = int((~gamma).sum())
         kept, predictions, gamma = kept[gamma], predictions[:, gamma], gamma[gamma]
-    bins = energy_bins(np.asarray(kept.energy, dtype=np.float64), config.bins_per_decade)
+    chosen = None if reconstruction is None else [part[keep] for part in reconstruction]
+    if task == "type":
+        bins = observed_bins(kept, config.bins_per_decade, chosen[0].energy if chosen else None)
+    else:
+        bins = energy_bins(np.asarray(kept.energy, dtype=np.float64), config.bins_per_decade)
     resamples = resample_showers(kept.shower_id, kept.label, config.bootstrap, seed, kept.weight)
     flags = [f"{count} events left out: {reason}" for reason, count in dropped.items()]
     summary = {
@@ -157,14 +177,17 @@ def evaluate(
         "showers": int(resamples.counts.shape[0]),
         "dropped": dropped,
         "weighted": kept.weight is not None,
+        "outside_bins": int((bins.index == len(bins)).sum()),
     }
+    if bins.by == "true" and task == "type":
+        flags.append("particles are binned by their true energy, as no light or estimated energy was given")
     settings = {
         "bootstrap": config.bootstrap,
         "confidence": config.confidence,
         "seed": seed,
         "gamma_efficiency": config.gamma_efficiency,
         "fixed_threshold": config.fixed_threshold,
-        "min_events": config.min_events,
+        "min_showers": config.min_showers,
     }
     if task == "type":
         if predictions.shape[2] != 1:
@@ -173,7 +196,6 @@ def evaluate(
         if simulations is None:
             irf = {"reason": "the showers thrown are not known (no simulation bookkeeping was given)"}
         else:
-            chosen = None if reconstruction is None else [part[keep] for part in reconstruction]
             try:
                 irf = evaluate_irf(kept, predictions[..., 0], bins, resamples, simulations, config, chosen)
             except InputError as error:
@@ -187,7 +209,16 @@ def evaluate(
     if flagged:
         flags.append(f"some energy bins are flagged: {flagged[0]}" + (" and others" if flagged[1:] else ""))
     return Evaluation(
-        task, summary, settings, tuple(bins.edges.tolist()), metrics, binned, details, tuple(flags), irf
+        task,
+        summary,
+        settings,
+        tuple(bins.edges.tolist()),
+        metrics,
+        binned,
+        details,
+        tuple(flags),
+        irf,
+        bins.by,
     )
 
 
@@ -222,21 +253,16 @@ def _by_class(
     return result
 
 
-def class_flags(events: EvaluationEvents, bins: EnergyBins, min_events: int) -> list[str]:
-    """For each energy bin, which class has too few events to trust its numbers."""
-    gamma = events.gamma
-    counts = {
-        "gammas": np.bincount(bins.index[gamma], minlength=len(bins)),
-        "hadrons": np.bincount(bins.index[~gamma], minlength=len(bins)),
-    }
-    return [
-        ", ".join(
-            f"{count[b] or 'no'} {name if count[b] != 1 else name[:-1]}"
-            for name, count in counts.items()
-            if count[b] < min_events
-        )
-        for b in range(len(bins))
+def class_flags(
+    gamma: NDArray[np.bool_], bins: EnergyBins, resamples: Resamples, min_showers: int
+) -> list[str]:
+    """For each energy bin, which class has too few showers to trust its numbers."""
+    classes = (("gamma", gamma), ("hadron", ~gamma))
+    flags = [
+        few_showers(resamples[mask].showers(bins.index[mask], len(bins)), min_showers, name)
+        for name, mask in classes
     ]
+    return [", ".join(filter(None, pair)) for pair in zip(*flags, strict=True)]
 
 
 def _evaluate_type(
@@ -272,9 +298,13 @@ def _evaluate_type(
         return models[0], models[1]
 
     overall = all_metrics(everything, 1)
-    per_bin = all_metrics(bins.index, len(bins))
-    flags = class_flags(events, bins, config.min_events)
-    in_bin = np.bincount(bins.index, minlength=len(bins))
+    # the last row is that of the events in no bin
+    per_bin = [
+        {name: values[:-1] for name, values in model.items()}
+        for model in all_metrics(bins.index, len(bins) + 1)
+    ]
+    flags = class_flags(gamma, bins, resamples, config.min_showers)
+    in_bin = np.bincount(bins.index, minlength=len(bins) + 1)[:-1]
     metrics = {
         name: compare(name, overall[0][name], overall[1][name], config.confidence)[0] for name in overall[0]
     }
@@ -282,7 +312,10 @@ def _evaluate_type(
         name: tuple(compare(name, per_bin[0][name], per_bin[1][name], config.confidence, flags, in_bin))
         for name in per_bin[0]
     }
-    return metrics, binned, _type_details(logits, events, bins, resamples, config, weight)
+    details = _type_details(logits, events, bins, resamples, config, weight)
+    if events.light_energy is not None:
+        details["light"] = light_quality(events, resamples, config)
+    return metrics, binned, details
 
 
 def _type_details(
@@ -297,8 +330,8 @@ def _type_details(
     everything = np.zeros(len(events), dtype=np.int64)
     details: dict[str, Any] = {
         "energy_distribution": {
-            "gamma": np.bincount(bins.index[gamma], minlength=len(bins)).tolist(),
-            "hadron": np.bincount(bins.index[~gamma], minlength=len(bins)).tolist(),
+            name: np.bincount(bins.index[mask], minlength=len(bins) + 1)[:-1].tolist()
+            for name, mask in (("gamma", gamma), ("hadron", ~gamma))
         },
         "logit_difference": _differences(logits[1] - logits[0], logits),
         "models": {},
@@ -316,7 +349,7 @@ def _type_details(
             "roc": classification.roc_points(logit, gamma, weight),
             "gammaness": classification.gammaness_histogram(logit, gamma, weight),
             "calibration": classification.calibration(
-                resamples, gamma, logit, config.confidence, config.min_events
+                resamples, gamma, logit, config.confidence, config.min_showers
             ),
             "confusion": classification.confusion(gamma, fixed.passes(logit, bins.index), weight),
         }
