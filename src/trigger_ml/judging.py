@@ -13,6 +13,7 @@ from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
 from trigger_ml.evaluation.direction import sky_direction
 from trigger_ml.evaluation.energy import energy_of
 from trigger_ml.evaluation.events import EvaluationEvents
+from trigger_ml.evaluation.light import fit_light_energy
 from trigger_ml.events.dl1 import read_runs
 from trigger_ml.events.feed import Dataset, Splits
 from trigger_ml.events.predictions import Task, read_answers, write_answers
@@ -24,8 +25,14 @@ FloatArray = NDArray[np.float64]
 COLUMNS: dict[Task, tuple[str, ...]] = {"type": ("logit",), "energy": ("energy",), "direction": ("alt", "az")}
 
 
-def judged(test: Dataset) -> EvaluationEvents:
-    """Truth of the events on which models are compared."""
+def judged(dataset: Dataset, splits: Splits) -> EvaluationEvents:
+    """Truth and light of the test events, on which models are compared.
+
+    What energy a gamma of some light has is learnt from the gammas of the training set.
+    """
+    test = dataset[splits.test]
+    gammas = splits.train[dataset.label[splits.train] == 1]
+    light = fit_light_energy(dataset.size[gammas], dataset.energy[gammas])
     return EvaluationEvents(
         label=test.label,
         energy=test.energy,
@@ -39,6 +46,8 @@ def judged(test: Dataset) -> EvaluationEvents:
         event_id=test.event_id,
         tel_id=test.tel_id,
         primary_id=test.truth.primary_id,
+        size=test.size,
+        light_energy=light(test.size),
     )
 
 

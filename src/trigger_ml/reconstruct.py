@@ -159,7 +159,7 @@ def _evaluate(workspace: Workspace, runs: Mapping[Task, RunDirectory], directory
             "tell nothing about the showers thrown, so there is no instrument response",
             "Use files with ctapipe's simulation tables",
         )
-    events = judged(test)
+    events = judged(dataset, splits)
     logits, answers = [], []
     for model in ("float", "compressed"):
         found = {

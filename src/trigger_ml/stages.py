@@ -356,7 +356,7 @@ def evaluate(workspace: Workspace) -> None:
         start = time.perf_counter()
         outputs[name] = run()
         inference[name] = {"seconds": time.perf_counter() - start, "events": len(test)}
-    events = judged(test)
+    events = judged(dataset, splits)
     simulations = thrown(workspace, dataset, splits) if config.task == "type" else None
     evaluation = judge(
         outputs["float"],

@@ -75,13 +75,13 @@ def test_calibration_flags_bins_with_few_events():
     r = resample_showers(np.arange(30), np.arange(30) % 2, 20, 1)
     score = np.r_[np.full(28, -3.0), 3.0, 3.0]
     rows = classification.calibration(r, np.arange(30) % 2 == 1, score, 0.68, 10)
-    assert rows[9]["fraction"]["flag"].endswith("2 events")
+    assert rows[9]["fraction"]["flag"].endswith("2 showers")
     assert rows[5] == {
         "low": 0.5,
         "high": 0.6,
         "mean": None,
         "events": 0,
-        "fraction": {"value": None, "low": None, "high": None, "flag": "0 events", "events": 0},
+        "fraction": {"value": None, "low": None, "high": None, "flag": "no showers", "events": 0},
     }
 
 

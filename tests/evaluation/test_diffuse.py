@@ -20,7 +20,7 @@ from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf, select
 from trigger_ml.evaluation.uncertainty import resample_showers
 
 RING = IrfConfig(signal_offset=(0.0, 1.0))
-CONFIG = EvaluationConfig(bootstrap=20, bins_per_decade=3, min_events=3, irf=RING)
+CONFIG = EvaluationConfig(bootstrap=20, bins_per_decade=3, min_events=3, min_showers=3, irf=RING)
 CONE, AREA = 3.0, np.pi * 800.0**2
 LOW, HIGH = 1.0, 30.0
 N_GAMMA, N_PROTON = 150_000, 40_000

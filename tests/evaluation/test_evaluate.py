@@ -117,8 +117,8 @@ def test_small_bins_are_flagged_and_kept():
     lonely = EvaluationEvents(events.label, energy, events.shower_id)
     found = evaluate(logit, compressed, lonely, CONFIG, seed=1).to_dict()
     last, empty = found["bins"]["auc"][-1], found["bins"]["auc"][-3]
-    assert last["float"]["flag"].endswith("1 gamma, 2 hadrons")
-    assert "no gammas, no hadrons" in empty["float"]["flag"]
+    assert last["float"]["flag"].endswith("1 gamma shower, 1 hadron shower")
+    assert "no gamma showers, no hadron showers" in empty["float"]["flag"]
     assert empty["float"]["value"] is None
     assert any("energy bins are flagged" in flag for flag in found["flags"])
 

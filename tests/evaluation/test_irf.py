@@ -334,7 +334,7 @@ def test_one_energy_gives_one_bin_and_no_background_no_sensitivity(sample):
     quiet = np.where(events.gamma, 5.0, -5.0)
     silent = evaluate(quiet, quiet, events, CONFIG, 1, simulations=THROWN).to_dict()
     assert all(row["float"]["value"] is None for row in silent["irf"]["bins"]["sensitivity"])
-    assert "no background events" in silent["irf"]["bins"]["sensitivity"][2]["float"]["flag"]
+    assert "no background showers" in silent["irf"]["bins"]["sensitivity"][2]["float"]["flag"]
     assert silent["irf"]["metrics"]["mean_sensitivity"]["state"] == "undefined"
 
 

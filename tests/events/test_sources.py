@@ -156,3 +156,26 @@ def test_other_camera_is_refused(shared_data, event_files):
         match=r"has camera DigiCam \(1296 pixels on 48 x 48\), the network was made for LSTCam \(2 pixels",
     ):
         require_camera(open_events(event_files[0]), small)
+
+
+def test_a_directory_is_called_one(tmp_path):
+    with pytest.raises(InputError, match="is a directory, not a file"):
+        open_events(tmp_path)
+    with pytest.raises(InputError, match="no such file"):
+        open_events(tmp_path / "none.h5")
+
+
+def test_a_packed_fits_file_is_not_called_sim_telarray(tmp_path):
+    path = tmp_path / "response.fits.gz"
+    path.write_bytes(gzip.compress(b"SIMPLE  =                    T"))
+    with pytest.raises(InputError, match="FITS file packed with gzip"):
+        open_events(path)
+
+
+@pytest.mark.parametrize("keep", [20_000, 60_000])
+def test_damage_is_one_error_without_warnings(tmp_path, shared_data, keep, recwarn):
+    path = tmp_path / "cut.simtel.gz"
+    path.write_bytes((shared_data / SIMTEL).read_bytes()[:keep])
+    with pytest.raises(InputError):
+        list(open_events(path))
+    assert not [str(item.message) for item in recwarn]

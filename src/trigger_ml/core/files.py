@@ -10,6 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trigger_ml.core.errors import InputError
+
+
+def require_file(path: Path, remedy: str = "Check the path") -> None:
+    """Refuse a path that is no file, and say what it is instead.
+
+    Raises
+    ------
+    InputError
+    """
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise InputError(str(path), "is a directory, not a file", "Give a file in it")
+    raise InputError(str(path), "is no ordinary file" if path.exists() else "no such file", remedy)
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:

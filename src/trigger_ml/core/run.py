@@ -24,7 +24,7 @@ from typing import Any
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError, StageError
-from trigger_ml.core.files import sha256, write_json
+from trigger_ml.core.files import require_file, sha256, write_json
 
 __all__ = ["RunDirectory", "fingerprint"]
 
@@ -138,8 +138,7 @@ class RunDirectory:
 
     @staticmethod
     def _input_hash(path: Path) -> str:
-        if not path.is_file():
-            raise InputError(str(path), "no such file", "Correct `events.files` in the configuration")
+        require_file(path, "Correct `events.files` in the configuration")
         return sha256(path)
 
     @contextmanager

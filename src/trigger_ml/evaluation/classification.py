@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.metrics import roc_curve
 
-from trigger_ml.evaluation.uncertainty import Resamples, intervals
+from trigger_ml.evaluation.uncertainty import Resamples, few_showers, intervals
 
 __all__ = [
     "Threshold",
@@ -30,6 +30,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+PER_BIN = "efficiency_per_bin"
 
 
 def gammaness(logit: ArrayLike) -> FloatArray:
@@ -93,9 +94,11 @@ class Threshold:
     logit: tuple[float, ...]
 
     def passes(self, score: ArrayLike, bins: NDArray[np.int64]) -> BoolArray:
-        """Events that are kept; none where the threshold is undefined."""
+        """Events that are kept; none where the threshold is undefined, or which are in no bin."""
         cut = np.asarray(self.logit)
-        return np.asarray(np.asarray(score) >= (cut[0] if len(cut) == 1 else cut[bins]))
+        # one value for all, or one more bin than there are: that of events in none
+        of_event = cut[0] if self.name != PER_BIN else np.append(cut, np.nan)[bins]
+        return np.asarray(np.asarray(score) >= of_event)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON, with the threshold in gammaness as well."""
@@ -125,7 +128,7 @@ def thresholds(
     percent = f"{100 * efficiency:g} % gamma efficiency"
     return [
         Threshold("efficiency", percent, (efficiency_threshold(scores[gamma], weights[gamma], efficiency),)),
-        Threshold("efficiency_per_bin", f"{percent} in each energy bin", tuple(per_bin)),
+        Threshold(PER_BIN, f"{percent} in each energy bin", tuple(per_bin)),
         Threshold("f1", "largest F1 score", (f1_threshold(scores, gamma, weights),)),
         Threshold("fixed", f"gammaness ≥ {fixed:g}", (float(np.log(fixed / (1 - fixed))),)),
     ]
@@ -277,7 +280,7 @@ def calibration(
     gamma: BoolArray,
     score: ArrayLike,
     confidence: float,
-    min_events: int,
+    min_showers: int,
     n_bins: int = 10,
 ) -> list[dict[str, Any]]:
     """Fraction of gammas against mean gammaness, in equal bins of gammaness, with counts.
@@ -292,12 +295,11 @@ def calibration(
     columns = np.stack([np.ones(len(value)), value, gamma.astype(np.float64)], axis=1)
     norm, mean, positive = resamples.sums(columns, bins, n_bins)
     counts = np.bincount(bins, minlength=n_bins)
+    flags = few_showers(resamples.showers(bins, n_bins), min_showers)
     with np.errstate(invalid="ignore", divide="ignore"):
         fraction = positive / norm
         average = mean[:, 0] / norm[:, 0]
-    rows = intervals(
-        fraction, confidence, lambda b: "" if counts[b] >= min_events else f"{counts[b]} events", counts
-    )
+    rows = intervals(fraction, confidence, flags.__getitem__, counts)
     return [
         {
             "low": b / n_bins,

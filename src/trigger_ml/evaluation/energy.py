@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from trigger_ml.evaluation.events import EnergyBins
-from trigger_ml.evaluation.uncertainty import Resamples, intervals
+from trigger_ml.evaluation.uncertainty import Resamples, few_showers, intervals
 
 __all__ = ["energy_details", "energy_metrics", "energy_of", "gaussian_width", "migration"]
 
@@ -161,7 +161,7 @@ def energy_details(
     true: FloatArray,
     bins: EnergyBins,
     confidence: float,
-    min_events: int,
+    min_showers: int,
 ) -> dict[str, Any]:
     """Migration matrix, and bias and resolution against *reconstructed* energy, of one model.
 
@@ -179,13 +179,11 @@ def energy_details(
         resamples[inside], reco[inside], true[inside], place[inside].astype(np.int64), len(bins)
     )
 
-    def flag(b: int) -> str:
-        return "" if counts[b] >= min_events else f"{counts[b] or 'no'} events"
-
+    flags = few_showers(resamples[inside].showers(place[inside], len(bins)), min_showers)
     return {
         "migration": migration(true, reco, bins.edges),
         "reconstructed": {
-            name: [row.to_dict() for row in intervals(rows[name], confidence, flag, counts)]
+            name: [row.to_dict() for row in intervals(rows[name], confidence, flags.__getitem__, counts)]
             for name in ("energy_bias", "energy_resolution", "energy_std", "energy_mean_bias")
         },
     }

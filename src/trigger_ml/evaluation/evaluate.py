@@ -13,12 +13,20 @@ from trigger_ml.evaluation import classification
 from trigger_ml.evaluation.bookkeeping import Simulated
 from trigger_ml.evaluation.degradation import Comparison, compare, flips
 from trigger_ml.evaluation.energy import energy_of
-from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents, energy_bins, usable
+from trigger_ml.evaluation.events import (
+    BINNED_BY,
+    EnergyBins,
+    EvaluationEvents,
+    energy_bins,
+    observed_bins,
+    usable,
+)
 from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf
+from trigger_ml.evaluation.light_quality import light_quality
 from trigger_ml.evaluation.others import judge_others
 from trigger_ml.evaluation.quantities import QUANTITIES
 from trigger_ml.evaluation.regression import evaluate_regression
-from trigger_ml.evaluation.uncertainty import Resamples, resample_showers
+from trigger_ml.evaluation.uncertainty import Resamples, few_showers, resample_showers
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -39,10 +47,12 @@ class Evaluation:
         Resamples, confidence, seed, efficiency, threshold.
     edges : tuple of float
         Energy bin edges in TeV.
+    binned_by : str
+        Which energy: a key of `trigger_ml.evaluation.events.BINNED_BY`.
     metrics : dict of str to Comparison
         Figures of merit over all events, by name (see `trigger_ml.evaluation.quantities`).
     binned : dict of str to tuple of Comparison
-        The same in each bin of true energy.
+        The same in each energy bin.
     details : dict
         Curves, distributions and tables of the task, JSON-able.
     flags : tuple of str
@@ -63,6 +73,7 @@ class Evaluation:
     irf: dict[str, Any] = field(default_factory=dict)
     others: dict[str, Any] = field(default_factory=dict)
     """Further models on the same events (see `trigger_ml.evaluation.others.judge_others`)."""
+    binned_by: str = "true"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON, without NaN: None where undefined, beside a flag that says why."""
@@ -71,7 +82,12 @@ class Evaluation:
             "task": self.task,
             "events": self.events,
             "settings": self.settings,
-            "energy_bins": {"edges": list(self.edges), "unit": "TeV"},
+            "energy_bins": {
+                "edges": list(self.edges),
+                "unit": "TeV",
+                "by": self.binned_by,
+                "label": BINNED_BY[self.binned_by],
+            },
             "quantities": {
                 name: {
                     "label": QUANTITIES[name].label,
@@ -160,7 +176,11 @@ def evaluate(
             further[:, gamma],
             gamma[gamma],
         )
-    bins = energy_bins(np.asarray(kept.energy, dtype=np.float64), config.bins_per_decade)
+    chosen = None if reconstruction is None else [part[keep] for part in reconstruction]
+    if task == "type":
+        bins = observed_bins(kept, config.bins_per_decade, chosen[0].energy if chosen else None)
+    else:
+        bins = energy_bins(np.asarray(kept.energy, dtype=np.float64), config.bins_per_decade)
     resamples = resample_showers(kept.shower_id, kept.label, config.bootstrap, seed, kept.weight)
     flags = [f"{count} events left out: {reason}" for reason, count in dropped.items()]
     summary = {
@@ -171,14 +191,17 @@ def evaluate(
         "showers": int(resamples.counts.shape[0]),
         "dropped": dropped,
         "weighted": kept.weight is not None,
+        "outside_bins": int((bins.index == len(bins)).sum()),
     }
+    if bins.by == "true" and task == "type":
+        flags.append("particles are binned by their true energy, as no light or estimated energy was given")
     settings = {
         "bootstrap": config.bootstrap,
         "confidence": config.confidence,
         "seed": seed,
         "gamma_efficiency": config.gamma_efficiency,
         "fixed_threshold": config.fixed_threshold,
-        "min_events": config.min_events,
+        "min_showers": config.min_showers,
     }
     if task == "type":
         if predictions.shape[2] != 1:
@@ -187,7 +210,6 @@ def evaluate(
         if simulations is None:
             irf = {"reason": "the showers thrown are not known (no simulation bookkeeping was given)"}
         else:
-            chosen = None if reconstruction is None else [part[keep] for part in reconstruction]
             try:
                 irf = evaluate_irf(kept, predictions[..., 0], bins, resamples, simulations, config, chosen)
             except InputError as error:
@@ -213,6 +235,7 @@ def evaluate(
         tuple(flags),
         irf,
         compared,
+        bins.by,
     )
 
 
@@ -247,21 +270,16 @@ def _by_class(
     return result
 
 
-def class_flags(events: EvaluationEvents, bins: EnergyBins, min_events: int) -> list[str]:
-    """For each energy bin, which class has too few events to trust its numbers."""
-    gamma = events.gamma
-    counts = {
-        "gammas": np.bincount(bins.index[gamma], minlength=len(bins)),
-        "hadrons": np.bincount(bins.index[~gamma], minlength=len(bins)),
-    }
-    return [
-        ", ".join(
-            f"{count[b] or 'no'} {name if count[b] != 1 else name[:-1]}"
-            for name, count in counts.items()
-            if count[b] < min_events
-        )
-        for b in range(len(bins))
+def class_flags(
+    gamma: NDArray[np.bool_], bins: EnergyBins, resamples: Resamples, min_showers: int
+) -> list[str]:
+    """For each energy bin, which class has too few showers to trust its numbers."""
+    classes = (("gamma", gamma), ("hadron", ~gamma))
+    flags = [
+        few_showers(resamples[mask].showers(bins.index[mask], len(bins)), min_showers, name)
+        for name, mask in classes
     ]
+    return [", ".join(filter(None, pair)) for pair in zip(*flags, strict=True)]
 
 
 def _evaluate_type(
@@ -282,9 +300,13 @@ def _evaluate_type(
         return found[0], found[1]
 
     overall = all_metrics(everything, 1)
-    per_bin = all_metrics(bins.index, len(bins))
-    flags = class_flags(events, bins, config.min_events)
-    in_bin = np.bincount(bins.index, minlength=len(bins))
+    # the last row is that of the events in no bin
+    per_bin = [
+        {name: values[:-1] for name, values in model.items()}
+        for model in all_metrics(bins.index, len(bins) + 1)
+    ]
+    flags = class_flags(gamma, bins, resamples, config.min_showers)
+    in_bin = np.bincount(bins.index, minlength=len(bins) + 1)[:-1]
     metrics = {
         name: compare(name, overall[0][name], overall[1][name], config.confidence)[0] for name in overall[0]
     }
@@ -292,7 +314,10 @@ def _evaluate_type(
         name: tuple(compare(name, per_bin[0][name], per_bin[1][name], config.confidence, flags, in_bin))
         for name in per_bin[0]
     }
-    return metrics, binned, _type_details(logits, events, bins, resamples, config, weight)
+    details = _type_details(logits, events, bins, resamples, config, weight)
+    if events.light_energy is not None:
+        details["light"] = light_quality(events, resamples, config)
+    return metrics, binned, details
 
 
 def _type_details(
@@ -307,8 +332,8 @@ def _type_details(
     everything = np.zeros(len(events), dtype=np.int64)
     details: dict[str, Any] = {
         "energy_distribution": {
-            "gamma": np.bincount(bins.index[gamma], minlength=len(bins)).tolist(),
-            "hadron": np.bincount(bins.index[~gamma], minlength=len(bins)).tolist(),
+            name: np.bincount(bins.index[mask], minlength=len(bins) + 1)[:-1].tolist()
+            for name, mask in (("gamma", gamma), ("hadron", ~gamma))
         },
         "logit_difference": _differences(logits[1] - logits[0], logits),
         "models": {},
@@ -326,7 +351,7 @@ def _type_details(
             "roc": classification.roc_points(logit, gamma, weight),
             "gammaness": classification.gammaness_histogram(logit, gamma, weight),
             "calibration": classification.calibration(
-                resamples, gamma, logit, config.confidence, config.min_events
+                resamples, gamma, logit, config.confidence, config.min_showers
             ),
             "confusion": classification.confusion(gamma, fixed.passes(logit, bins.index), weight),
         }

@@ -8,9 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import InputError
 
-__all__ = ["EnergyBins", "EvaluationEvents", "energy_bins", "usable"]
+__all__ = ["BINNED_BY", "EnergyBins", "EvaluationEvents", "energy_bins", "observed_bins", "usable"]
 
 FloatArray = NDArray[np.float64]
+
+BINNED_BY = {
+    "true": "True energy",
+    "light": "Energy of a gamma of equal light",
+    "reconstructed": "Reconstructed energy (float model)",
+}
+"""What events can be binned by, in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +42,10 @@ class EvaluationEvents:
         Identity; with it, repeated events are found and left out.
     primary_id : numpy.ndarray of int64, shape (events,), optional
         sim_telarray particle code (0 gamma, 1 electron, 101 proton, 402 helium).
+    size : numpy.ndarray of float64, shape (events,), optional
+        Charge of the cleaned image in photo-electrons; 0 where nothing survived the cleaning.
+    light_energy : numpy.ndarray of float64, shape (events,), optional
+        Energy in TeV that a gamma of this light has (see `trigger_ml.evaluation.light`); NaN without light.
     """
 
     label: NDArray[Any]
@@ -49,6 +60,8 @@ class EvaluationEvents:
     event_id: NDArray[Any] | None = None
     tel_id: NDArray[Any] | None = None
     primary_id: NDArray[Any] | None = None
+    size: NDArray[Any] | None = None
+    light_energy: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.label)
@@ -158,10 +171,14 @@ class EnergyBins:
     edges : numpy.ndarray of float64, shape (bins + 1,)
         TeV.
     index : numpy.ndarray of int64, shape (events,)
+        The number of bins for an event that is in none.
+    by : str
+        Key of `BINNED_BY`.
     """
 
     edges: FloatArray
     index: NDArray[np.int64]
+    by: str = "true"
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -189,3 +206,35 @@ def energy_bins(energy: ArrayLike, per_decade: int) -> EnergyBins:
     edges = 10.0 ** (np.arange(low, high + 1) / per_decade)
     index = np.clip(np.floor(place + 1e-9).astype(np.int64) - low, 0, high - low - 1)
     return EnergyBins(edges, index)
+
+
+def observed_bins(
+    events: EvaluationEvents, per_decade: int, reconstructed: ArrayLike | None = None
+) -> EnergyBins:
+    """Bins of an energy that an observer has, for gammas and hadrons alike.
+
+    Parameters
+    ----------
+    events : EvaluationEvents
+        With gammas.
+    per_decade : int
+    reconstructed : array_like of float, shape (events,), optional
+        TeV, of an energy model. Without it the energy is that of a gamma of equal light; without light
+        either (events of another making) the true one.
+
+    Returns
+    -------
+    EnergyBins
+        They cover the true energies of the gammas (of all events, where these are what is binned).
+    """
+    true = np.asarray(events.energy, dtype=np.float64)
+    by, estimate = "reconstructed", reconstructed
+    if estimate is None:
+        by, estimate = "light", events.light_energy
+    if estimate is None:
+        return energy_bins(true, per_decade)
+    edges = energy_bins(true[events.gamma], per_decade).edges
+    place = np.searchsorted(edges, np.asarray(estimate, dtype=np.float64), side="right") - 1
+    # NaN is sorted behind everything
+    index = np.where((place < 0) | (place >= len(edges) - 1), len(edges) - 1, place)
+    return EnergyBins(edges, index.astype(np.int64), by)

@@ -32,7 +32,7 @@ from trigger_ml import __version__
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.files import atomic_path
 from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring
-from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
+from trigger_ml.evaluation.events import EvaluationEvents, observed_bins
 from trigger_ml.evaluation.irf import Reconstruction, select
 
 __all__ = ["write_irfs"]
@@ -87,7 +87,9 @@ def write_irfs(
         If the simulation's bookkeeping is missing or unusable.
     """
     rate, masks, _ = event_rates(events, simulations)
-    bins = energy_bins(np.asarray(events.energy, dtype=np.float64), config.bins_per_decade)
+    bins = observed_bins(
+        events, config.bins_per_decade, None if reconstruction is None else reconstruction.energy
+    )
     gamma = masks["gamma"]
     ring = signal_ring(events, simulations["gamma"], config.irf.signal_offset)
     chosen = select(events, score, bins, config, reconstruction, ring.inside)

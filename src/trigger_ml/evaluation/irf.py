@@ -4,8 +4,9 @@ Effective area, weights, cuts and sensitivity follow pyirf; its functions are us
 is at hand, and its tables are the oracle of the tests. Cuts are part of the instrument's definition: they
 are set on the sample and held fixed in the resamples.
 
-A *trigger-level* selection has gammaness alone: results are in bins of true energy, and the sensitivity
-assumes an angular resolution. A *reconstructed* selection has energy and direction of each event too.
+A *trigger-level* selection has gammaness and light alone: background and sensitivity are in bins of the
+energy that a gamma of equal light has, and the sensitivity assumes an angular resolution. A *reconstructed*
+selection has energy and direction of each event too. The effective area is that of gammas, by true energy.
 """
 
 import logging
@@ -23,13 +24,14 @@ from pyirf.sensitivity import relative_sensitivity
 from pyirf.utils import cone_solid_angle
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.evaluation.assumptions import assumptions
 from trigger_ml.evaluation.bookkeeping import SPECTRA, Simulated, event_rates, signal_ring
 from trigger_ml.evaluation.degradation import compare
 from trigger_ml.evaluation.direction import separation
 from trigger_ml.evaluation.energy import migration
 from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents
 from trigger_ml.evaluation.response import response_quality
-from trigger_ml.evaluation.uncertainty import Resamples
+from trigger_ml.evaluation.uncertainty import Resamples, few_showers
 
 __all__ = ["Reconstruction", "Selection", "evaluate_irf", "select"]
 
@@ -69,7 +71,7 @@ class Selection:
     on : numpy.ndarray of bool, shape (events,)
         And within the on-region around the true source (all, at trigger level).
     energy : numpy.ndarray of float64, shape (events,)
-        TeV: reconstructed, or true at trigger level.
+        TeV: reconstructed, or from light at trigger level (NaN without light).
     theta : numpy.ndarray of float64, shape (events,)
         Degrees between reconstructed and true direction; NaN at trigger level.
     offset : numpy.ndarray of float64, shape (events,)
@@ -93,6 +95,27 @@ def _offset(alt: Any, az: Any, events: EvaluationEvents) -> FloatArray:
     if any(x is None for x in (alt, az, events.pointing_alt, events.pointing_az)):
         return np.zeros(len(events))
     return separation(alt, az, events.pointing_alt, events.pointing_az)  # type: ignore[arg-type]
+
+
+def _estimated(events: EvaluationEvents, reconstruction: Reconstruction | None) -> FloatArray:
+    """The energy that an observer has; the true one where events come without light."""
+    if reconstruction is not None:
+        return np.asarray(reconstruction.energy, dtype=np.float64)
+    known = events.energy if events.light_energy is None else events.light_energy
+    return np.asarray(known, dtype=np.float64)
+
+
+def _few(
+    events: EvaluationEvents,
+    mask: BoolArray,
+    index: NDArray[np.int64],
+    n_bins: int,
+    config: EvaluationConfig,
+) -> BoolArray:
+    """Bins with too few showers."""
+    pairs = np.unique(np.stack([index[mask], np.asarray(events.shower_id)[mask]]), axis=1)
+    inside = (pairs[0] >= 0) & (pairs[0] < n_bins)
+    return np.bincount(pairs[0][inside], minlength=n_bins) < config.min_showers
 
 
 def select(
@@ -125,9 +148,9 @@ def select(
     Selection
     """
     gamma, irf = events.gamma, config.irf
-    true = np.asarray(events.energy, dtype=np.float64)
-    energy = true if reconstruction is None else reconstruction.energy
+    energy = _estimated(events, reconstruction)
     edges = bins.edges * u.TeV
+    index = _place(energy, bins.edges)[0]
     overall = float(np.quantile(score[gamma], 1 - config.gamma_efficiency, method="inverted_cdf"))
     gh = calculate_percentile_cut(
         score[gamma],
@@ -137,7 +160,11 @@ def select(
         percentile=100 * (1 - config.gamma_efficiency),
         min_events=config.min_events,
     )
+    # many uses of few showers set no cut of their own
+    gh["cut"][_few(events, gamma, index, len(bins), config)] = overall
     passes = np.asarray(evaluate_binned_cut(score, energy * u.TeV, gh, operator.ge))
+    # a trigger answers to events without a cleaned image too; they have no energy
+    passes |= ~np.isfinite(energy) & (score >= overall)
     if reconstruction is None:
         theta = np.full(len(events), np.nan)
         theta_cut = np.full(len(bins), irf.assumed_resolution)
@@ -157,6 +184,7 @@ def select(
         percentile=100 * irf.theta_containment,
         min_events=config.min_events,
     )
+    on_cut["cut"][_few(events, kept, index, len(bins), config)] = usual * u.deg
     inside = np.asarray(evaluate_binned_cut(theta * u.deg, energy * u.TeV, on_cut, operator.le))
     return Selection(
         passes,
@@ -202,7 +230,7 @@ def evaluate_irf(
     scores : numpy.ndarray of float64, shape (2, events)
         Logits, float first.
     bins : EnergyBins
-        Of true energy; the same edges serve the reconstructed energy.
+        Their edges serve the true energy of gammas and the estimated energy of all particles.
     resamples : Resamples
     simulations : mapping of str to Simulated
     config : EvaluationConfig
@@ -238,10 +266,13 @@ def evaluate_irf(
     reach = min(irf.max_offset, *cones) if cones else irf.max_offset
     field_of_view = cone_solid_angle(reach * u.deg)
     true_index, true_inside = _place(np.asarray(events.energy, dtype=np.float64), bins.edges)
-    triggered = np.bincount(true_index[gamma & true_inside], minlength=n)
+    seen = gamma & true_inside
+    triggered = np.bincount(true_index[seen], minlength=n)
+    few_triggered = few_showers(resamples[seen].showers(true_index[seen], n), config.min_showers, "gamma")
+    beyond = np.zeros(n, dtype=bool)
     result: dict[str, list[Any]] = {"effective_area": [], "background_rate": [], "sensitivity": []}
     models: dict[str, Any] = {}
-    left: list[NDArray[np.int64]] = []
+    counted: dict[str, list[NDArray[np.int64]]] = {"gamma": [], "background": []}
     totals: dict[str, list[FloatArray]] = {"background_rate": [], "signal_rate": []}
 
     def summed(source: Resamples, mask: BoolArray, index: NDArray[np.int64]) -> FloatArray:
@@ -257,15 +288,23 @@ def evaluate_irf(
         # no event at all tells nothing of how small the area is
         known = (n_thrown > 0) & (triggered[:, None] > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            result["effective_area"].append(np.where(known, selected / n_thrown * area, np.nan))
-        in_view = background & chosen.passes & inside & (chosen.offset < reach)
+            share = np.where(known, selected / n_thrown, np.nan)
+        # few showers used often, where fewer were thrown than expected, can trigger more than once each
+        beyond |= share[:, 0] > 1.0 + 1e-9
+        result["effective_area"].append(np.minimum(share, 1.0) * area)
+        in_view = background & chosen.passes & (chosen.offset < reach)
+        source = gamma & chosen.on
+        totals["background_rate"].append(rates[in_view].sums(*_everything(in_view))[0])
+        totals["signal_rate"].append(rates[source].sums(*_everything(source))[0])
+        in_view, source = in_view & inside, source & inside
         background_rate = summed(rates, in_view, index)
-        totals["background_rate"].append(background_rate.sum(axis=0, keepdims=True))
-        left.append(np.bincount(index[in_view], minlength=n))
+        for key, mask in (("background", in_view), ("gamma", source)):
+            counted[key].append(resamples[mask].showers(index[mask], n))
         # no event is no measurement of zero
-        result["background_rate"].append(np.where(left[-1][:, None] > 0, background_rate, np.nan))
-        signal = summed(rates, gamma & chosen.on & inside, index) * seconds
-        totals["signal_rate"].append(signal.sum(axis=0, keepdims=True) / seconds)
+        result["background_rate"].append(
+            np.where(counted["background"][-1][:, None] > 0, background_rate, np.nan)
+        )
+        signal = summed(rates, source, index) * seconds
         if reco is None:
             signal = signal * irf.theta_containment
         ratio = (cone_solid_angle(chosen.theta_cut * u.deg) / field_of_view).to_value(u.one)[:, None]
@@ -288,25 +327,25 @@ def evaluate_irf(
             models[name]["migration"] = migration(
                 np.asarray(events.energy)[kept], chosen.energy[kept], bins.edges
             )
-    few = np.minimum(*left)
+    few = {key: few_showers(np.minimum(*pair), config.min_showers, key) for key, pair in counted.items()}
     flags = {
-        "effective_area": [f"{c or 'no'} gammas" if c < config.min_events else "" for c in triggered],
-        "background_rate": [f"{c or 'no'} background events" if c < config.min_events else "" for c in few],
+        "effective_area": _joined(few_triggered, ["capped at the area thrown" if x else "" for x in beyond]),
+        "background_rate": few["background"],
+        "sensitivity": _joined(few["gamma"], few["background"]),
     }
-    flags["sensitivity"] = [
-        ", ".join(filter(None, pair))
-        for pair in zip(flags["effective_area"], flags["background_rate"], strict=True)
-    ]
     for key in set(result) - set(flags):
-        flags[key] = flags["effective_area"]
+        flags[key] = few_triggered
     defined = np.isfinite(result["sensitivity"]).all(axis=(0, 2))
     trusted = defined & np.array([not flag for flag in flags["sensitivity"]])
     totals["mean_sensitivity"] = [_geometric_mean(values[trusted]) for values in result["sensitivity"]]
     level = "trigger" if reconstruction is None else "reconstructed"
-    notes += _assumptions(level, config, reach)
+    energy = "reconstructed" if reconstruction is not None else "true"
+    if reconstruction is None and events.light_energy is not None:
+        energy = "light"
+    notes += assumptions(level, energy, config, reach)
     return {
         "level": level,
-        "energy": "true" if reconstruction is None else "reconstructed",
+        "energy": energy,
         "notes": notes,
         "observation_hours": irf.observation_hours,
         "bins": {
@@ -324,26 +363,19 @@ def evaluate_irf(
     }
 
 
+def _joined(*columns: list[str]) -> list[str]:
+    """Flags of several kinds, row by row."""
+    return [", ".join(filter(None, row)) for row in zip(*columns, strict=True)]
+
+
+def _everything(mask: BoolArray) -> tuple[FloatArray, NDArray[np.int64], int]:
+    """Arguments of `Resamples.sums` for one sum over the events of a mask."""
+    n = int(mask.sum())
+    return np.ones((n, 1)), np.zeros(n, dtype=np.int64), 1
+
+
 def _geometric_mean(rows: FloatArray) -> FloatArray:
     """Over bins, shape (1, 1 + resamples); undefined where there is no bin or one of them is undefined."""
     if not len(rows):
         return np.full((1, rows.shape[1]), np.nan)
     return np.asarray(np.exp(np.log(rows).mean(axis=0, keepdims=True)))
-
-
-def _assumptions(level: str, config: EvaluationConfig, reach: float) -> list[str]:
-    irf = config.irf
-    common = (
-        f"Sensitivity: {irf.observation_hours:g} h, 5 standard deviations (Li and Ma), at least 10 events "
-        f"and 5 % of the background, on-region to off-regions {irf.alpha:g}; the background is the mean "
-        f"within {reach:g} degrees of the pointing. "
-        f"Gammaness is cut at {config.gamma_efficiency:.0%} gamma efficiency in each energy bin; "
-        "cuts are held fixed in the resamples."
-    )
-    if level == "trigger":
-        return [
-            common,
-            "Trigger level: energies are true ones, and the on-region has the assumed angular resolution of "
-            f"{irf.assumed_resolution:g} degrees with {irf.theta_containment:.0%} of the gammas inside.",
-        ]
-    return [common, f"The on-region holds {irf.theta_containment:.0%} of the gammas of its energy bin."]

@@ -11,7 +11,7 @@ from trigger_ml.evaluation import direction as sky
 from trigger_ml.evaluation.degradation import Comparison, compare
 from trigger_ml.evaluation.energy import LARGEST_LOG10, energy_details, energy_metrics, energy_of
 from trigger_ml.evaluation.events import EnergyBins, EvaluationEvents
-from trigger_ml.evaluation.uncertainty import Resamples
+from trigger_ml.evaluation.uncertainty import Resamples, few_showers
 
 __all__ = ["evaluate_regression"]
 
@@ -60,7 +60,7 @@ def evaluate_regression(
         )
     everything = np.zeros(len(events), dtype=np.int64)
     counts = np.bincount(bins.index, minlength=len(bins))
-    flags = ["" if n >= config.min_events else f"{n or 'no'} events" for n in counts]
+    flags = few_showers(resamples.showers(bins.index, len(bins)), config.min_showers)
     measure = _energy if task == "energy" else _direction
     overall, per_bin, details, notes = measure(predictions, events, bins, everything, resamples, config)
     metrics = {
@@ -89,7 +89,7 @@ def _energy(
     per_bin = [energy_metrics(resamples, r, true, bins.index, len(bins)) for r in reco]
     details = {
         "models": {
-            name: energy_details(resamples, r, true, bins, config.confidence, config.min_events)
+            name: energy_details(resamples, r, true, bins, config.confidence, config.min_showers)
             for name, r in zip(MODELS, reco, strict=True)
         }
     }

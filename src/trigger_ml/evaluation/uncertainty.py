@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.evaluation import kernels
 
-__all__ = ["Interval", "Resamples", "intervals", "resample_showers"]
+__all__ = ["Interval", "Resamples", "few_showers", "intervals", "resample_showers"]
 
 FloatArray = NDArray[np.float64]
 
@@ -112,6 +112,20 @@ class Resamples:
         table = np.asarray(columns, dtype=np.float64) * self.weight[:, None]
         return kernels.bin_sums(self.counts, self.shower, np.ascontiguousarray(table), bins, n_bins)
 
+    def showers(self, bins: NDArray[np.int64], n_bins: int) -> NDArray[np.int64]:
+        """Showers with an event in each bin, shape (n_bins,): what the statistics of a bin are.
+
+        Parameters
+        ----------
+        bins : numpy.ndarray of int64, shape (events,)
+            Events of other bins are left out.
+        n_bins : int
+        """
+        inside = (bins >= 0) & (bins < n_bins)
+        n = len(self.counts)
+        pairs = np.unique(bins[inside] * n + self.shower[inside])
+        return np.bincount(pairs // n, minlength=n_bins)
+
     def quantiles(
         self, value: ArrayLike, levels: tuple[float, ...], bins: NDArray[np.int64], n_bins: int
     ) -> FloatArray:
@@ -186,6 +200,21 @@ def resample_showers(
     return Resamples(counts, shower.astype(np.int64), weights)
 
 
+def few_showers(showers: NDArray[np.int64], least: int, name: str = "") -> list[str]:
+    """A flag for each bin that has fewer showers than it should; empty for the others.
+
+    Parameters
+    ----------
+    showers : numpy.ndarray of int64, shape (bins,)
+        See `Resamples.showers`: uses of one shower count once.
+    least : int
+    name : str
+        Of the class, in the singular.
+    """
+    what = f"{name} shower".strip()
+    return ["" if n >= least else f"{n or 'no'} {what}{'' if n == 1 else 's'}" for n in showers]
+
+
 def intervals(
     resampled: FloatArray,
     confidence: float,
@@ -193,6 +222,9 @@ def intervals(
     events: NDArray[np.int64] | None = None,
 ) -> list[Interval]:
     """Estimate and central percentile interval for each row.
+
+    The percentiles of a bounded or skewed quantity need not enclose the estimate (an efficiency read from a
+    step of a curve, an AUC near one); the interval is widened until it does.
 
     Parameters
     ----------
@@ -223,6 +255,7 @@ def intervals(
             )
         else:
             low, high = np.percentile(draws, [tail, 100.0 - tail])
-            interval = Interval(float(values[0]), float(low), float(high), "", count)
+            value = float(values[0])
+            interval = Interval(value, min(float(low), value), max(float(high), value), "", count)
         result.append(interval.flagged(flag))
     return result

@@ -17,6 +17,7 @@ from trigger_ml.events.bilinear import BilinearMap, bilinear_map
 from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
 from trigger_ml.events.domain import dark_fraction
+from trigger_ml.events.light import cleaned_charge
 from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.events.pedestals import FileNoise, measured_noise, monitored_noise
@@ -50,6 +51,8 @@ class Dataset:
         1 gamma, 0 background.
     energy : numpy.ndarray of float64, shape (n,)
         True energy in TeV.
+    size : numpy.ndarray of float64, shape (n,)
+        Charge of the cleaned image in photo-electrons (see `trigger_ml.events.light`).
     obs_id, event_id, tel_id : numpy.ndarray of int64, shape (n,)
     shower_id : numpy.ndarray of int64, shape (n,)
         Equal for all images of one shower, unique over files.
@@ -77,6 +80,7 @@ class Dataset:
     counts: Counts
     label: NDArray[np.int8]
     energy: NDArray[np.float64]
+    size: NDArray[np.float64]
     obs_id: NDArray[np.int64]
     event_id: NDArray[np.int64]
     tel_id: NDArray[np.int64]
@@ -144,7 +148,7 @@ class _Collector:
     def __init__(self, config: EventsConfig, grid: AxialGrid | BilinearMap) -> None:
         self.config = config
         self.grid = grid
-        # of the file being read; only where images are chosen by what is in them
+        # of the file being read
         self.parameters: ImageParameters | None = None
         # of the file being read; None where the input does without
         self.noise: FileNoise | None = None
@@ -154,6 +158,7 @@ class _Collector:
         self.dropped: dict[str, int] = {}
         self.kept = {0: 0, 1: 0}
         self.tables: list[EventTable] = []
+        self.sizes: list[NDArray[np.float64]] = []
         self.file_index: list[Indices] = []
         shape = (0, *grid.shape, len(config.input.channels))
         self.counts: Counts = np.empty(shape, dtype=count_dtype(config.input.bits))
@@ -195,6 +200,10 @@ class _Collector:
             table = self.noise.assign(table)
         table = self._select(table)
         assert table.truth is not None
+        assert self.parameters is not None
+        if self.noise is not None and self.noise.noise.dead.any():
+            table = replace(table, image=np.where(np.isfinite(table.image), table.image, np.float32(0)))
+        self.sizes.append(cleaned_charge(table.image, self.parameters))
         start, n_signal = self.n_kept, int((table.truth.primary_id == PRIMARY_IDS["gamma"]).sum())
         self.kept[1] += n_signal
         self.kept[0] += len(table) - n_signal
@@ -344,8 +353,7 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
                     "Use files of one camera version together",
                 )
             collector.grid = grid
-            if config.min_size > 0:
-                collector.parameters = ImageParameters(geometry)
+            collector.parameters = ImageParameters(geometry)
             needs_noise = config.input.pedestal == "pixel"
             collector.start_file(file_noise(reader, tel_ids) if needs_noise else None)
             collector.make_room(reader.n_images(tel_ids), len(paths) - number - 1)
@@ -389,6 +397,7 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
         counts=collector.finish(),
         label=(truth.primary_id == PRIMARY_IDS["gamma"]).astype(np.int8),
         energy=np.asarray(truth.energy, dtype=np.float64),
+        size=np.concatenate(collector.sizes),
         obs_id=column("obs_id"),
         event_id=column("event_id"),
         tel_id=column("tel_id"),

@@ -14,6 +14,7 @@ from ctapipe.io.tableio import FixedPointColumnTransform
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.files import require_file
 
 
 @contextmanager
@@ -25,8 +26,7 @@ def open_dl1(path: Path) -> Iterator[tables.File]:
     InputError
         If the file is missing, is no HDF5, is cut off, or a table in it lacks a column.
     """
-    if not path.is_file():
-        raise InputError(str(path), "no such file", "Check the path")
+    require_file(path)
     try:
         if not tables.is_hdf5_file(str(path)):
             raise InputError(str(path), "is no HDF5 file", "Give a file that ctapipe-process wrote")

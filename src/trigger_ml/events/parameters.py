@@ -8,7 +8,6 @@ import numpy as np
 from ctapipe.coordinates import TelescopeFrame
 from ctapipe.instrument import CameraGeometry
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 PICTURE_THRESHOLD = 8.0
 """Photo-electrons; with `BOUNDARY_THRESHOLD` the tail cuts of the SST-1M collaboration's analysis."""
@@ -36,15 +35,19 @@ class ImageParameters:
         sky = geometry.transform_to(TelescopeFrame())
         self._x = sky.pix_x.to_value(u.deg)
         self._y = sky.pix_y.to_value(u.deg)
-        self._neighbours = csr_matrix(geometry.neighbor_matrix_sparse, dtype=np.int8)
 
     @cached_property
     def _borders(self) -> dict[int, NDArray[np.bool_]]:
         return {width: self._geometry.get_border_pixel_mask(width) for width in (1, 2)}
 
-    def _count(self, mask: NDArray[np.bool_]) -> NDArray[np.int8]:
-        """Neighbours of each pixel that are in the mask, shape (n, pixels)."""
-        return np.asarray((self._neighbours @ mask.T.astype(np.int8)).T)
+    @cached_property
+    def _around(self) -> NDArray[np.intp]:
+        """Neighbours of each pixel, shape (pixels, most neighbours), filled up with the number of pixels."""
+        lists = self._geometry.neighbors
+        result = np.full((len(lists), max(map(len, lists))), len(lists), dtype=np.intp)
+        for pixel, own in enumerate(lists):
+            result[pixel, : len(own)] = own
+        return result
 
     def clean(
         self,
@@ -65,11 +68,24 @@ class ImageParameters:
         -------
         numpy.ndarray of bool, shape (n, pixels)
         """
-        above = images >= picture
-        in_picture = above & (self._count(above) >= 2)
-        in_boundary = images >= boundary
-        kept: NDArray[np.bool_] = in_boundary & (self._count(in_picture) > 0)
-        return kept | (in_picture & (self._count(in_boundary) > 0))
+        # few pixels are bright: their neighbours are looked up one by one, the others are never touched
+        n, n_pixels = images.shape
+        bright = np.zeros((n, n_pixels + 1), dtype=bool)  # the last column is the neighbour that is not there
+        np.greater_equal(images, boundary, out=bright[:, :-1])
+        event, pixel = np.nonzero(bright)
+        least = picture if np.ndim(picture) == 0 else np.asarray(picture)[event, 0]
+        around = self._around[pixel]
+        above = images[event, pixel] >= least
+        in_picture = np.zeros_like(bright)
+        in_picture[event[above], pixel[above]] = True
+        above[above] = in_picture[event[above, np.newaxis], around[above]].sum(axis=1) >= 2
+        in_picture[:] = False
+        in_picture[event[above], pixel[above]] = True
+        event_column = event[:, np.newaxis]
+        kept = in_picture[event_column, around].any(axis=1)
+        kept |= above & bright[event_column, around].any(axis=1)
+        bright[event, pixel] = kept
+        return bright[:, :-1]
 
     def compute(self, images: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """Parameters of the cleaned images, as ctapipe names them.

@@ -21,6 +21,7 @@ from protozfits import File
 from traitlets.config import Config
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.files import require_file
 from trigger_ml.events.table import EventTable, Truth
 
 WINDOW_WIDTH = 7
@@ -233,9 +234,10 @@ class SimtelReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
-            raise InputError(str(path), "no such file", "Check the path")
+        require_file(path)
         with warnings.catch_warnings():
+            # what the reader warns of before it gives up would stand before the one line that says so
+            warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*")
             self._source = self._guarded(
                 lambda: SimTelEventSource(
@@ -290,7 +292,8 @@ class SimtelReader:
         iterator = iter(self._source)
         while True:
             with warnings.catch_warnings():
-                # eventio only warns of the end of a file that was cut off
+                # eventio only warns of the end of a file that was cut off; other warnings tell users nothing
+                warnings.simplefilter("ignore")
                 warnings.filterwarnings("error", message=".*truncated.*")
                 try:
                     event = self._guarded(lambda: next(iterator))

@@ -1,5 +1,7 @@
 """One way to open whatever holds telescope images."""
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 from ctapipe.instrument import CameraGeometry, SubarrayDescription
 
 from trigger_ml.core.errors import CameraMismatchError, InputError
+from trigger_ml.core.files import require_file
 from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.digicam import digicam_geometry
 from trigger_ml.events.dl1 import image_telescopes, read_dl1, read_subarray
@@ -19,6 +22,7 @@ __all__ = ["EventSource", "open_events", "require_camera", "source_noise"]
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 FITS_MAGIC = b"SIMPLE"
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +121,7 @@ def open_events(
         If the file lacks the camera, or has several and none is named.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(str(path), "no such file", "Check the path")
+    require_file(path)
     with path.open("rb") as stream:
         magic = stream.read(8)
     if magic == HDF5_MAGIC:
@@ -136,6 +139,10 @@ def open_events(
             conditions=None,
             _read=lambda: read_zfits(path, chunk_size=chunk_size, waveform=waveform),
         )
+    if magic.startswith(GZIP_MAGIC) and _unpacked(path).startswith(FITS_MAGIC):
+        raise InputError(
+            str(path), "is a FITS file packed with gzip, no DigiCam raw data", "Give a DigiCam .fits.fz file"
+        )
     if ".simtel" in path.suffixes or path.suffix in (".gz", ".zst"):
         return _open_simtel(path, chunk_size, camera, waveform)
     raise InputError(
@@ -143,6 +150,15 @@ def open_events(
         "is neither HDF5, sim_telarray nor FITS",
         "Give a ctapipe .h5, a .simtel(.gz, .zst) or a DigiCam .fits.fz file",
     )
+
+
+def _unpacked(path: Path) -> bytes:
+    """The first bytes inside a gzip file; none if it is damaged."""
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(8)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _open_ctapipe(

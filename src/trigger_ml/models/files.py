@@ -8,7 +8,7 @@ from zipfile import ZipFile, is_zipfile
 import h5py
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import atomic_path
+from trigger_ml.core.files import atomic_path, require_file
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.ctlearn import load_keras3
@@ -61,8 +61,7 @@ def load_model(path: Path) -> Any:
         If a Keras 3 model holds a layer without equivalent.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(str(path), "no such file", "Check the path")
+    require_file(path)
     if _is_keras3(path):
         return load_keras3(path)
     from qkeras.utils import load_qmodel

@@ -16,7 +16,7 @@ from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
 from trigger_ml.report.facts import HEADLINES, PERCENTAGES, TASKS
 from trigger_ml.report.pareto import Axis, Explorer, explorer
-from trigger_ml.report.plots import energy_axis, interval_points
+from trigger_ml.report.plots import binned_label, energy_axis, interval_points
 from trigger_ml.report.reading import firmware_clocks, firmware_figure, size
 from trigger_ml.report.reference import Curve, read_reference
 from trigger_ml.report.rendering import write_page
@@ -215,7 +215,8 @@ def _curves(
                 axes.plot(
                     curve.energy, curve.value, color=palette.reference, linestyle="-.", label=curve.label
                 )
-        energy_axis(axes, [min(ends), max(ends)])
+        labels = {binned_label(run.evaluation) for run, _ in shown if name in run.evaluation["bins"]}
+        energy_axis(axes, [min(ends), max(ends)], " / ".join(sorted(labels)))
         if what == "ratio":
             axes.axhline(1.0, color=palette.muted, linewidth=1)
         label = next(

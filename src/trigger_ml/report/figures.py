@@ -14,8 +14,17 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from trigger_ml.report.content import RunContent
 from trigger_ml.report.figures_classification import classification_specs
 from trigger_ml.report.figures_irf import irf_specs
+from trigger_ml.report.figures_light import light_spec
 from trigger_ml.report.figures_reconstruction import reconstruction_specs
-from trigger_ml.report.plots import energy_axis, logarithmic, model_styles, per_energy, staircase, tame
+from trigger_ml.report.plots import (
+    binned_label,
+    energy_axis,
+    logarithmic,
+    model_styles,
+    per_energy,
+    staircase,
+    tame,
+)
 from trigger_ml.report.reading import histories, sparsity_rows
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
@@ -52,7 +61,8 @@ def energy_distribution(content: RunContent, palette: Palette) -> Figure:
     for name, color, line in (("gamma", palette.gamma, "-"), ("hadron", palette.hadron, "--")):
         if sum(counts[name]):
             staircase(axes, edges, counts[name], color=color, linestyle=line, linewidth=1.6, label=name)
-    energy_axis(axes, edges)
+    label = binned_label(content.evaluation) if content.task == "type" else "True energy (TeV)"
+    energy_axis(axes, edges, label)
     logarithmic(axes)
     axes.set_ylabel("Events in the bin")
     axes.legend(loc="best")
@@ -136,6 +146,8 @@ def specs(content: RunContent, references: Sequence[Curve] = ()) -> list[Spec]:
         result += reconstruction_specs(content, bars, references)
     if evaluation.get("irf", {}).get("models"):
         result += irf_specs(content, bars, references)
+    if evaluation.get("details", {}).get("light", {}).get("overall"):
+        result.append(light_spec(content, bars))
     if evaluation.get("details", {}).get("energy_distribution"):
         add(
             "energy_distribution",

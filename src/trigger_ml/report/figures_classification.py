@@ -13,6 +13,12 @@ from trigger_ml.report.style import Palette, figure
 
 __all__ = ["classification_specs"]
 
+BINNED = {
+    "light": "Gammas and hadrons of equal light: a bin holds images of the same charge.",
+    "reconstructed": "Gammas and hadrons of equal reconstructed energy.",
+    "true": "Gammas and hadrons of equal true energy: a hadron then shows less light than a gamma.",
+}
+
 
 def roc(content: RunContent, palette: Palette) -> Figure:
     """ROC curves of both models, with a logarithmic view of the low-background end."""
@@ -204,7 +210,8 @@ def classification_specs(content: RunContent, bars: str) -> list[Spec]:
         "The ROC curve as a trigger reads it: lower is better.",
         rejection,
     )
-    add("auc_per_energy", "AUC by energy", bars, binned, "auc", "models")
+    what = BINNED.get(content.evaluation["energy_bins"].get("by", "true"), "")
+    add("auc_per_energy", "AUC by energy", f"{what} {bars}".strip(), binned, "auc", "models")
     add(
         "auc_difference_per_energy",
         "AUC difference by energy",

@@ -17,6 +17,7 @@ from trigger_ml.report.plots import (
     staircase,
     tame,
 )
+from trigger_ml.report.published import PUBLISHED_SENSITIVITY
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
@@ -37,7 +38,16 @@ TITLES = {
     ),
     "energy_bias": ("Energy bias", "Median relative error of the same gammas."),
 }
+ENERGIES = {
+    "true": "True energy",
+    "light": "Energy of a gamma of equal light",
+    "reconstructed": "Reconstructed energy",
+}
 BY_TRUE_ENERGY = ("effective_area", "angular_resolution", "energy_resolution", "energy_bias")
+
+
+def _energy_label(by: str) -> str:
+    return f"{ENERGIES[by]} (TeV)"
 
 
 def response(content: RunContent, palette: Palette, name: str, curves: Sequence[Curve]) -> Figure:
@@ -48,7 +58,7 @@ def response(content: RunContent, palette: Palette, name: str, curves: Sequence[
     evaluation = content.evaluation
     edges = np.asarray(evaluation["energy_bins"]["edges"], dtype=np.float64)
     rows, quantity = evaluation["irf"]["bins"][name], evaluation["quantities"][name]
-    kind = "True" if name in BY_TRUE_ENERGY else evaluation["irf"]["energy"].capitalize()
+    label_of_energy = _energy_label("true" if name in BY_TRUE_ENERGY else evaluation["irf"]["energy"])
     is_bias = quantity["better"] == "zero"
     is_steep = name in ("effective_area", "background_rate", "sensitivity")
     drawing = figure(5.4, 4.8)
@@ -57,6 +67,8 @@ def response(content: RunContent, palette: Palette, name: str, curves: Sequence[
         interval_points(top, edges, [row[model] for row in rows], shift, positive=is_steep, **style)
     for number, curve in enumerate(curves):
         known = np.isfinite(curve.value)
+        # only where ours has bins: beyond, the reference would set the range
+        known &= (curve.energy >= edges[0]) & (curve.energy <= edges[-1])
         top.plot(
             curve.energy[known],
             curve.value[known],
@@ -65,7 +77,8 @@ def response(content: RunContent, palette: Palette, name: str, curves: Sequence[
             label=curve.label if len(curve.label) < 34 else curve.label[:15] + "…" + curve.label[-16:],
         )
         if np.isfinite(curve.low).any():
-            top.fill_between(curve.energy, curve.low, curve.high, color=palette.reference, alpha=0.15, lw=0)
+            inner = (curve.energy[known], curve.low[known], curve.high[known])
+            top.fill_between(*inner, color=palette.reference, alpha=0.15, lw=0)
     what = "difference" if is_bias else "ratio"
     style = {"color": palette.compressed, "marker": "s", "linestyle": "none"}
     interval_points(bottom, edges, [row[what] for row in rows], **style)
@@ -80,7 +93,7 @@ def response(content: RunContent, palette: Palette, name: str, curves: Sequence[
     else:
         top.set_ylim(bottom=0)
     energy_axis(top, list(edges), "")
-    energy_axis(bottom, list(edges), f"{kind} energy (TeV)")
+    energy_axis(bottom, list(edges), label_of_energy)
     label = quantity["label"]
     if quantity["unit"]:
         label += f" ({quantity['unit']})"
@@ -114,9 +127,7 @@ def cuts(content: RunContent, palette: Palette) -> Figure:
         grid[1].set_ylim(bottom=0)
     for axes in grid:
         last = axes is grid[-1]
-        energy_axis(
-            axes, list(edges), f"{evaluation['irf']['energy'].capitalize()} energy (TeV)" if last else ""
-        )
+        energy_axis(axes, list(edges), _energy_label(evaluation["irf"]["energy"]) if last else "")
     grid[0].legend()
     return drawing
 
@@ -129,6 +140,8 @@ def irf_specs(content: RunContent, bars: str, references: Sequence[Curve] = ()) 
         if name not in present:
             continue
         curves = [curve for curve in references if curve.quantity == name]
+        if not curves and name == PUBLISHED_SENSITIVITY.quantity:
+            curves = [PUBLISHED_SENSITIVITY]
         notes = " ".join(f"Reference {curve.label}: {curve.assumption}." for curve in curves)
 
         def make(palette: Palette, name: str = name, curves: list[Curve] = curves) -> Figure:

@@ -1,16 +1,17 @@
 """Drawing pieces that several figures share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from trigger_ml.report.style import Palette
 
 __all__ = [
+    "binned_label",
     "column",
     "energy_axis",
     "interval_points",
@@ -29,14 +30,18 @@ def column(rows: Sequence[Mapping[str, Any]], key: str) -> FloatArray:
     return np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
 
 
+def binned_label(evaluation: Mapping[str, Any]) -> str:
+    """Label of the axis of an evaluation's energy bins; runs of earlier versions had bins of true energy."""
+    return f"{evaluation['energy_bins'].get('label', 'True energy')} (TeV)"
+
+
 def energy_axis(axes: Axes, edges: Sequence[float], label: str = "True energy (TeV)") -> None:
-    """Logarithmic energy axis with plain numbers."""
+    """Logarithmic energy axis with plain numbers, none of them twice and none over another."""
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    if np.log10(edges[-1] / edges[0]) < 1.2:
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    decades = float(np.log10(edges[-1] / edges[0]))
+    axes.xaxis.set_minor_formatter(FuncFormatter(_minor(decades, lambda value: f"{value:.2g}")))
     axes.set_xlabel(label)
 
 
@@ -44,13 +49,35 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _power(value: float, _: object = None) -> str:
-    """A tick of a logarithmic axis: plain near one, else a power of ten."""
-    exponent = round(float(np.log10(value)))
-    if not np.isclose(value, 10.0**exponent):
-        # between decades: 2 and 5 only, the others would touch each other
-        leading = value / 10.0 ** np.floor(np.log10(value))
-        return f"{value:g}" if np.isclose(leading, (2, 5)).any() and 1e-3 < value < 1e5 else ""
-    return f"{value:g}" if -2 <= exponent <= 3 else "10" + str(exponent).translate(SUPERSCRIPT)
+    """A tick of a logarithmic axis: plain near one, else with a power of ten."""
+    exponent = int(np.floor(np.log10(value) + 1e-9))
+    leading = round(value / 10.0**exponent, 2)
+    if -2 <= exponent <= 3:
+        return f"{value:g}"
+    power = "10" + str(exponent).translate(SUPERSCRIPT)
+    return power if leading == 1 else f"{leading:g}·{power}"
+
+
+def _minor(decades: float, text: Callable[[float], str]) -> Callable[[float, Any], str]:
+    """Labels between powers of ten: none, 2 and 5, or all, as the axis has room for.
+
+    Parameters
+    ----------
+    decades : float
+        Length of the axis.
+    text : callable
+        Gives the label of a value.
+    """
+    # on less than 0.6 decades every multiple has room; beyond 1.6 the powers of ten are enough
+    shown = range(2, 10) if decades < 0.6 else (2, 5) if decades < 1.6 else ()
+
+    def label(value: float, _: Any = None) -> str:
+        if value <= 0:
+            return ""
+        leading = value / 10.0 ** np.floor(np.log10(value) + 1e-9)
+        return text(value) if round(float(leading), 6) in shown else ""
+
+    return label
 
 
 def logarithmic(axes: Axes) -> None:
@@ -58,8 +85,7 @@ def logarithmic(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(_power))
     low, high = axes.get_ylim()
-    short = high / low < 30
-    axes.yaxis.set_minor_formatter(FuncFormatter(_power) if short else NullFormatter())
+    axes.yaxis.set_minor_formatter(FuncFormatter(_minor(float(np.log10(high / low)), _power)))
 
 
 def model_styles(palette: Palette) -> dict[str, dict[str, Any]]:
@@ -133,7 +159,7 @@ def per_energy(
     """A figure of merit against energy: both models, or ``difference`` or ``ratio``."""
     edges = np.asarray(evaluation["energy_bins"]["edges"], dtype=np.float64)
     rows = evaluation["bins"][name]
-    energy_axis(axes, list(edges))
+    energy_axis(axes, list(edges), binned_label(evaluation))
     if what == "models":
         for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
             interval_points(axes, edges, [row[model] for row in rows], shift, **style)

@@ -12,6 +12,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.files import require_file
 
 __all__ = ["Curve", "read_reference"]
 
@@ -134,6 +135,5 @@ def read_reference(path: Path) -> list[Curve]:
         if not curves:
             raise InputError(str(path), "holds no known performance file", "Give GADF or SST-1M tables")
         return curves
-    if not path.is_file():
-        raise InputError(str(path), "no such file", "Check the path of the reference")
+    require_file(path, "Check the path of the reference")
     return _from_fits(path) if path.name.endswith((".fits", ".fits.gz")) else _from_table(path)

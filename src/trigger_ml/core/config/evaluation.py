@@ -46,6 +46,8 @@ class EvaluationConfig(Section):
     fixed_threshold: float = Field(0.5, gt=0, lt=1)
     """Gammaness from which an event counts as a gamma in accuracy, precision, recall and F1."""
     min_events: int = Field(10, gt=0)
-    """Bins with fewer events of a class are flagged, not dropped."""
+    """Fewest gammas of a bin that set the bin's own cut; with fewer it has the cut of all energies."""
+    min_showers: int = Field(10, gt=0)
+    """Bins with fewer showers of a class are flagged, not dropped; uses of one shower count once."""
     irf: IrfConfig = IrfConfig()
     """Instrument response."""
