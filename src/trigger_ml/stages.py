@@ -55,7 +55,7 @@ def load_events(workspace: Workspace) -> tuple[Dataset, Splits]:
     config = workspace.config
     dataset = load_dataset(event_files(workspace.path), config.events)
     for reason, number in dataset.dropped.items():
-        workspace.console.print(f"  {number} events dropped: {reason}")
+        workspace.console.print(f"  {number} events dropped: {reason}", markup=False)
     return dataset, split_by_shower(dataset, config.events.split, config.seed)
 
 
@@ -233,7 +233,7 @@ def synthesize(workspace: Workspace) -> None:
     resources = measure(network, workspace.config.firmware, path / "firmware", path / "synthesis")
     write_json(path / "resources.json", resources)
     for label, value in resource_rows(resources):
-        workspace.console.print(f"  {label}: {value}", highlight=False, soft_wrap=True)
+        workspace.console.print(f"  {label}: {value}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _identity(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
@@ -284,7 +284,8 @@ def verify(workspace: Workspace) -> None:
     for name, backend in result.backends.items():
         workspace.console.print(
             f"  {name}: {backend.events} events and {backend.corner_inputs} corner inputs, "
-            f"{backend.mismatches} mismatches"
+            f"{backend.mismatches} mismatches",
+            markup=False,
         )
     result.require_equal()
 
@@ -351,4 +352,4 @@ def export_projects(directory: Path, target: Path, console: Console) -> None:
             shutil.copy2(directory / name, folder / name)
         write_text(folder / "README.md", firmware_readme(directory))
     print_firmware(directory, console)
-    console.print(f"projects in {target}", highlight=False, soft_wrap=True)
+    console.print(f"projects in {target}", highlight=False, soft_wrap=True, markup=False)
