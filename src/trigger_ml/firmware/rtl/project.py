@@ -128,7 +128,7 @@ def _readme(project: RtlProject, frames: int) -> str:
     return f"""RTL of a trigger network
 ========================
 
-rtl/           Verilog: {TOP}.v is the top, one file per layer, <layer>_kernel.v its arithmetic
+rtl/           Verilog: {TOP}.v is the top, layer_<name>.v and its arithmetic layer_<name>_kernel.v for each layer
 vhdl/          the kernels in VHDL, with the library they instantiate
 sim/           test bench with {frames} frames and the expected results
 constraints/   clock of {config.clock_period} ns for Vivado (.xdc) and Quartus (.sdc)
