@@ -8,6 +8,7 @@ import numpy as np
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError
+from trigger_ml.firmware.names import word
 from trigger_ml.firmware.network import (
     Add,
     Affine,
@@ -41,7 +42,6 @@ __all__ = ["check", "plan"]
 
 # before the name of every layer: no word of any hardware language, no port and no other module begins so
 PREFIX = "layer_"
-LONGEST = 80
 # alkaid keeps constants of an addition in 32 bits, weights in a float's 24
 MAX_BIAS, MAX_WEIGHT = 2**31, 2**24
 # above this the wide register and its kernel are no longer a sensible circuit
@@ -54,16 +54,14 @@ def identifier(name: str, taken: set[str]) -> str:
     It begins with a prefix, so that a layer may be called as it likes: ``type``, ``m_axis``, ``1/conv``.
     It does not end as the modules of kernels do, which are named after their layer.
     """
-    word = re.sub(r"\W", "_", name, flags=re.ASCII)[:LONGEST]
-    # VHDL allows neither two underscores in a row nor one at the end
-    word = re.sub(r"_+", "_", word).strip("_") or "unnamed"
-    if re.search(r"(^|_)kernel(_\d+)?$", word, flags=re.IGNORECASE):
-        word = f"{word}_layer"
-    word = f"{PREFIX}{word}"
-    result, number = word, 1
+    text = word(name)
+    if re.search(r"(^|_)kernel(_\d+)?$", text, flags=re.IGNORECASE):
+        text = f"{text}_layer"
+    text = f"{PREFIX}{text}"
+    result, number = text, 1
     while result.lower() in taken:
         number += 1
-        result = f"{word}_{number}"
+        result = f"{text}_{number}"
     taken.add(result.lower())
     return result
 
