@@ -18,9 +18,11 @@ from trigger_ml import __version__
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
+from trigger_ml.core.foreign import naming
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
+from trigger_ml.feasibility import require_feasible
 from trigger_ml.pipeline import Workspace
 
 FLOAT_MODEL = Path("model/float/model.h5")
@@ -35,6 +37,9 @@ def simulate(workspace: Workspace) -> None:
     from trigger_ml.simulation.production import simulate as produce
 
     config, folder = workspace.config, workspace.path / "events"
+    if config.model.weights is not None:
+        # a model that firmware cannot hold is refused before anything is made
+        _given_model(config)
     folder.mkdir(exist_ok=True)
     files = list(config.events.files)
     if not files:
@@ -76,21 +81,23 @@ def _subset(dataset: Dataset, rows: NDArray[np.int64], config: ExperimentConfig)
 
 def train(workspace: Workspace) -> None:
     """Train the float model, or take the one that the configuration names."""
-    from trigger_ml.models.files import load_model, save_model
+    from trigger_ml.models.files import save_model
     from trigger_ml.models.heads import start_at
     from trigger_ml.models.registry import build_model
     from trigger_ml.models.training import train as fit
 
     config, folder = workspace.config, workspace.path / FLOAT_MODEL.parent
+    given = None if config.model.weights is None else _given_model(config)
     dataset, splits = load_events(workspace)
     rows = {name: _subset(dataset, getattr(splits, name), config) for name in ("train", "validation", "test")}
     history: dict[str, Any] | None = None
-    if config.model.weights is not None:
-        model = load_model(Path(config.model.weights))
-        _check_input(model, dataset, config.model.weights)
+    if given is not None:
+        model = given
+        _check_input(model, dataset, str(config.model.weights))
     else:
         target = targets(dataset, config)
         model = build_model(config.model, dataset.counts.shape[1:], config.task, config.seed)
+        require_feasible(model, config)
         if config.task != "type":
             start_at(model, target[rows["train"]])
         history = fit(
@@ -110,6 +117,17 @@ def train(workspace: Workspace) -> None:
     write_json(
         folder / "history.json", {"history": history, "events": {**events, "dropped": dataset.dropped}}
     )
+
+
+def _given_model(config: ExperimentConfig) -> Any:
+    """The user's model, refused if firmware cannot hold it."""
+    from trigger_ml.models.files import load_model
+
+    assert config.model.weights is not None
+    model = load_model(Path(config.model.weights))
+    with naming(f"model.weights: {config.model.weights}"):
+        require_feasible(model, config)
+    return model
 
 
 def _symmetries(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.int64] | None:
@@ -327,7 +345,8 @@ def evaluate(workspace: Workspace) -> None:
     (path / "irfs").mkdir(exist_ok=True)
     for name, output in outputs.items():
         write_predictions(path / "predictions" / name, test, output, config.task, f"trigger_ml_{name}")
-        if simulations is not None:
+        # where there is no response, evaluation.json says why
+        if simulations is not None and "reason" not in evaluation.irf:
             write_irfs(
                 path / "irfs" / f"{name}.fits.gz", events, output[:, 0], simulations, config.evaluation
             )
