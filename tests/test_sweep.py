@@ -1,9 +1,12 @@
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from trigger_ml import cli
 from trigger_ml import sweep as sweeps
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError, InputError
@@ -66,8 +69,7 @@ def test_a_failing_point_does_not_stop_the_others(tmp_path: Path) -> None:
         name="s", base="b.yaml", grid={"events.files": ([str(tmp_path / "none.h5")],)}, workers=1
     )
     (failed,) = points(settings, BASE)
-    index, reason = sweeps._attempt(settings, failed, tmp_path)
-    assert index == 0
+    reason = sweeps._attempt(settings, failed, tmp_path)
     assert reason is not None
     assert "none.h5" in reason
 
@@ -80,6 +82,52 @@ def test_workers_isolate_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     failures = sweeps.run_sweep(settings, BASE, tmp_path, Console(quiet=True))
     assert list(failures) == [0]
     assert "none.h5" in json.loads((tmp_path / "point-000" / "failure.json").read_text())["reason"]
+
+
+DIES = """
+import os
+
+def attempt(sweep, point, directory):
+    if point.index == 0:
+        os.abort()
+"""
+
+
+def test_a_dead_process_takes_no_other_point_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SweepConfig(name="s", base="b.yaml", grid={"compression.epochs": (1, 2, 3)}, workers=2)
+    monkeypatch.setattr(sweeps, "run_base", lambda *args: None)
+    # ends as an assertion in native code does; in a module that the processes find
+    (tmp_path / "dies_first.py").write_text(DIES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sweeps, "_attempt", importlib.import_module("dies_first").attempt)
+    failures = sweeps.run_sweep(settings, BASE, tmp_path, Console(quiet=True))
+    assert list(failures) == [0]
+    assert "point 0: a process that it started was killed" in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("until", "failures", "code", "said"),
+    [
+        ("compress", {}, 0, "no table: the points end with compress"),
+        ("verify", {}, 0, "no table: the points end with verify"),
+        ("verify", {1: "cnn[0]: differs"}, 1, "point 1 failed: cnn[0]: differs"),
+    ],
+)
+def test_a_sweep_that_ends_before_the_evaluation_is_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    until: str,
+    failures: dict[int, str],
+    code: int,
+    said: str,
+) -> None:
+    (tmp_path / "base.yaml").write_text("name: base")
+    path = tmp_path / "s.yaml"
+    path.write_text(f"name: s\nbase: base.yaml\nuntil: {until}\ngrid: {{compression.epochs: [1, 2]}}")
+    monkeypatch.setattr(sweeps, "run_sweep", lambda *args: failures)
+    result = CliRunner().invoke(cli.app, ["sweep", str(path), "--run", str(tmp_path / "runs")])
+    assert result.exit_code == code
+    assert said in result.output
 
 
 def test_the_base_is_taken_from_its_own_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,22 +1,43 @@
 """The command line: one short function for each verb."""
 
+import os
 import sys
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
 
 from trigger_ml.core.config import ExperimentConfig, Section, load_experiment, schema
-from trigger_ml.core.errors import TriggerMLError
+from trigger_ml.core.foreign import explain
+
+
+class Verbs(TyperGroup):
+    """The verbs behind the one boundary: what libraries and the system raise becomes what / why / remedy."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # those of trigger_ml and of the argument parser know their exit code
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
+                raise
+            raise explain(error, f"trigger-ml {ctx.invoked_subcommand}") from error
+
 
 app = typer.Typer(
+    cls=Verbs,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="From Cherenkov telescope images to verified FPGA trigger firmware, with what it costs in physics.",
 )
-console = Console()
+console = Console(emoji=False)
 
 Config = Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)]
 Run = Annotated[Path | None, typer.Option("--run", help="Run directory.  [default: runs/NAME]")]
@@ -31,6 +52,18 @@ Implementation = Annotated[
         help="Vendor tools also place and route.  [default: firmware.synthesis.implementation]",
     ),
 ]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, too.")] = False,
+) -> None:
+    """Options of every verb."""
+
+
+def _say(text: str) -> None:
+    """Print text as it is: brackets in a path are no markup."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _until(
@@ -118,7 +151,7 @@ def compare(
     from trigger_ml.sweep import runs_below
 
     page = write_page([found for run in runs for found in runs_below(run)], output, to, reference)
-    console.print(f"written to {page}", highlight=False, soft_wrap=True)
+    _say(f"written to {page}")
 
 
 @app.command(name="run")
@@ -159,7 +192,7 @@ def emulate(
 
     summary = emulate_files(network, inputs, output, overwrite=overwrite, outside_domain=outside_domain)
     for line in summary.lines():
-        console.print(line, highlight=False, soft_wrap=True)
+        _say(line)
 
 
 @app.command()
@@ -175,7 +208,7 @@ def trace(
     traced = trace_run(run, event, output, console)
     print_trace(traced.trace, console)
     for path in traced.files:
-        console.print(f"written to {path}", highlight=False, soft_wrap=True)
+        _say(f"written to {path}")
     if traced.trace.first_difference:
         raise typer.Exit(1)
 
@@ -204,10 +237,13 @@ def sweep(
         sweeps.run_point(settings, grid[point], target, console)
         return
     failures = {} if collect else sweeps.run_sweep(settings, experiment, target, console)
-    table, figure = write_summary(settings, grid, target)
-    console.print(f"table {table}\nfigure {figure}", highlight=False, soft_wrap=True)
+    if sweeps.finished(grid, target) or collect:
+        table, figure = write_summary(settings, grid, target)
+        _say(f"table {table}\nfigure {figure}")
+    elif settings.until not in ("evaluate", "report"):
+        _say(f"no table: the points end with {settings.until}, before they are evaluated")
     for index, reason in failures.items():
-        console.print(f"[red]point {index} failed:[/red] {reason}", highlight=False, soft_wrap=True)
+        _say(f"point {index} failed: {reason}")
     if failures:
         raise typer.Exit(1)
 
@@ -229,7 +265,7 @@ def reconstruct(
         from trigger_ml.report.study import write_study
 
         write_study(run.path, {task: run.path / task for task in studies.TASKS}, reference)
-    console.print(f"report: {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+    _say(f"report: {run.path / 'report.html'}")
 
 
 @app.command(name="schema")
@@ -250,10 +286,31 @@ def print_schema(
     sys.stdout.write(schema(models[of]) + "\n")
 
 
-def main() -> None:
-    """Entry point: errors that a user can act on become one line and an exit code."""
+def _any_text() -> None:
+    """Let output that the terminal's encoding lacks appear as `?`: no run is lost for a letter."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: every error becomes one line and an exit code; `--debug` may stand anywhere."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = ["--debug"] * debug + [word for word in given if word != "--debug"]
+    _any_text()
     try:
-        app()
-    except TriggerMLError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True, markup=True)
-        sys.exit(error.exit_code)
+        try:
+            app(given)
+        finally:
+            sys.stdout.flush()
+    except Exception as error:
+        told = explain(error, "trigger-ml")
+        if debug:
+            traceback.print_exception(error)
+        if isinstance(error, OSError):
+            # the output cannot be written: nothing is left for the interpreter to try again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        text = f"[red]error:[/red] {escape(str(told))}"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True, emoji=False)
+        sys.exit(told.exit_code)

@@ -10,6 +10,7 @@ import numpy as np
 from ctapipe.instrument import SubarrayDescription
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from scipy.special import expit
 
@@ -207,7 +208,7 @@ def emulate_files(
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         for source in sources:
-            task = progress.add_task(source.path.name, total=None)
+            task = progress.add_task(escape(source.path.name), total=None)
             noise[source.path.name] = _emulate_source(
                 source, emulator, config, guard, columns, lambda n, task=task: progress.advance(task, n)
             )

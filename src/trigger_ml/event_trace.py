@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from trigger_ml.core.config import ExperimentConfig
@@ -188,7 +189,9 @@ def print_trace(trace: Trace, console: Console) -> None:
         beside = layer.float_range
         marked = ", ".join(name for name, where in first.items() if where == layer.name)
         table.add_row(
-            f"[bold red]{layer.name} ← {marked} first differs[/bold red]" if marked else layer.name,
+            f"[bold red]{escape(layer.name)} ← {marked} first differs[/bold red]"
+            if marked
+            else escape(layer.name),
             str(layer.dtype),
             f"{layer.real(seen.low):.4g} … {layer.real(seen.high):.4g}",
             *(_range(layer, layer.seen.get(name)) for name in trace.backends),

@@ -59,7 +59,7 @@ def thrown(workspace: Workspace, dataset: Dataset, splits: Splits) -> dict[str, 
             runs, dataset.obs_id, dataset.truth.primary_id, dataset.shower_id, rows=splits.test
         )
     except InputError as error:
-        workspace.console.print(f"  no instrument response: {error}", highlight=False)
+        workspace.console.print(f"  no instrument response: {error}", highlight=False, markup=False)
         return None
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.foreign import naming
 from trigger_ml.core.run import RunDirectory, command_line, fingerprint
 
 __all__ = ["STAGES", "Stage", "Workspace", "execute", "stage_fingerprint"]
@@ -154,7 +155,7 @@ def _order(goals: tuple[str, ...]) -> list[Stage]:
 
 
 def _perform(stage: Stage, workspace: Workspace, print_: str) -> None:
-    with workspace.run.stage(stage.name, print_, stage.outputs):
+    with naming(f"stage {stage.name}"), workspace.run.stage(stage.name, print_, stage.outputs):
         stage.run(workspace)
 
 
@@ -209,7 +210,7 @@ def execute(
         workspace = Workspace(config, run, console)
         stages = _order((goal,) if isinstance(goal, str) else goal)
         if STAGES["synthesize"] in stages and (tools := _tools_appeared(run)):
-            console.print(f"{', '.join(tools)} was absent before: measuring the firmware again")
+            console.print(f"{', '.join(tools)} was absent before: measuring the firmware again", markup=False)
             for name in ("synthesize", "report"):
                 run.forget(name)
         with ThreadPoolExecutor(1) as pool:

@@ -18,10 +18,12 @@ from trigger_ml import __version__
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
+from trigger_ml.core.foreign import naming
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.domain import QUANTITIES, training_domain
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
+from trigger_ml.feasibility import require_feasible
 from trigger_ml.pipeline import Workspace
 
 FLOAT_MODEL = Path("model/float/model.h5")
@@ -37,6 +39,9 @@ def simulate(workspace: Workspace) -> None:
     from trigger_ml.simulation.production import simulate as produce
 
     config, folder = workspace.config, workspace.path / "events"
+    if config.model.weights is not None:
+        # a model that firmware cannot hold is refused before anything is made
+        _given_model(config)
     folder.mkdir(exist_ok=True)
     files = list(config.events.files)
     if not files:
@@ -57,7 +62,7 @@ def load_events(workspace: Workspace) -> tuple[Dataset, Splits]:
     config = workspace.config
     dataset = load_dataset(event_files(workspace.path), config.events)
     for reason, number in dataset.dropped.items():
-        workspace.console.print(f"  {number} events dropped: {reason}")
+        workspace.console.print(f"  {number} events dropped: {reason}", markup=False)
     return dataset, split_by_shower(dataset, config.events.split, config.seed)
 
 
@@ -96,21 +101,23 @@ def _settings(dataset: Dataset, config: ExperimentConfig) -> dict[str, Any]:
 
 def train(workspace: Workspace) -> None:
     """Train the float model, or take the one that the configuration names."""
-    from trigger_ml.models.files import load_model, save_model
+    from trigger_ml.models.files import save_model
     from trigger_ml.models.heads import start_at
     from trigger_ml.models.registry import build_model
     from trigger_ml.models.training import train as fit
 
     config, folder = workspace.config, workspace.path / FLOAT_MODEL.parent
+    given = None if config.model.weights is None else _given_model(config)
     dataset, splits = load_events(workspace)
     rows = {name: _subset(dataset, getattr(splits, name), config) for name in ("train", "validation", "test")}
     history: dict[str, Any] | None = None
-    if config.model.weights is not None:
-        model = load_model(Path(config.model.weights))
-        _check_input(model, dataset, config.model.weights)
+    if given is not None:
+        model = given
+        _check_input(model, dataset, str(config.model.weights))
     else:
         target = targets(dataset, config)
         model = build_model(config.model, dataset.counts.shape[1:], config.task, config.seed)
+        require_feasible(model, config)
         if config.task != "type":
             start_at(model, target[rows["train"]])
         history = fit(
@@ -130,6 +137,17 @@ def train(workspace: Workspace) -> None:
     write_json(
         folder / "history.json", {"history": history, "events": {**events, "dropped": dataset.dropped}}
     )
+
+
+def _given_model(config: ExperimentConfig) -> Any:
+    """The user's model, refused if firmware cannot hold it."""
+    from trigger_ml.models.files import load_model
+
+    assert config.model.weights is not None
+    model = load_model(Path(config.model.weights))
+    with naming(f"model.weights: {config.model.weights}"):
+        require_feasible(model, config)
+    return model
 
 
 def _symmetries(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.int64] | None:
@@ -282,7 +300,7 @@ def synthesize(workspace: Workspace) -> None:
     resources = measure(network, workspace.config.firmware, path / "firmware", path / "synthesis")
     write_json(path / "resources.json", resources)
     for label, value in resource_rows(resources):
-        workspace.console.print(f"  {label}: {value}", highlight=False, soft_wrap=True)
+        workspace.console.print(f"  {label}: {value}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _identity(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
@@ -333,7 +351,8 @@ def verify(workspace: Workspace) -> None:
     for name, backend in result.backends.items():
         workspace.console.print(
             f"  {name}: {backend.events} events and {backend.corner_inputs} corner inputs, "
-            f"{backend.mismatches} mismatches"
+            f"{backend.mismatches} mismatches",
+            markup=False,
         )
     result.require_equal()
 
@@ -371,7 +390,8 @@ def evaluate(workspace: Workspace) -> None:
     (path / "irfs").mkdir(exist_ok=True)
     for name, output in outputs.items():
         write_predictions(path / "predictions" / name, test, output, config.task, f"trigger_ml_{name}")
-        if simulations is not None and name in ("float", "compressed"):
+        # where there is no response, evaluation.json says why
+        if simulations is not None and name in ("float", "compressed") and "reason" not in evaluation.irf:
             write_irfs(
                 path / "irfs" / f"{name}.fits.gz", events, output[:, 0], simulations, config.evaluation
             )
@@ -399,4 +419,4 @@ def export_projects(directory: Path, target: Path, console: Console) -> None:
             shutil.copy2(directory / name, folder / name)
         write_text(folder / "README.md", firmware_readme(directory))
     print_firmware(directory, console)
-    console.print(f"projects in {target}", highlight=False, soft_wrap=True)
+    console.print(f"projects in {target}", highlight=False, soft_wrap=True, markup=False)

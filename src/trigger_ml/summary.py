@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from trigger_ml.evaluation.reference import against_reference
@@ -118,7 +119,7 @@ def print_firmware(directory: Path, console: Console) -> None:
     """Print mismatches, resources and clocks of a run's firmware, each with its source."""
     table = Table(show_header=False)
     for label, value in _firmware_rows(directory):
-        table.add_row(label, value)
+        table.add_row(label, escape(value))
     console.print(table)
 
 
@@ -182,13 +183,13 @@ def print_summary(directory: Path, console: Console) -> None:
     table.add_row("size", f"{large / 1000:.1f} kB → {small / 1000:.1f} kB ({large / small:.1f} x smaller)")
     table.add_section()
     for label, value in _verification_rows(verification):
-        table.add_row(label, value)
+        table.add_row(label, escape(value))
     exact = "proven for every layer" if verification["exact_float32"] else "not proven: see verification.json"
     table.add_row("float32 exact", exact)
     table.add_section()
     for label, value in resource_rows(json.loads((directory / "resources.json").read_text())):
-        table.add_row(label, value)
+        table.add_row(label, escape(value))
     seconds = _busy(manifest["stages"].values())
     table.add_row("time of all stages", f"{seconds / 60:.1f} minutes")
     console.print(table)
-    console.print(f"report: {directory / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"report: {directory / 'report.html'}", highlight=False, soft_wrap=True, markup=False)

@@ -2,9 +2,8 @@
 
 import copy
 import itertools
-import traceback
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,8 +13,9 @@ from pydantic import Field
 from rich.console import Console
 
 from trigger_ml.core.config import ExperimentConfig, Section, load_yaml, parse
-from trigger_ml.core.errors import ConfigError, InputError, TriggerMLError
+from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import write_json
+from trigger_ml.core.foreign import explain
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline import execute
 
@@ -160,16 +160,26 @@ def run_point(sweep: SweepConfig, point: Point, directory: Path, console: Consol
     return run
 
 
-def _attempt(sweep: SweepConfig, point: Point, directory: Path) -> tuple[int, str | None]:
+def _attempt(sweep: SweepConfig, point: Point, directory: Path) -> str | None:
     """Run a point in a worker; a failure is returned, so that the other points go on."""
     console = Console(quiet=True)
     try:
         run_point(sweep, point, directory, console)
-    except TriggerMLError as error:
-        return point.index, str(error)
-    except Exception:
-        return point.index, traceback.format_exc()
-    return point.index, None
+    except Exception as error:
+        return str(explain(error, f"point {point.index}"))
+    return None
+
+
+def _apart(sweep: SweepConfig, point: Point, directory: Path) -> str | None:
+    """Run a point in a process of its own: one that dies takes no other with it.
+
+    A fresh interpreter for each, since TensorFlow's threads do not survive a fork.
+    """
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(_attempt, sweep, point, directory).result()
+    except Exception as error:
+        return str(explain(error, f"point {point.index}"))
 
 
 def run_sweep(
@@ -185,17 +195,13 @@ def run_sweep(
     grid = points(sweep, base)
     run_base(sweep, base, directory, console)
     failures: dict[int, str] = {}
-    # a fresh interpreter for each worker: TensorFlow's threads do not survive a fork
-    with ProcessPoolExecutor(sweep.workers, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        jobs = {pool.submit(_attempt, sweep, point, directory): point for point in grid}
+    with ThreadPoolExecutor(sweep.workers) as pool:
+        jobs = {pool.submit(_apart, sweep, point, directory): point for point in grid}
         for done, job in enumerate(as_completed(jobs), start=1):
-            point = jobs[job]
-            try:
-                _, failure = job.result()
-            except Exception as error:  # the worker itself died (out of memory, killed)
-                failure = f"the worker ended: {error}"
+            point, failure = jobs[job], job.result()
             state = "done" if failure is None else "failed"
-            console.print(f"  {done}/{len(grid)} point {point.index} {_describe(point.values)}: {state}")
+            text = f"  {done}/{len(grid)} point {point.index} {_describe(point.values)}: {state}"
+            console.print(text, markup=False)
             if failure is not None:
                 failures[point.index] = failure
                 write_json(directory / f"point-{point.index:03d}" / "failure.json", {"reason": failure})

@@ -97,3 +97,36 @@ def test_input_type_has_only_fraction_bits() -> None:
 @pytest.mark.parametrize("path", [p for p in CONFIGS if "\nbase:" not in p.read_text()], ids=lambda p: p.name)
 def test_committed_experiments_are_valid(path: Path) -> None:
     load_experiment(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"name: x\nname: y", "'name' is there already, in line 1"),
+        (b"name: x\ntrain: {epochs: 1, epochs: 2}", "'epochs' is there already"),
+        (b"name: \xff\xfeabc", "no UTF-8 text"),
+        (b"name: 2026-13-01", "cannot be read"),
+        (b"name: " + b"[" * 3000, "x.yaml"),
+        (b"name: x\ntrain: {learning_rate: .nan}", "train.learning_rate"),
+        (b"name: x\nevents: {min_size: .inf}", "events.min_size"),
+        (b"? [a, b]\n: 1", "plain text"),
+        (b"name: !!python/object/apply:os.system ['exit 3']", "could not determine a constructor"),
+        (b"name: *nothing", "undefined alias"),
+        (b"name: x\n\x00", "no UTF-8 text"),
+        (b"", "no mapping"),
+    ],
+)
+def test_what_is_no_configuration_is_refused_in_one_line(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        load_experiment(path)
+    assert expected in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: x\ntrain: &a {epochs: 3}\ncompression: {<<: *a, epochs: 2}")
+    assert load_experiment(path).compression.epochs == 2

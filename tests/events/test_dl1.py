@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import astropy.units as u
 import h5py
@@ -313,3 +314,42 @@ def test_reads_what_ctapipe_process_writes(shared_data, tmp_path):
     same = events.truth.shower_id[:, np.newaxis] == events.truth.shower_id
     assert (same == (events.event_id[:, np.newaxis] // 100 == events.event_id // 100)).all()
     assert read_runs(path)[0].n_showers == 100
+
+
+def _by_type(path: Path) -> None:
+    """Tables of both telescopes as one, named by their type, as some productions are split."""
+    with tables.open_file(path, "a") as h5:
+        for group in ("/dl1/event/telescope/images", "/simulation/event/telescope/images"):
+            if group not in h5:
+                continue
+            first, second = (h5.get_node(f"{group}/tel_{n:03d}") for n in (1, 2))
+            first.append(second.read())
+            second.remove()
+            h5.rename_node(f"{group}/tel_001", "SST_1M_DigiCam")
+
+
+def test_tables_by_telescope_type_are_read(make_events, tmp_path: Path) -> None:
+    table = make_events(40, tel_ids=(1, 2))
+    path = tmp_path / "e.dl1.h5"
+    write_dl1(path, table, sst1m_subarray([(0, 0, 0), (80, 0, 0)]), runs=[RUN])
+    expected = {n: concatenate(list(read_dl1(path, tel_ids=[n], peak_time=True))) for n in (1, 2)}
+    _by_type(path)
+    assert image_telescopes(path) == [1, 2]
+    for number, rows in expected.items():
+        found = concatenate(list(read_dl1(path, tel_ids=[number], peak_time=True, chunk_size=7)))
+        np.testing.assert_array_equal(found.event_id, rows.event_id)
+        np.testing.assert_array_equal(found.image, rows.image)
+        np.testing.assert_array_equal(found.peak_time, rows.peak_time)
+        np.testing.assert_array_equal(found.truth.energy, rows.truth.energy)
+        assert set(found.tel_id) == {number}
+    with dl1.open_dl1(path) as h5:
+        assert dl1.Dl1Reader(h5, path).n_images([1, 2]) == 40
+
+
+def test_an_old_description_of_telescopes_is_named(make_events, tmp_path: Path) -> None:
+    path = tmp_path / "old.dl1.h5"
+    write_dl1(path, make_events(8), sst1m_subarray(), runs=[RUN])
+    with tables.open_file(path, "a") as h5:
+        h5.get_node("/configuration/instrument/subarray/layout")._v_attrs["TAB_VER"] = "0.7"
+    with pytest.raises(InputError, match=r"old.dl1.h5: its description of the telescopes is of a version"):
+        read_subarray(path)

@@ -15,6 +15,7 @@ from trigger_ml.firmware.corners import corner_inputs
 from trigger_ml.firmware.csim import Csim, compile_csim
 from trigger_ml.firmware.extract import extract
 from trigger_ml.firmware.hls import HlsProject, preflight, write_project
+from trigger_ml.firmware.hls_model import project_name
 from trigger_ml.firmware.interpreter import evaluate
 
 INPUT = FixedPoint(False, 8, 8)
@@ -103,6 +104,45 @@ def test_two_outputs_and_a_flat_input(models, make, tmp_path):
     check_csim(tf_keras.Model(x, heads), make, HlsConfig(io_type="io_parallel"), tmp_path / "p")
 
 
+def test_a_layer_may_be_called_as_it_likes_and_a_sum_have_three_terms(models, make, tmp_path):
+    """hls4ml's own word, words of C++, the top function's name, no identifiers at all."""
+    x = layers.Input((4, 3, 1), name="input")
+    x_q = QActivation(models.bits(9), name="out_linear")(x)
+    branches = [
+        QActivation(models.relu(), name=name)(models.conv(x_q, 2, 1, conv))
+        for name, conv in (("class", "out"), ("ap_fixed", "trigger"), ("3/x.y>z", "block-1"))
+    ]
+    total = QActivation(models.relu(6, 2), name="global")(layers.Add(name="input_1")(branches))
+    quantizers = {"kernel_quantizer": models.bits(4), "bias_quantizer": models.bits(4)}
+    logit = QDense(1, name="return", **quantizers)(layers.Flatten(name="int")(total))
+    model = tf_keras.Model(x, logit)
+    network = extract(model, input_type=INPUT)
+    settings = HlsConfig(layers={"block-1": {"ReuseFactor": 1}})
+    project = write_project(model, network, settings, tmp_path / "p", name="class")
+    assert (project.directory / "firmware" / "trigger_class.cpp").is_file()
+    assert {"input_1", "global", "return"} & {entry["node"] for entry in project.manifest["layers"]}
+    script = project.directory / "build_lib.sh"
+    script.write_text(script.read_text().replace("-O3", "-O0"))
+    counts = all_inputs(network, make)
+    found = Csim(project).run(counts)
+    np.testing.assert_array_equal(found["return"], evaluate(network, counts)["return"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("trigger", "trigger"),
+        ("class", "trigger_class"),
+        ("3-x", "trigger_3_x"),
+        ("trigger_x", "trigger_x"),
+        ("triggers", "trigger_triggers"),
+    ],
+)
+def test_the_top_function_has_a_legal_name(name, expected):
+    assert project_name(name) == expected
+    assert project_name(expected) == expected
+
+
 def test_taps_need_a_project_with_trace(simulated, make):
     with pytest.raises(ValueError, match="trace=True"):
         simulated.csim.taps(make.counts(simulated.network, 2))
@@ -124,8 +164,6 @@ def test_preflight_names_the_layer(models):
     overlapping = tf_keras.Model(x, layers.MaxPooling2D(3, strides=1, name="wide")(x))
     assert "layer wide (MaxPooling2D): hls4ml pools only with strides" in refused(overlapping)
     quantizers = {"kernel_quantizer": models.bits(4), "bias_quantizer": models.bits(4)}
-    named = tf_keras.Model(x, QConv2D(2, 3, name="block-1", **quantizers)(x))
-    assert "layer block-1 (QConv2D): its name" in refused(named)
     big = layers.Input((200, 200, 2), name="counts")
     unrolled = tf_keras.Model(big, QConv2D(64, 3, name="conv", **quantizers)(big))
     message = refused(unrolled, HlsConfig(io_type="io_parallel"))

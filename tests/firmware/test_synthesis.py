@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from trigger_ml.core.errors import MappingError, VerificationError
+from trigger_ml.core.errors import MappingError, StageError
 from trigger_ml.firmware.arrival import untimed_cells
 from trigger_ml.firmware.synthesis import (
     Cost,
@@ -83,7 +83,7 @@ def test_cells_without_delays_are_named():
 
 
 def test_broken_code_is_an_error():
-    with pytest.raises(VerificationError, match="Yosys"):
+    with pytest.raises(StageError, match="Yosys"):
         synthesize(
             {"bad.v": "module bad(input wire a; endmodule"},
             "bad",
@@ -106,7 +106,7 @@ def test_cells_to_cost():
 
 
 def test_an_unknown_cell_is_an_error():
-    with pytest.raises(VerificationError, match="cell URAM288"):
+    with pytest.raises(StageError, match="cell URAM288"):
         cells_to_cost({"URAM288": 1})
 
 

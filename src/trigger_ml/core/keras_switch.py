@@ -7,8 +7,13 @@ Both can live in one process: ``import keras`` is Keras 3, ``tf_keras`` (and so 
 
 import os
 
+from trigger_ml.core.surroundings import settle_caches
+
+# before any library looks for its cache
+settle_caches()
+
 # loaded after TensorFlow, protozfits' library crashes the process: both bring a protobuf of their own
-import protozfits  # noqa: F401
+import protozfits  # noqa: E402, F401
 
 __all__ = ["select_keras2"]
 

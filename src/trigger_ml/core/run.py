@@ -103,7 +103,7 @@ class RunDirectory:
             If the folder is no run directory.
         """
         try:
-            content: dict[str, Any] = json.loads(self.manifest_path.read_text())
+            content: dict[str, Any] = json.loads(self.manifest_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(
                 str(self.path), "no manifest.json in it", "Make the run with `trigger-ml run CONFIG`"
@@ -203,14 +203,14 @@ class RunDirectory:
         """
         self._update(name, None)
         marker = self.path / f".started-{name}"
-        if not marker.exists() or marker.read_text() != print_:
+        if not marker.exists() or marker.read_text(encoding="utf-8") != print_:
             for output in outputs:
                 target = self.path / output
                 if target.is_dir() and not target.is_symlink():
                     shutil.rmtree(target)
                 else:
                     target.unlink(missing_ok=True)
-        marker.write_text(print_)
+        marker.write_text(print_, encoding="utf-8")
         started, clock = _now(), time.perf_counter()
         yield
         missing = [output for output in outputs if not (self.path / output).exists()]
@@ -252,4 +252,6 @@ def _link_or_copy(origin: str, target: str) -> None:
 
 def command_line() -> str:
     """The command as the user typed it, without the folder of the program."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    # a path that is no UTF-8 would be no text in a page or a manifest
+    return os.fsencode(" ".join(words)).decode(errors="replace")

@@ -214,6 +214,10 @@ def evaluate(
                 irf = evaluate_irf(kept, predictions[..., 0], bins, resamples, simulations, config, chosen)
             except InputError as error:
                 irf = {"reason": f"{error.what}: {error.why}"}
+            except (ArithmeticError, LookupError, ValueError) as error:
+                # of the libraries: what was thrown is no such simulation as they can weight
+                why = f"{type(error).__name__}: {error}".splitlines()[0]
+                irf = {"reason": f"no response follows from these simulations ({why})"}
     else:
         irf = {"reason": f"this run reconstructs the {task}, the response needs the particle type"}
         metrics, binned, details, more = evaluate_regression(task, predictions, kept, bins, resamples, config)

@@ -16,6 +16,7 @@ from ctapipe.monitoring.interpolation import PointingInterpolator
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.foreign import reading, reason
 from trigger_ml.events.dl1_writer import NO_PRIMARY, write_dl1
 from trigger_ml.events.hdf5 import ColumnReader, id_column, open_dl1, unit_column
 from trigger_ml.events.monitoring import Conditions, conditions_of, seconds
@@ -232,21 +233,20 @@ class Dl1Reader:
                 "describes no telescopes",
                 "Give a file that ctapipe-process or trigger-ml wrote",
             )
+        why = "its description of the telescopes is of a version that this ctapipe does not read, or damaged"
+        remedy = "Write it again with a ctapipe of these years (ctapipe-process), or give another file"
         try:
             return SubarrayDescription.from_hdf(self._h5, focal_length_choice=FocalLengthKind.EFFECTIVE)
         except RuntimeError:
-            return SubarrayDescription.from_hdf(self._h5, focal_length_choice=FocalLengthKind.EQUIVALENT)
+            with reading(self.path, "ctapipe file", remedy):
+                return SubarrayDescription.from_hdf(self._h5, focal_length_choice=FocalLengthKind.EQUIVALENT)
+        except Exception as error:
+            raise InputError(str(self.path), f"{why} ({reason(error)})", remedy) from error
 
     @cached_property
     def telescopes(self) -> list[int]:
         """Telescope ids that have images, ascending; see `image_telescopes`."""
-        found = []
-        if IMAGES in self._h5:
-            found = [
-                int(table.name.removeprefix("tel_"))
-                for table in self._h5.iter_nodes(IMAGES, classname="Table")
-                if "image" in table.colnames and table.nrows
-            ]
+        found = self._image_tables
         if not found:
             raise InputError(
                 str(self.path),
@@ -260,9 +260,27 @@ class Dl1Reader:
         """Pedestals and conditions of the events' blocks; see `read_conditions`."""
         return conditions_of(self._h5)
 
+    @cached_property
+    def _image_tables(self) -> dict[int, dict[str, int]]:
+        """For each telescope, the tables that have images of it, and how many.
+
+        Files are split by telescope (``tel_001``) or by its type, where a table has several telescopes.
+        """
+        found: dict[int, dict[str, int]] = {}
+        for table in self._h5.iter_nodes(IMAGES, classname="Table") if IMAGES in self._h5 else ():
+            if "image" not in table.colnames or not table.nrows:
+                continue
+            number = table.name.removeprefix("tel_")
+            if number != table.name and number.isdigit():
+                found.setdefault(int(number), {})[table.name] = table.nrows
+                continue
+            for tel_id, rows in zip(*np.unique(table.col("tel_id"), return_counts=True), strict=True):
+                found.setdefault(int(tel_id), {})[table.name] = int(rows)
+        return found
+
     def n_images(self, tel_ids: Sequence[int]) -> int:
         """Number of images of some telescopes."""
-        return sum(self._h5.get_node(f"{IMAGES}/tel_{tel_id:03d}").nrows for tel_id in tel_ids)
+        return sum(sum(self._image_tables[tel_id].values()) for tel_id in tel_ids)
 
     def require(self, tel_ids: Sequence[int]) -> None:
         """Refuse telescopes that have no images.
@@ -293,8 +311,8 @@ class Dl1Reader:
         h5, path = self._h5, self.path
         showers, conditions = _read_showers(h5), self.conditions
         wanted = ["obs_id", "event_id", "tel_id", "image", *(["peak_time"] if peak_time else [])]
-        for tel_id in tel_ids or self.telescopes:
-            name = f"tel_{tel_id:03d}"
+        chosen = tel_ids or self.telescopes
+        for tel_id, name in ((n, name) for n in chosen for name in self._image_tables[n]):
             telescope = _Telescope(h5, tel_id)
             node = h5.get_node(f"{IMAGES}/{name}")
             reader = ColumnReader(node, wanted)
@@ -312,7 +330,7 @@ class Dl1Reader:
                         "Process the file with gain selection (the default of ctapipe-process)",
                     )
                 alt, az = telescope.pointing(obs_id, event_id)
-                yield EventTable(
+                table = EventTable(
                     obs_id=obs_id,
                     event_id=event_id,
                     tel_id=tel,
@@ -328,6 +346,11 @@ class Dl1Reader:
                     event_type=telescope.event_type(obs_id, event_id),
                     block=telescope.block(conditions, obs_id, event_id),
                 )
+                mine = tel == tel_id
+                if mine.all():
+                    yield table
+                elif mine.any():
+                    yield table[mine]
 
 
 def read_dl1(

@@ -199,10 +199,10 @@ class _Collector:
         if self.noise is not None:
             table = self.noise.assign(table)
         table = self._select(table)
-        assert table.truth is not None
-        assert self.parameters is not None
         if self.noise is not None and self.noise.noise.dead.any():
             table = replace(table, image=np.where(np.isfinite(table.image), table.image, np.float32(0)))
+        assert table.truth is not None
+        assert self.parameters is not None
         self.sizes.append(cleaned_charge(table.image, self.parameters))
         start, n_signal = self.n_kept, int((table.truth.primary_id == PRIMARY_IDS["gamma"]).sum())
         self.kept[1] += n_signal

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import require_file
+from trigger_ml.core.foreign import naming
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def open_dl1(path: Path) -> Iterator[tables.File]:
     try:
         if not tables.is_hdf5_file(str(path)):
             raise InputError(str(path), "is no HDF5 file", "Give a file that ctapipe-process wrote")
-        with tables.open_file(str(path), mode="r") as h5:
+        with naming(str(path)), tables.open_file(str(path), mode="r") as h5:
             yield h5
     except tables.NoSuchNodeError as error:
         raise InputError(

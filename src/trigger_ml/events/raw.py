@@ -22,6 +22,7 @@ from traitlets.config import Config
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import require_file
+from trigger_ml.core.foreign import naming
 from trigger_ml.events.table import EventTable, Truth
 
 WINDOW_WIDTH = 7
@@ -124,7 +125,7 @@ def read_zfits(path: Path, *, chunk_size: int = 256, waveform: bool = False) -> 
     """
     _check_zfits(path)
     rows: list[dict[str, Any]] = []
-    with File(str(path)) as zfits:
+    with naming(str(path)), File(str(path)) as zfits:
         for number, event in enumerate(zfits.Events):
             rows.append(_zfits_event(event, path, number))
             if len(rows) == chunk_size:
@@ -171,10 +172,10 @@ def baseline_unit(samples: NDArray[Any], baselines: NDArray[Any], what: str) -> 
 
 
 def _zfits_event(event: Any, path: Path, number: int) -> dict[str, Any]:
-    waveforms = None if event.hiGain is None else event.hiGain.waveforms
-    if waveforms is None or any(
-        part is None for part in (waveforms.samples, waveforms.baselines, waveforms.pixelsIndices)
-    ):
+    # other cameras' events have other fields, or these without content
+    waveforms: Any = getattr(getattr(event, "hiGain", None), "waveforms", None)
+    fields = ("samples", "baselines", "pixelsIndices")
+    if any(getattr(waveforms, name, None) is None for name in fields):
         raise InputError(
             f"{path}: event {number}",
             "has no waveforms with pixel numbers and baselines",

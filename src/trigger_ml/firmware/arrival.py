@@ -37,7 +37,7 @@ def _memory(name: str, address: int, data: int) -> str:
 
 def analysis(folder: Path) -> list[str]:
     """Commands that analyse the flat design at hand, and leave the report ``sta.txt`` in ``folder``."""
-    (folder / MODELS).write_text(_memory("RAM32M16", 5, 2) + _memory("RAM64M8", 6, 1))
+    (folder / MODELS).write_text(_memory("RAM32M16", 5, 2) + _memory("RAM64M8", 6, 1), encoding="utf-8")
     return [
         # synthesis leaves models of the cells without delays, also under the names of their derived forms
         "delete =A:blackbox =A:whitebox",

@@ -1,14 +1,18 @@
-"""C simulation: the HLS project's C++ compiled with g++ and called event by event.
+"""C simulation: the HLS project's C++ compiled with g++ and called event by event, in a process of its own.
 
 The library is compiled once for a project and kept in its folder (``csim/``); a compilation that is
-interrupted leaves none. Values pass the interface as float64, which holds every fixed-point number of
-the network, so the integers that come back are exact.
+interrupted leaves none. It is loaded only if it was built here, from the sources that are there now: a
+receipt of it lies in the user's own cache. Values pass the interface as float64, which holds every
+fixed-point number of the network, so the integers that come back are exact.
 """
 
-import ctypes
 import hashlib
+import json
 import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +21,35 @@ from numpy.typing import ArrayLike, NDArray
 from rich import get_console
 from rich.progress import track
 
-from trigger_ml.core.errors import StageError, ToolMissingError
+from trigger_ml.core.errors import InputError, StageError, ToolMissingError
+from trigger_ml.core.files import sha256
 from trigger_ml.core.fixed_point import IntArray, from_grid, to_float
+from trigger_ml.core.surroundings import cache_folder
 from trigger_ml.firmware.hls import CSIM_BACKENDS, HlsProject
 
 __all__ = ["Csim", "compile_csim"]
 
+RUNNER = Path(__file__).with_name("csim_runner.py")
+FOLDER = "csim"
 
-class _Trace(ctypes.Structure):
-    """One layer's recorded output, as the project's bridge hands it out."""
 
-    _fields_ = (("name", ctypes.c_char_p), ("data", ctypes.c_void_p))
+def _sources(directory: Path) -> str:
+    """Hash of what a project's library is made from, and of where it is."""
+    result = hashlib.sha256(str(directory.resolve()).encode(errors="surrogateescape"))
+    for path in sorted(directory.rglob("*")):
+        relative = path.relative_to(directory)
+        if path.is_file() and path.suffix not in (".so", ".o") and relative.parts[0] != FOLDER:
+            result.update(f"\0{relative}\0{sha256(path)}".encode(errors="surrogateescape"))
+    return result.hexdigest()
+
+
+def _receipt(sources: str, library: Path) -> Path:
+    """Where it is noted that a library with this content was built here from these sources."""
+    return cache_folder("csim") / hashlib.sha256(f"{sources} {sha256(library)}".encode()).hexdigest()
 
 
 def compile_csim(project: HlsProject) -> Path:
-    """Compile a project's C simulation, unless it is there.
+    """Compile a project's C simulation, unless that was done here before.
 
     Returns
     -------
@@ -47,9 +65,10 @@ def compile_csim(project: HlsProject) -> Path:
     """
     name = project.manifest["project"]
     # the library holds the absolute path of its weights: a copied project compiles its own
-    place = hashlib.sha256(str(project.directory.resolve()).encode()).hexdigest()[:8]
-    library = project.directory / "csim" / f"{name}-{place}.so"
-    if library.exists():
+    place = hashlib.sha256(str(project.directory.resolve()).encode(errors="surrogateescape")).hexdigest()[:8]
+    library = project.directory / FOLDER / f"{name}-{place}.so"
+    sources = _sources(project.directory)
+    if library.is_file() and _receipt(sources, library).exists():
         return library
     backend = project.manifest["backend"]
     if backend not in CSIM_BACKENDS:
@@ -64,6 +83,8 @@ def compile_csim(project: HlsProject) -> Path:
             "not found on PATH, but the C simulation is compiled with it",
             "Install g++ (build-essential)",
         )
+    for old in (project.directory / "firmware").glob("*.so"):
+        old.unlink()
     done = subprocess.run(
         ["bash", "build_lib.sh"],
         cwd=project.directory,
@@ -85,7 +106,18 @@ def compile_csim(project: HlsProject) -> Path:
         )
     library.parent.mkdir(exist_ok=True)
     built[-1].replace(library)
+    _receipt(sources, library).touch()
     return library
+
+
+def _ending(status: int) -> str:
+    """How a process ended, in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"signal {-status}, {signal.Signals(-status).name}"
+    except ValueError:
+        return f"signal {-status}"
 
 
 class Csim:
@@ -97,27 +129,73 @@ class Csim:
 
     Raises
     ------
+    InputError
+        If the project's description lacks something.
     ToolMissingError, StageError
         See :func:`compile_csim`.
     """
 
     def __init__(self, project: HlsProject) -> None:
         self.project = project
-        self._library = ctypes.CDLL(str(compile_csim(project)))
         manifest = project.manifest
-        self._fraction: int = manifest["input"]["type"]["fraction"]
-        self._shape = tuple(manifest["input"]["shape"])
-        self._outputs: list[dict[str, Any]] = manifest["outputs"]
-        self._function = getattr(self._library, f"{manifest['project']}_double")
-        array = np.ctypeslib.ndpointer(dtype=np.float64, flags="C_CONTIGUOUS")
-        self._function.argtypes = [array] * (1 + len(self._outputs))
-        self._function.restype = None
+        try:
+            self._fraction: int = manifest["input"]["type"]["fraction"]
+            self._shape = tuple(manifest["input"]["shape"])
+            self._outputs: list[dict[str, Any]] = manifest["outputs"]
+            self._function = f"{manifest['project']}_double"
+        except (KeyError, TypeError) as error:
+            why = f"its description is not complete ({error})"
+            raise InputError(str(project.directory), why, "Write it again with `trigger-ml build`") from None
+        self._library = compile_csim(project)
 
     def _values(self, counts: ArrayLike) -> NDArray[np.float64]:
         x = np.asarray(counts)
         if x.shape[1:] != self._shape:
             raise ValueError(f"counts have shape {x.shape}, the project takes (n, {self._shape})")
-        return np.ascontiguousarray(to_float(x, self._fraction))
+        return np.ascontiguousarray(to_float(x, self._fraction)).reshape(len(x), int(np.prod(self._shape)))
+
+    def _run(self, folder: Path, values: NDArray[np.float64], layers: Any, progress: bool) -> None:
+        """Let a process of its own do the job; whatever the library does ends only that.
+
+        Raises
+        ------
+        StageError
+            If the process dies, with the last that it said.
+        """
+        job = {
+            "library": str(self._library.resolve()),
+            "function": self._function,
+            "outputs": [int(np.prod(output["shape"])) for output in self._outputs],
+            "layers": layers,
+        }
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        np.save(folder / "values.npy", values)
+        with (folder / "said").open("w+b") as said:
+            child = subprocess.Popen(
+                [sys.executable, "-I", str(RUNNER), str(folder)], stdout=subprocess.PIPE, stderr=said
+            )
+            assert child.stdout is not None
+            with child:
+                try:
+                    for _ in track(
+                        child.stdout, "C simulation", len(values), disable=not progress, transient=True
+                    ):
+                        pass
+                    status = child.wait()
+                except BaseException:
+                    child.kill()
+                    raise
+            said.seek(0)
+            lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+        if status:
+            last = next(
+                (line for line in lines if "ssert" in line), lines[-1] if lines else "it said nothing"
+            )
+            raise StageError(
+                f"C simulation of {self.project.directory}",
+                f"the compiled code ended its process ({_ending(status)}): {last.strip()[:300]}",
+                "Use wider types if its headers refuse a type or a value, or set firmware.hls to null",
+            )
 
     def run(self, counts: ArrayLike, *, progress: bool = False) -> dict[str, IntArray]:
         """Logits as integers, for each output (events, outputs).
@@ -127,14 +205,19 @@ class Csim:
         counts : array_like of int, shape (events, height, width, channels)
         progress : bool
             Show a progress bar on a terminal.
+
+        Raises
+        ------
+        StageError
+            If the compiled code ends its process.
         """
         values = self._values(counts)
-        results = [np.zeros((len(values), *output["shape"])) for output in self._outputs]
-        shown = progress and get_console().is_terminal
-        for event in track(range(len(values)), "C simulation", disable=not shown, transient=True):
-            self._function(values[event], *(result[event] for result in results))
+        with tempfile.TemporaryDirectory(prefix="trigger_ml-csim-") as name:
+            folder = Path(name)
+            self._run(folder, values, None, progress and get_console().is_terminal)
+            results = [np.load(folder / f"output{number}.npy") for number in range(len(self._outputs))]
         return {
-            output["name"]: from_grid(result, output["fraction"])
+            output["name"]: from_grid(result.reshape(-1, *output["shape"]), output["fraction"])
             for output, result in zip(self._outputs, results, strict=True)
         }
 
@@ -145,41 +228,23 @@ class Csim:
         ------
         ValueError
             If the project was written without ``trace``.
+        StageError
+            If the compiled code ends its process.
         """
         layers = {layer["name"]: layer for layer in self.project.manifest["layers"]}
+        sizes = {name: int(np.prod(layer["shape"])) for name, layer in layers.items()}
         values = self._values(counts)
-        allocate, free = self._library.allocate_trace_storage, self._library.free_trace_storage
-        allocate.argtypes, allocate.restype = [ctypes.c_size_t], None
-        free.argtypes, free.restype = [], None
-        allocate(ctypes.sizeof(ctypes.c_double))
-        try:
-            events = [self._trace(value, len(layers)) for value in values]
-        finally:
-            free()
-        if not events or not events[0]:
+        with tempfile.TemporaryDirectory(prefix="trigger_ml-csim-") as folder_name:
+            folder = Path(folder_name)
+            self._run(folder, values, sizes, False)
+            names: list[str] = json.loads((folder / "layers.json").read_text(encoding="utf-8"))
+            recorded = {name: np.load(folder / f"layer{i}.npy") for i, name in enumerate(names)}
+        if not recorded:
             raise ValueError("the project records no layers: write it with trace=True")
-        taps = {}
-        for name in events[0]:
-            layer = layers[name]
-            if layer["node"] is None:
-                continue
-            flat = np.stack([event[name][: int(np.prod(layer["shape"]))] for event in events])
-            taps[layer["node"]] = from_grid(flat, layer["fraction"]).reshape(-1, *layer["shape"])
-        return taps
-
-    def _trace(self, value: NDArray[np.float64], most: int) -> dict[str, NDArray[np.float64]]:
-        outputs = [np.zeros(output["shape"]) for output in self._outputs]
-        self._function(value, *outputs)
-        records = (_Trace * most)()
-        collect = self._library.collect_trace_output
-        collect.argtypes, collect.restype = [ctypes.POINTER(_Trace)], None
-        collect(records)
-        sizes = {layer["name"]: int(np.prod(layer["shape"])) for layer in self.project.manifest["layers"]}
-        recorded: dict[str, NDArray[np.float64]] = {}
-        for record in records:
-            if not record.name:
-                break
-            name = record.name.decode()
-            data = ctypes.cast(record.data, ctypes.POINTER(ctypes.c_double))
-            recorded[name] = np.ctypeslib.as_array(data, shape=(sizes[name],)).copy()
-        return recorded
+        return {
+            layers[name]["node"]: from_grid(flat, layers[name]["fraction"]).reshape(
+                -1, *layers[name]["shape"]
+            )
+            for name, flat in recorded.items()
+            if layers[name]["node"] is not None
+        }

@@ -10,8 +10,8 @@ import difflib
 import importlib.util
 import io
 import json
-import re
 import warnings
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from trigger_ml.firmware.hls_backends import (
     require_code,
     settle,
 )
+from trigger_ml.firmware.hls_model import project_name, twin_for_hls4ml
 from trigger_ml.firmware.network import AveragePool2D, MaxPool2D, Network, Quantize
 from trigger_ml.firmware.quantizers import quantizer_type, refuse
 
@@ -99,8 +100,6 @@ def preflight(model: Any, network: Network, config: HlsConfig) -> None:
             raise refuse(layer, "hls4ml has no such layer", "Leave it out of the firmware's model")
         if reason := lacking(config.backend, config.io_type, kind):
             raise refuse(layer, reason, "Use another backend, io_type or layer")
-        if not re.fullmatch(r"[A-Za-z_]\w*", layer.name):
-            raise refuse(layer, "its name is no C++ identifier", "Use letters, digits and underscores")
     for node in network.nodes:
         if isinstance(node, MaxPool2D | AveragePool2D) and node.window != node.strides:
             raise refuse(
@@ -149,7 +148,10 @@ def _precision(dtype: FixedPoint, modes: str = "") -> str:
     return str(dtype).replace(">", f"{modes}>")
 
 
-def _hls_config(model: Any, network: Network, config: HlsConfig, trace: bool) -> dict[str, Any]:
+def _hls_config(
+    model: Any, names: Mapping[str, str], network: Network, config: HlsConfig, trace: bool
+) -> dict[str, Any]:
+    """hls4ml's settings for the twin ``model``, whose layers have other ``names``."""
     settings: dict[str, Any] = hls4ml.utils.config_from_keras_model(
         model,
         granularity="name",
@@ -160,19 +162,19 @@ def _hls_config(model: Any, network: Network, config: HlsConfig, trace: bool) ->
     settings["Model"]["Strategy"] = config.strategy
     settings["Model"][hls4ml_rules.TRUST_INPUT] = True
     layers = settings["LayerName"]
-    layers[network.input.name]["Precision"]["result"] = _precision(network.input.dtype)
+    layers[names[network.input.name]]["Precision"]["result"] = _precision(network.input.dtype)
     for layer in model.layers:
         if type(layer).__name__ == "QActivation":
             dtype = quantizer_type(layer, layer.quantizer)
             layers[layer.name]["Precision"]["result"] = _precision(dtype, ",RND_CONV,SAT")
     for name, extra in config.layers.items():
-        layers[name].update(extra)
+        layers[names[name]].update(extra)
     for values in layers.values():
         values["Trace"] = trace
     return settings
 
 
-def _node_of_layers(graph: Any, network: Network) -> dict[str, str]:
+def _node_of_layers(graph: Any, names: Mapping[str, str], network: Network) -> dict[str, str]:
     """Which node of the network has the values of each hls4ml layer, where one has.
 
     hls4ml moves a quantizer's type into the layer before it and drops the quantizer; where it also keeps
@@ -181,14 +183,19 @@ def _node_of_layers(graph: Any, network: Network) -> dict[str, str]:
     kept = {layer.name: layer for layer in graph.get_layers()}
     result: dict[str, str] = {}
     for node in network.nodes:
-        last = f"{node.name}_linear" if f"{node.name}_linear" in kept else node.name
+        own = names[node.name]
+        last = f"{own}_linear" if f"{own}_linear" in kept else own
         if last not in kept:
             continue
         consumers = network.consumers(node.name)
-        fused = len(consumers) == 1 and isinstance(consumers[0], Quantize) and consumers[0].name not in kept
+        fused = (
+            len(consumers) == 1
+            and isinstance(consumers[0], Quantize)
+            and names[consumers[0].name] not in kept
+        )
         candidates = {last: consumers[0].name if fused else node.name}
-        if fused and last != node.name:
-            candidates[node.name] = node.name
+        if fused and last != own:
+            candidates[own] = node.name
         for layer, name in candidates.items():
             # a type with fewer fraction bits than the node's shows only a part of its value
             if kept[layer].get_output_variable().type.precision.fractional >= network.bounds[name].fraction:
@@ -196,8 +203,10 @@ def _node_of_layers(graph: Any, network: Network) -> dict[str, str]:
     return result
 
 
-def _manifest(graph: Any, model: Any, network: Network, config: HlsConfig, name: str) -> dict[str, Any]:
-    nodes = _node_of_layers(graph, network)
+def _manifest(
+    graph: Any, names: Mapping[str, str], network: Network, config: HlsConfig, name: str
+) -> dict[str, Any]:
+    nodes = _node_of_layers(graph, names, network)
     return {
         "project": name,
         "backend": config.backend,
@@ -245,7 +254,7 @@ def write_project(
     directory : Path
         Folder of the project; one that exists is replaced when the new one is complete.
     name : str
-        Name of the top function; letters, digits and underscores.
+        The top function is named after it; see :func:`~trigger_ml.firmware.hls_model.project_name`.
     trace : bool
         Let the C simulation record every layer's output (slower; to find a difference).
 
@@ -255,14 +264,15 @@ def write_project(
         See :func:`preflight`.
     """
     preflight(model, network, config)
-    name = re.sub(r"\W", "_", name)
+    name = project_name(name)
+    twin, names = twin_for_hls4ml(model)
     with atomic_directory(directory) as partial:
         with hls4ml_sees_keras2(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
             # hls4ml saves the model, and QKeras registers its quantizers as constraints
             warnings.simplefilter("ignore", UserWarning)
             graph = hls4ml.converters.convert_from_keras_model(
-                model,
-                hls_config=_hls_config(model, network, config, trace),
+                twin,
+                hls_config=_hls_config(twin, names, network, config, trace),
                 output_dir=str(partial),
                 project_name=name,
                 backend=config.backend,
@@ -276,5 +286,5 @@ def write_project(
             graph.write()
         require_code(graph)
         settle(partial, name, config.backend)
-        write_json(partial / MANIFEST, _manifest(graph, model, network, config, name))
+        write_json(partial / MANIFEST, _manifest(graph, names, network, config, name))
     return HlsProject.open(directory)

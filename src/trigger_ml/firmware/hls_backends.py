@@ -76,10 +76,10 @@ def settle(folder: Path, name: str, backend: str) -> None:
         "static std::string s_weights_dir = WEIGHTS_DIR;"
         if line.startswith("static std::string s_weights_dir")
         else line
-        for line in bridge.read_text().splitlines()
+        for line in bridge.read_text(encoding="utf-8").splitlines()
     ]
     write_text(bridge, "\n".join(lines) + "\n")
-    text = script.read_text()
+    text = script.read_text(encoding="utf-8")
     place = '-D WEIGHTS_DIR="\\"$(cd "$(dirname "$0")" && pwd)/firmware/weights\\""'
     # without it the script ends well when the compiler does not
     text = text.replace("#!/bin/bash\n", "#!/bin/bash\nset -e\n", 1)

@@ -138,7 +138,7 @@ def place_and_route(
         "--freq", f"{1000 / period:.3f}", "--timing-allow-fail", "--seed", str(seed), "--quiet",
     ]  # fmt: skip
     log = folder / "nextpnr.log"
-    with log.open("w") as stream:
+    with log.open("w", encoding="utf-8", errors="replace") as stream:
         try:
             done = subprocess.run(
                 command, cwd=folder, stdout=stream, stderr=subprocess.STDOUT, check=False, timeout=timeout

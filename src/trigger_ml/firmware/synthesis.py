@@ -20,7 +20,7 @@ from typing import Any
 
 import joblib
 
-from trigger_ml.core.errors import MappingError, StageError, VerificationError
+from trigger_ml.core.errors import MappingError, StageError
 from trigger_ml.firmware.arrival import REPORT, analysis, latest_arrival, untimed_cells
 
 __all__ = [
@@ -154,7 +154,7 @@ def cells_to_cost(cells: Mapping[str, int]) -> Cost:
 
     Raises
     ------
-    VerificationError
+    StageError
         For a kind of cell whose cost is not known: nothing is counted as zero silently.
     """
     cost = Cost()
@@ -174,9 +174,7 @@ def cells_to_cost(cells: Mapping[str, int]) -> Cost:
         elif name in ("CARRY4", "CARRY8"):
             cost += Cost(carry=count)
         elif name not in FREE:
-            raise VerificationError(
-                f"cell {name}", "its cost is not known", "Add it to the tables of synthesis.py"
-            )
+            raise StageError(f"cell {name}", "its cost is not known", "Add it to the tables of synthesis.py")
     return cost
 
 
@@ -187,7 +185,7 @@ def yosys_version() -> str:
 
 def _run_yosys(script: str, folder: Path, timeout: float, name: str = "script") -> None:
     """Run a Yosys script in a process of its own (a failing pass would end this one)."""
-    (folder / f"{name}.ys").write_text(script)
+    (folder / f"{name}.ys").write_text(script, encoding="utf-8")
     code = f"from pyosys import libyosys as ys; ys.Design().run_pass('script {name}.ys')"
     try:
         done = subprocess.run(
@@ -195,6 +193,7 @@ def _run_yosys(script: str, folder: Path, timeout: float, name: str = "script") 
             cwd=folder,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             timeout=timeout,
         )
@@ -206,9 +205,7 @@ def _run_yosys(script: str, folder: Path, timeout: float, name: str = "script") 
         ) from None
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise VerificationError(
-            "Yosys", " ".join(lines) or f"failed:\n{done.stdout[-2000:]}", "See the message"
-        )
+        raise StageError("Yosys", " ".join(lines) or f"failed:\n{done.stdout[-2000:]}", "See the message")
 
 
 def _command(family: str, top: str) -> str:
@@ -224,7 +221,7 @@ def _read(names: list[str]) -> str:
 
 def _write(files: Mapping[str, str], folder: Path) -> str:
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     return _read([name for name in files if name.endswith(".v")])
 
 
@@ -290,10 +287,8 @@ def synthesize(
 
     Raises
     ------
-    VerificationError
-        If Yosys refuses the code.
     StageError
-        If it is not done in time.
+        If Yosys refuses the code, or it is not done in time.
     """
     groups = _groups(files, top, workers or joblib.cpu_count())
     with tempfile.TemporaryDirectory(prefix="trigger_ml-yosys-") as name:
@@ -312,7 +307,7 @@ def synthesize(
                 script.append(f"delete {' '.join(unwanted)}")
             script.append(f"write_rtlil part{number}.il")
             _run_yosys("\n".join(script) + "\n", folder, timeout, f"part{number}")
-            modules: dict[str, Any] = json.loads((folder / f"stat{number}.json").read_text())["modules"]
+            modules: dict[str, Any] = json.loads((folder / f"stat{number}.json").read_bytes())["modules"]
             return {k: v for k, v in modules.items() if k.lstrip("\\") not in others}
 
         with ThreadPoolExecutor(len(groups)) as pool:
@@ -327,7 +322,7 @@ def synthesize(
             if analysed:
                 script += analysis(folder)
             _run_yosys("\n".join(script) + "\n", folder, timeout)
-            report = (folder / REPORT).read_text() if analysed else ""
+            report = (folder / REPORT).read_text(encoding="utf-8", errors="replace") if analysed else ""
     found = _collected({k: v for part in parts for k, v in part.items()}, top, family)
     return replace(found, arrival=latest_arrival(report), path=report, untimed=untimed_cells(report))
 
@@ -378,7 +373,7 @@ def netlist(
             "write_verilog -noattr cells.v",
         ]
         _run_yosys("\n".join(script) + "\n", folder, timeout)
-        return {"netlist.v": (folder / "cells.v").read_text()}
+        return {"netlist.v": (folder / "cells.v").read_text(encoding="utf-8")}
 
 
 def require_fit(cost: Cost, part: Part, *, source: str) -> None:

@@ -81,10 +81,10 @@ def write_vectors(
                 "type": {**dtype.to_dict(), "name": str(dtype)},
                 "dat": f"{files[node.name]}.dat",
             }
-            (folder / entry["dat"]).write_text(_lines(values[node.name]))
+            (folder / entry["dat"]).write_text(_lines(values[node.name]), encoding="utf-8")
             if node is network.input or node.name in network.outputs:
                 entry["mem"] = f"{files[node.name]}.mem"
-                (folder / entry["mem"]).write_text(_hex(values[node.name], dtype))
+                (folder / entry["mem"]).write_text(_hex(values[node.name], dtype), encoding="utf-8")
             nodes[node.name] = entry
         manifest = {
             "events": len(counts),
@@ -143,4 +143,4 @@ def write_testbench(network: Network, counts: ArrayLike, project: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, rows in (("tb_input_features", inputs), ("tb_output_predictions", outputs)):
         text = "".join(" ".join(f"{x:.17g}" for x in row) + "\n" for row in rows.tolist())
-        (folder / f"{name}.dat").write_text(text)
+        (folder / f"{name}.dat").write_text(text, encoding="utf-8")

@@ -332,7 +332,7 @@ def run_script(
         return False
     environment = {**os.environ, **(variables or {}), "IMPL": "1" if implement else "0"}
     log = folder / f"{tool}.log"
-    with log.open("w") as stream:
+    with log.open("w", encoding="utf-8", errors="replace") as stream:
         done = subprocess.run(
             [command, *arguments],
             cwd=folder,

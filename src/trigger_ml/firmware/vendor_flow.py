@@ -44,7 +44,7 @@ def _copy(project: Path, work: Path) -> Path:
 def _report(path: Path, tool: str) -> str:
     if not path.exists():
         raise InputError(str(path), f"{tool} ended well but left no such report", f"Read {tool}.log")
-    return path.read_text()
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _figure(report: vendor.VendorReport, layer: str, source: str, tool: str) -> Figure:
@@ -103,7 +103,7 @@ def measure_hls(
         arguments = ["-f", "build_prj.tcl", " ".join(f"{k}={v}" for k, v in options.items())]
     else:
         lines = "".join(f"    {name} {value}\n" for name, value in options.items())
-        (folder / "build_opt.tcl").write_text(f"array set opt {{\n{lines}}}\n")
+        (folder / "build_opt.tcl").write_text(f"array set opt {{\n{lines}}}\n", encoding="utf-8")
         script = "build_prj.tcl"
         is_run = Path(command).name == "vitis-run"
         arguments = ["--mode", "hls", "--tcl", script] if is_run else ["-f", script]

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from trigger_ml.core.errors import InputError, MappingError
+from trigger_ml.core.errors import MappingError
+from trigger_ml.core.foreign import reading
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models.heads import without_squashing
+from trigger_ml.models.topology import require_harmless, topology
 
 __all__ = ["from_keras3", "load_keras3"]
 
@@ -48,16 +50,9 @@ def load_keras3(path: Path) -> Any:
     """
     import keras
 
-    if not path.exists():
-        raise InputError(str(path), "no such file", "Check model.weights in the configuration")
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:
-        # keras raises what its many readers raise; the user needs to know which file it was
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            str(path), f"not a readable Keras 3 model ({reason})", "Save it again with model.save('x.keras')"
-        ) from error
+    require_harmless(topology(path)[0], str(path))
+    with reading(path, "Keras 3 model", "Save it again with model.save('x.keras')"):
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
     return from_keras3(model)
 
 

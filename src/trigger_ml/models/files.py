@@ -3,16 +3,17 @@
 import warnings
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
-import h5py
+import numpy as np
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_path, require_file
+from trigger_ml.core.foreign import reading
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.ctlearn import load_keras3
 from trigger_ml.models.heads import without_squashing
+from trigger_ml.models.topology import KIND, require_harmless, topology
 
 __all__ = ["load_model", "save_model"]
 
@@ -56,36 +57,28 @@ def load_model(path: Path) -> Any:
     Raises
     ------
     InputError
-        If the file is missing or no Keras model.
+        If the file is missing, no Keras model, or would run code of its author.
     MappingError
         If a Keras 3 model holds a layer without equivalent.
     """
     path = Path(path)
     require_file(path)
-    if _is_keras3(path):
+    content, version = topology(path)
+    require_harmless(content, str(path))
+    if version.startswith("3"):
         return load_keras3(path)
     from qkeras.utils import load_qmodel
 
-    try:
+    with reading(path, KIND, "Save the model again"):
         model = load_qmodel(str(path), custom_objects={"KernelRule": KernelRule}, compile=False)
-    except Exception as error:
-        # the readers of Keras raise many kinds; the user needs to know which file it was
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            str(path), f"not a readable Keras model ({reason})", "Save the model again"
-        ) from error
+        if bad := _not_finite(model):
+            raise InputError(str(path), f"layer {bad} has weights that are no numbers", "Train it again")
     return without_squashing(model)
 
 
-def _is_keras3(path: Path) -> bool:
-    """Whether Keras 3 wrote the file: both versions use the same file name extensions."""
-    if is_zipfile(path):
-        with ZipFile(path) as archive:
-            names = archive.namelist()
-            metadata = archive.read("metadata.json").decode() if "metadata.json" in names else ""
-        return '"keras_version": "3' in metadata
-    if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            version = file.attrs.get("keras_version", b"")
-            return (version.decode() if isinstance(version, bytes) else str(version)).startswith("3")
-    return False
+def _not_finite(model: Any) -> str | None:
+    """First layer with a weight that is NaN or infinite; None if all are numbers."""
+    for layer in model.layers:
+        if not all(np.isfinite(weights).all() for weights in layer.get_weights()):
+            return str(layer.name)
+    return None

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.files import atomic_path
+from trigger_ml.core.surroundings import cache_folder
 
 Array = NDArray[np.float64]
 
@@ -170,12 +171,10 @@ def build_library(counts: tuple[int, int, int], seed: int, workers: int) -> Libr
     )
 
 
-def cache_folder() -> Path:
+def library_folder() -> Path:
     """Where libraries are kept between productions: ``TRIGGER_ML_CACHE``, or the user's cache folder."""
     named = os.environ.get("TRIGGER_ML_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trigger_ml"
+    return Path(named) if named else cache_folder()
 
 
 def load_library(scale: float = 1.0, workers: int = 1) -> Path:
@@ -206,7 +205,7 @@ def load_library(scale: float = 1.0, workers: int = 1) -> Path:
         "format": 2,
     }
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
-    path = cache_folder() / f"sibyll23e-air-{key}.npz"
+    path = library_folder() / f"sibyll23e-air-{key}.npz"
     if path.exists():
         with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
             read_library(path)

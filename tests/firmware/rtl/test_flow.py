@@ -83,7 +83,7 @@ def test_measured_with_synthesis(network, x, written, tmp_path):
         network, RtlConfig(), SynthesisConfig(vendor=False), written[1], x, tmp_path
     ).to_dict()
     by_layer = {f["layer"]: f for f in found["figures"] if f["source"] == "synthesis: yosys"}
-    assert {"total", "conv1", "conv3", "flat", "dense6"} <= set(by_layer)
+    assert {"total", "layer_conv1", "layer_conv3", "layer_flat", "layer_dense6"} <= set(by_layer)
     # the top only wires its stages, but for a few gates of the handshakes
     below = sum(f["lut"] for layer, f in by_layer.items() if layer != "total")
     assert below <= by_layer["total"]["lut"] <= below + 20

@@ -41,7 +41,18 @@ def test_a_large_unrolled_network_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("wire", "layer_wire"), ("conv/1", "conv_1"), ("3x", "layer_3x"), ("a__b", "a_b")]
+    ("name", "expected"),
+    [
+        ("wire", "layer_wire"),
+        ("conv/1", "layer_conv_1"),
+        ("3x", "layer_3x"),
+        ("a__b_", "layer_a_b"),
+        ("Ünicode", "layer_nicode"),
+        ("ß", "layer_unnamed"),
+        ("conv_kernel", "layer_conv_kernel_layer"),
+        ("Kernel_2", "layer_Kernel_2_layer"),
+        ("x" * 300, "layer_" + "x" * 80),
+    ],
 )
 def test_identifiers_are_legal(name, expected):
     assert identifier(name, set()) == expected
@@ -49,7 +60,16 @@ def test_identifiers_are_legal(name, expected):
 
 def test_identifiers_do_not_collide():
     taken: set[str] = set()
-    assert [identifier(name, taken) for name in ("conv", "Conv", "conv")] == ["conv", "Conv_2", "conv_3"]
+    names = [identifier(name, taken) for name in ("conv", "Conv", "conv", "conv_kernel", "conv_2")]
+    assert names == [
+        "layer_conv",
+        "layer_Conv_2",
+        "layer_conv_3",
+        "layer_conv_kernel_layer",
+        "layer_conv_2_2",
+    ]
+    modules = {name.lower() for name in names} | {f"{name}_kernel".lower() for name in names}
+    assert len(modules) == 2 * len(names)
 
 
 def test_fewest_kernels_that_keep_up():

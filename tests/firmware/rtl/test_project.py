@@ -21,7 +21,10 @@ def project():
 
 def test_one_file_per_layer_named_as_in_the_network(project):
     files = sources(project)
-    assert {"conv1.v", "conv1_kernel.v", "conv3.v", "flat.v", "dense6.v", f"{TOP}.v"} <= set(files)
+    assert {
+        f"{TOP}.v",
+        *(f"layer_{name}.v" for name in ("conv1", "conv1_kernel", "conv3", "flat", "dense6")),
+    } <= set(files)
     for name, text in files.items():
         assert f"module {name.removesuffix('.v')} (" in text
 
@@ -53,8 +56,8 @@ def test_the_project_on_disk(project, tmp_path):
     assert [int(r, 16) for r in results] == [int(v) & ((1 << bits) - 1) for v in expected]
     assert "create_clock -name aclk -period 4.0" in (folder / "constraints" / f"{TOP}.xdc").read_text()
     assert "xcku115-flvb2104-2-i" in (folder / "build_vivado.tcl").read_text()
-    vhdl = (folder / "vhdl" / "conv1_kernel.vhd").read_text()
-    assert re.search(r"entity conv1_kernel is", vhdl)
+    vhdl = (folder / "vhdl" / "layer_conv1_kernel.vhd").read_text()
+    assert re.search(r"entity layer_conv1_kernel is", vhdl)
 
 
 def test_writing_again_replaces_the_folder(project, tmp_path):

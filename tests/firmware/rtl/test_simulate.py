@@ -1,6 +1,7 @@
 """The RTL itself, clock by clock, and the emulator, against the interpreter."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,32 @@ def test_the_backend_gives_outputs_and_taps():
     np.testing.assert_array_equal(backend.run(x)["dense6"], logits(network, x)["dense6"])
     assert set(backend.taps(x)) == {"quantize2", "quantize4", "flat", "dense6"}
     assert backend.name == "rtl"
+
+
+def test_a_layer_may_be_called_as_it_likes():
+    """Words of the languages, ports, other modules, names that differ by case or a character only."""
+    network = small()
+    words = [
+        "global",
+        "type",
+        "Type",
+        "m_axis",
+        "trigger_network",
+        "cell//a",
+        "cell\\b\nendmodule",
+        "x_kernel",
+    ]
+    new = dict(zip((node.name for node in network.nodes), words, strict=False))
+    nodes = tuple(
+        replace(node, name=new[node.name], inputs=tuple(new[name] for name in node.inputs))
+        for node in network.nodes
+    )
+    outputs = tuple(new[name] for name in network.outputs)
+    called = replace(network, nodes=nodes, outputs=outputs)
+    x = counts(np.random.default_rng(1), network, 4)
+    backend = RtlBackend(called, RtlConfig())
+    np.testing.assert_array_equal(backend.run(x)[outputs[0]], logits(network, x)["dense6"])
+    assert set(backend.taps(x)) == {new[name] for name in ("quantize2", "quantize4", "flat", "dense6")}
 
 
 @pytest.mark.slow

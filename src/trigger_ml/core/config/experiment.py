@@ -16,6 +16,7 @@ from trigger_ml.core.config.firmware import FirmwareConfig, VerifyConfig
 from trigger_ml.core.config.model import ModelConfig, TrainConfig
 from trigger_ml.core.config.simulation import SimulationConfig
 from trigger_ml.core.errors import ConfigError
+from trigger_ml.core.foreign import reason
 
 __all__ = ["ExperimentConfig", "load_experiment", "load_yaml", "parse", "schema"]
 
@@ -101,6 +102,34 @@ def parse[T: Section](model: type[T], values: dict[str, Any], source: str) -> T:
         ) from None
 
 
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain data only, and no key twice: YAML's readers would silently take the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: dict[Any, int] = {}
+    for key, _ in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            continue
+        name = loader.construct_object(key)
+        line = key.start_mark.line + 1
+        if not isinstance(name, str | int | float | bool | None):
+            raise yaml.constructor.ConstructorError(
+                problem="a key must be plain text", problem_mark=key.start_mark
+            )
+        if name in seen:
+            raise yaml.constructor.ConstructorError(
+                problem=f"the key {name!r} is there already, in line {seen[name]}",
+                problem_mark=key.start_mark,
+            )
+        seen[name] = line
+    loader.flatten_mapping(node)
+    return dict(loader.construct_mapping(node, deep=True))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
@@ -110,16 +139,25 @@ def load_yaml(path: Path) -> dict[str, Any]:
         If the file is missing, is not YAML, or is no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        # as bytes: YAML says itself that it is UTF-8 (or UTF-16 with a mark), whatever the locale says
+        values = yaml.load(path.read_bytes(), Loader=_Loader)
     except FileNotFoundError:
         raise ConfigError(str(path), "no such file", "Check the path; examples are in configs/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read ({error})", "Give a YAML text file") from None
+    except OSError as error:
+        why = f"cannot be read ({error.strerror or reason(error)})"
+        raise ConfigError(str(path), why, "Give a YAML text file") from None
+    except yaml.reader.ReaderError as error:
+        why = f"is no UTF-8 text (byte {error.position}: {error.reason})"
+        raise ConfigError(str(path), why, "Give a YAML text file, saved as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise ConfigError(str(path), f"{line}{problem}", "Correct the YAML there") from None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        # what YAML's own types raise for a value that is none, as the date 2026-13-01
+        why = f"a value in it cannot be read ({reason(error)})"
+        raise ConfigError(str(path), why, "Put quotes around it, or correct it") from None
     if not isinstance(values, dict):
         raise ConfigError(
             str(path), "holds no mapping of keys to values", "See configs/demo.yaml for an example"

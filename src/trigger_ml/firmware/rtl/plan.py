@@ -8,6 +8,7 @@ import numpy as np
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError
+from trigger_ml.firmware.names import word
 from trigger_ml.firmware.network import (
     Add,
     Affine,
@@ -39,12 +40,8 @@ from trigger_ml.firmware.rtl.tracing import depth
 
 __all__ = ["check", "plan"]
 
-# words that a module or signal of the generated project cannot be named
-RESERVED = re.compile(
-    "always|and|assign|begin|buf|case|default|edge|else|end|endcase|endmodule|entity|for|function|if|input|"
-    "initial|inout|integer|is|module|nand|negedge|nor|not|or|out|output|parameter|posedge|reg|signal|time|top|"
-    "tri|use|wait|wand|while|wire|wor|xnor|xor"
-)
+# before the name of every layer: no word of any hardware language, no port and no other module begins so
+PREFIX = "layer_"
 # alkaid keeps constants of an addition in 32 bits, weights in a float's 24
 MAX_BIAS, MAX_WEIGHT = 2**31, 2**24
 # above this the wide register and its kernel are no longer a sensible circuit
@@ -52,15 +49,19 @@ MAX_FLAT = 4096
 
 
 def identifier(name: str, taken: set[str]) -> str:
-    """A Verilog and VHDL identifier like ``name``, not among ``taken`` (compared without case)."""
-    word = re.sub(r"\W", "_", name)
-    word = re.sub(r"_+", "_", word).strip("_") or "layer"
-    if word[0].isdigit() or RESERVED.fullmatch(word.lower()):
-        word = f"layer_{word}"
-    result, number = word, 1
+    """A Verilog and VHDL identifier for a layer, not among ``taken`` (compared without case).
+
+    It begins with a prefix, so that a layer may be called as it likes: ``type``, ``m_axis``, ``1/conv``.
+    It does not end as the modules of kernels do, which are named after their layer.
+    """
+    text = word(name)
+    if re.search(r"(^|_)kernel(_\d+)?$", text, flags=re.IGNORECASE):
+        text = f"{text}_layer"
+    text = f"{PREFIX}{text}"
+    result, number = text, 1
     while result.lower() in taken:
         number += 1
-        result = f"{word}_{number}"
+        result = f"{text}_{number}"
     taken.add(result.lower())
     return result
 
@@ -172,7 +173,7 @@ class _Builder:
         if source.lanes == lanes:
             return self.driver[name]
         stage = WindowStage(
-            identifier(f"{reader}_narrow", self.taken), (), (self.driver[name],), replace(source, lanes=lanes), source,
+            identifier(f"{reader.removeprefix(PREFIX)}_narrow", self.taken), (), (self.driver[name],), replace(source, lanes=lanes), source,
             (1, 1), (1, 1), ((0, 0), (0, 0)), 0,
         )  # fmt: skip
         self.stages.append(stage)
@@ -243,7 +244,7 @@ def plan(network: Network, config: RtlConfig) -> Pipeline:
         if isinstance(node, Input):
             builder.add(
                 InputStage(
-                    identifier("s_axis", builder.taken),
+                    "s_axis",
                     (node,),
                     (),
                     builder.output(node, config.pixels_per_clock),
@@ -260,6 +261,8 @@ def plan(network: Network, config: RtlConfig) -> Pipeline:
     pipeline = Pipeline(tuple(builder.stages), outputs, network.outputs)
     sizes = buffer_sizes(pipeline)
     names = {
-        key: identifier(f"{key[0] or outputs[key[1]]}_skip", builder.taken) for key, n in sizes.items() if n
+        key: identifier(f"{(key[0] or outputs[key[1]]).removeprefix(PREFIX)}_skip", builder.taken)
+        for key, n in sizes.items()
+        if n
     }
     return with_fifos(pipeline, sizes, names.__getitem__)

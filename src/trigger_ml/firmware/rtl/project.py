@@ -106,8 +106,10 @@ def read_sources(directory: Path, config: RtlConfig) -> dict[str, str]:
         If the folder holds no project, or one of another configuration.
     """
     try:
-        written = json.loads((directory / "project.json").read_text())["config"]
-        files = {path.name: path.read_text() for path in sorted((directory / "rtl").glob("*.v"))}
+        written = json.loads((directory / "project.json").read_text(encoding="utf-8"))["config"]
+        files = {
+            path.name: path.read_text(encoding="utf-8") for path in sorted((directory / "rtl").glob("*.v"))
+        }
     except (OSError, ValueError, KeyError):
         written, files = None, {}
     if f"{TOP}.v" not in files:
@@ -126,7 +128,7 @@ def _readme(project: RtlProject, frames: int) -> str:
     return f"""RTL of a trigger network
 ========================
 
-rtl/           Verilog: {TOP}.v is the top, one file per layer, <layer>_kernel.v its arithmetic
+rtl/           Verilog: {TOP}.v is the top, layer_<name>.v and its arithmetic layer_<name>_kernel.v for each layer
 vhdl/          the kernels in VHDL, with the library they instantiate
 sim/           test bench with {frames} frames and the expected results
 constraints/   clock of {config.clock_period} ns for Vivado (.xdc) and Quartus (.sdc)
@@ -149,7 +151,7 @@ def _write(project: RtlProject, counts: IntArray, folder: Path) -> None:
         if kernel := kernel_of(stage):
             write_text(folder / "vhdl" / f"{kernel.name}.vhd", kernel.vhdl())
     for path in vhdl_library():
-        write_text(folder / "vhdl" / path.name, path.read_text())
+        write_text(folder / "vhdl" / path.name, path.read_text(encoding="utf-8"))
     expected = logits(project.network, counts)
     write_text(
         folder / "sim" / "frames.hex", hex_words(to_beats(counts, pipeline.input), input_bits(pipeline))

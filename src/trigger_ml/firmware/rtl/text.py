@@ -8,6 +8,7 @@ from trigger_ml.firmware.rtl.kernels import Field, Kernel
 __all__ = [
     "any_of",
     "bits_for",
+    "comment",
     "concat",
     "constant",
     "header",
@@ -113,9 +114,14 @@ def kernel_output(kernel: Kernel, name: str, dtype: FixedPoint) -> list[str]:
     return parts
 
 
+def comment(line: str) -> str:
+    """One line of a comment; a name in it cannot end the line and go on as code."""
+    return f"// {''.join(c if c.isprintable() else '?' for c in line)}".rstrip()
+
+
 def header(lines: Sequence[str]) -> str:
     """A comment block."""
-    return "\n".join(f"// {line}".rstrip() for line in lines) + "\n"
+    return "\n".join(map(comment, lines)) + "\n"
 
 
 def instance(module: str, name: str, ports: Sequence[tuple[str, str]], parameters: str = "") -> str:

@@ -4,7 +4,7 @@ import math
 
 from trigger_ml.firmware.rtl.schedule import Timing
 from trigger_ml.firmware.rtl.stages import InputStage, Pipeline, Stage, Stream
-from trigger_ml.firmware.rtl.text import header, instance, range_of
+from trigger_ml.firmware.rtl.text import comment, header, instance, range_of
 from trigger_ml.firmware.rtl.verilog import describe
 
 __all__ = ["input_bits", "output_bits", "output_fields", "top_module"]
@@ -112,7 +112,9 @@ def top_module(pipeline: Pipeline, name: str, title: str, timing: Timing) -> str
     text += "    wire frame_accepted;\n    assign s_axis_tready = aresetn && frame_accepted;\n"
     for stage in pipeline.stages[1:]:
         text += (
-            "\n" + "".join(f"    // {line}\n" for line in describe(stage)) + _wires(stage.name, stage.output)
+            "\n"
+            + "".join(f"    {comment(line)}\n" for line in describe(stage))
+            + _wires(stage.name, stage.output)
         )
         for port in range(len(stage.inputs)):
             text += f"    wire {stage.name}_takes_{port};\n"
