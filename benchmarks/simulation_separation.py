@@ -28,7 +28,8 @@ from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.firmware.onnx import Emulator
 from trigger_ml.models.batches import predict
 from trigger_ml.models.files import load_model
-from trigger_ml.stages import EMULATOR, FLOAT_MODEL, event_files
+from trigger_ml.samples import event_files
+from trigger_ml.stages import EMULATOR, FLOAT_MODEL
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

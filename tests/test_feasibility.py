@@ -70,11 +70,13 @@ def test_a_model_of_the_users_is_refused_before_anything_is_made(tmp_path: Path)
 def test_the_products_model_is_refused_before_the_first_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events = SimpleNamespace(
-        counts=np.zeros((6, 8, 8, 1), np.uint8), label=np.array([0, 1] * 3), dropped={}, grid=None
+    counts, target = np.zeros((6, 8, 8, 1), np.uint8), np.zeros((6, 1))
+    sample = SimpleNamespace(
+        dataset=SimpleNamespace(counts=counts, label=np.array([0, 1] * 3)),
+        splits=SimpleNamespace(train=np.arange(2), validation=np.arange(2, 4), test=np.arange(4, 6)),
+        training=lambda: (counts, target, (counts, target)),
     )
-    splits = SimpleNamespace(train=np.arange(2), validation=np.arange(2, 4), test=np.arange(4, 6))
-    monkeypatch.setattr(stages, "load_events", lambda _: (events, splits))
+    monkeypatch.setattr(stages, "load_sample", lambda _: sample)
     trained: list[object] = []
     monkeypatch.setattr("trigger_ml.models.training.train", lambda *args, **_: trained.append(args))
     late = config(firmware={"hls": None, "rtl": {"pixels_per_clock": 16}})

@@ -126,13 +126,15 @@ def trace_run(directory: Path, event: str, output: Path | None, console: Console
     from trigger_ml.pipeline import Workspace
     from trigger_ml.report.figures_trace import trace_figure
     from trigger_ml.report.style import save
-    from trigger_ml.stages import COMPRESSED_MODEL, NETWORK, load_events
+    from trigger_ml.samples import load_sample
+    from trigger_ml.stages import COMPRESSED_MODEL, NETWORK
 
     run = RunDirectory(directory)
     config = run.config()
     if not (directory / NETWORK).is_file() or not (directory / "firmware").is_dir():
         raise InputError(str(directory), "it has no firmware", "Run `trigger-ml build CONFIG` for it first")
-    dataset, splits = load_events(Workspace(config, run, console))
+    sample = load_sample(Workspace(config, run, console))
+    dataset, splits = sample.dataset, sample.splits
     test = dataset[splits.test]
     row = _row(test, event)
     name = f"{test.obs_id[row]}/{test.event_id[row]}/{test.tel_id[row]}"

@@ -147,10 +147,11 @@ def _evaluate(workspace: Workspace, runs: Mapping[Task, RunDirectory], directory
     from trigger_ml.evaluation.irf import Reconstruction
     from trigger_ml.judging import judged, read_predictions, thrown
     from trigger_ml.report.study import write_study
-    from trigger_ml.stages import load_events
+    from trigger_ml.samples import load_sample
 
     config = workspace.config
-    dataset, splits = load_events(workspace)
+    sample = load_sample(workspace)
+    dataset, splits = sample.dataset, sample.splits
     test = dataset[splits.test]
     simulations = thrown(workspace, dataset, splits)
     if simulations is None:

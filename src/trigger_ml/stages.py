@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from trigger_ml import __version__
@@ -19,12 +18,10 @@ from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
 from trigger_ml.core.foreign import naming
-from trigger_ml.evaluation.direction import camera_offsets
-from trigger_ml.events.camera import AxialGrid
-from trigger_ml.events.domain import QUANTITIES, training_domain
-from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
+from trigger_ml.events.feed import Dataset
 from trigger_ml.feasibility import require_feasible
 from trigger_ml.pipeline import Workspace
+from trigger_ml.samples import Sample, load_sample, subset
 
 FLOAT_MODEL = Path("model/float/model.h5")
 COMPRESSED_MODEL = Path("model/compressed/model.h5")
@@ -36,6 +33,7 @@ FLOAT_ONNX = Path("onnx/float.onnx")
 
 def simulate(workspace: Workspace) -> None:
     """Make the events, or note which files of the user take their place."""
+    from trigger_ml.simulation.chunks import NIGHT_SKY
     from trigger_ml.simulation.production import simulate as produce
 
     config, folder = workspace.config, workspace.path / "events"
@@ -43,59 +41,24 @@ def simulate(workspace: Workspace) -> None:
         # a model that firmware cannot hold is refused before anything is made
         _given_model(config)
     folder.mkdir(exist_ok=True)
-    files = list(config.events.files)
-    if not files:
+    files = {"events": list(config.events.files), "night_sky": list(config.events.night_sky_files)}
+    if not config.events.files:
         made = produce(config.simulation, folder, seed=config.seed, progress=workspace.console.is_terminal)
-        files = [path.name for path in made]
+        files["events"] = [path.name for path in made]
+        if config.simulation.night_sky_events:
+            files["night_sky"].append(f"{NIGHT_SKY}.dl1.h5")
     write_json(folder / "files.json", files)
 
 
-def event_files(directory: Path) -> list[Path]:
-    """Event files of a run: simulated ones, or the user's."""
-    folder = directory / "events"
-    # an absolute path of the user's stays as it is
-    return [folder / name for name in json.loads((folder / "files.json").read_text())]
-
-
-def load_events(workspace: Workspace) -> tuple[Dataset, Splits]:
-    """All events as network input, and which of them are for what."""
-    config = workspace.config
-    dataset = load_dataset(event_files(workspace.path), config.events)
-    for reason, number in dataset.dropped.items():
-        workspace.console.print(f"  {number} events dropped: {reason}", markup=False)
-    return dataset, split_by_shower(dataset, config.events.split, config.seed)
-
-
-def targets(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.floating[Any]]:
-    """What the model is to tell of each event, shape (events, outputs)."""
-    if config.task == "type":
-        return dataset.label.astype(np.float32)[:, np.newaxis]
-    if config.task == "energy":
-        return np.log10(dataset.energy)[:, np.newaxis]
-    truth = dataset.truth
-    return camera_offsets(truth.alt, truth.az, dataset.pointing_alt, dataset.pointing_az)
-
-
-def _subset(dataset: Dataset, rows: NDArray[np.int64], config: ExperimentConfig) -> NDArray[np.int64]:
-    """Regression learns from gammas alone; classification from all."""
-    return rows if config.task == "type" else rows[dataset.label[rows] == 1]
-
-
-def _training(dataset: Dataset, splits: Splits, config: ExperimentConfig) -> tuple[Any, Any, tuple[Any, Any]]:
-    """Counts and targets to train on, and those that choose the epoch."""
-    target = targets(dataset, config)
-    train, chosen = (_subset(dataset, part, config) for part in (splits.train, splits.validation))
-    return dataset.counts[train], target[train], (dataset.counts[chosen], target[chosen])
-
-
-def _settings(dataset: Dataset, config: ExperimentConfig) -> dict[str, Any]:
+def _settings(sample: Sample) -> dict[str, Any]:
     """What the trainings of compression and their control share."""
+    config = sample.config
     return {
         "seed": config.seed if config.compression.seed is None else config.compression.seed,
         "task": config.task,
         "regression_loss": config.train.regression_loss,
         "tensorboard": config.train.tensorboard,
-        "symmetries": _symmetries(dataset, config),
+        "symmetries": sample.symmetries,
     }
 
 
@@ -108,29 +71,30 @@ def train(workspace: Workspace) -> None:
 
     config, folder = workspace.config, workspace.path / FLOAT_MODEL.parent
     given = None if config.model.weights is None else _given_model(config)
-    dataset, splits = load_events(workspace)
-    rows = {name: _subset(dataset, getattr(splits, name), config) for name in ("train", "validation", "test")}
+    sample = load_sample(workspace)
+    dataset, splits = sample.dataset, sample.splits
+    rows = {name: subset(dataset, getattr(splits, name), config) for name in ("train", "validation", "test")}
     history: dict[str, Any] | None = None
     if given is not None:
         model = given
         _check_input(model, dataset, str(config.model.weights))
     else:
-        target = targets(dataset, config)
+        counts, target, validation = sample.training()
         model = build_model(config.model, dataset.counts.shape[1:], config.task, config.seed)
         require_feasible(model, config)
         if config.task != "type":
-            start_at(model, target[rows["train"]])
+            start_at(model, target)
         history = fit(
             model,
-            dataset.counts[rows["train"]],
-            target[rows["train"]],
-            (dataset.counts[rows["validation"]], target[rows["validation"]]),
+            counts,
+            target,
+            validation,
             config.train,
             bits=config.events.input.bits,
             seed=config.seed,
             directory=folder,
             task=config.task,
-            symmetries=_symmetries(dataset, config),
+            symmetries=sample.symmetries,
         ).to_dict()
     save_model(model, workspace.path / FLOAT_MODEL)
     events = {name: len(part) for name, part in rows.items()}
@@ -148,14 +112,6 @@ def _given_model(config: ExperimentConfig) -> Any:
     with naming(f"model.weights: {config.model.weights}"):
         require_feasible(model, config)
     return model
-
-
-def _symmetries(dataset: Dataset, config: ExperimentConfig) -> NDArray[np.int64] | None:
-    """Permutations of the grid's cells for the training, if asked for."""
-    if not config.train.augment:
-        return None
-    assert isinstance(dataset.grid, AxialGrid)  # the configuration allows no other
-    return dataset.grid.symmetries
 
 
 def _check_input(model: Any, dataset: Dataset, source: str) -> None:
@@ -179,19 +135,19 @@ def compress(workspace: Workspace) -> None:
     from trigger_ml.models.files import load_model, save_model
 
     config, path = workspace.config, workspace.path
-    dataset, splits = load_events(workspace)
+    sample = load_sample(workspace)
     model = load_model(path / FLOAT_MODEL)
     input_type = config.events.input.dtype
     result = compress_model(
         model,
-        *_training(dataset, splits, config),
+        *sample.training(),
         config.compression,
         input_type=input_type,
         directory=path / COMPRESSED_MODEL.parent,
-        **_settings(dataset, config),
+        **_settings(sample),
     )
     save_model(result.model, path / COMPRESSED_MODEL)
-    network = extract(result.model, input_type=input_type, metadata=_metadata(config, dataset, splits.train))
+    network = extract(result.model, input_type=input_type, metadata=_metadata(sample))
     serialize.save(network, path / NETWORK)
     write_emulator(network, path / EMULATOR)
     export_onnx(fold_batch_norm(model), path / FLOAT_ONNX)
@@ -208,14 +164,14 @@ def control(workspace: Workspace) -> None:
     if not config.compression.control:
         write_json(folder / "history.json", {"reason": "compression.control is false"})
         return
-    dataset, splits = load_events(workspace)
+    sample = load_sample(workspace)
     result = train_control(
         load_model(path / FLOAT_MODEL),
-        *_training(dataset, splits, config),
+        *sample.training(),
         config.compression,
         bits=config.events.input.bits,
         directory=folder,
-        **_settings(dataset, config),
+        **_settings(sample),
     )
     save_model(result.model, path / CONTROL_MODEL)
     write_json(folder / "history.json", {"histories": result.to_dict()})
@@ -229,20 +185,20 @@ def trees(workspace: Workspace) -> None:
     if config.task != "type":
         write_json(folder / "trees.json", {"reason": f"this run reconstructs the {config.task}"})
         return
-    write_trees(folder, *load_events(workspace), config.seed, workspace.console)
+    sample = load_sample(workspace)
+    write_trees(folder, sample.dataset, sample.splits, config.seed, workspace.console)
 
 
-def _metadata(config: ExperimentConfig, dataset: Dataset, trained: NDArray[np.int64]) -> dict[str, Any]:
+def _metadata(sample: Sample) -> dict[str, Any]:
     """What a user of the network alone needs; the keys are described in docs/network-format.md."""
-    events = dataset[trained]
-    known = {name: values for name, values in events.conditions.items() if name in QUANTITIES}
+    config, grid = sample.config, sample.dataset.grid
     return {
-        "domain": training_domain(known, events.event_type).to_dict(),
+        "domain": sample.domain(),
         "name": config.name,
         "task": config.task,
         "trigger_ml": __version__,
-        "camera": dataset.grid.camera,
-        "grid": dataset.grid.to_dict(),
+        "camera": grid.camera,
+        "grid": grid.to_dict(),
         "input": config.events.input.model_dump(mode="json"),
     }
 
@@ -277,7 +233,8 @@ def build(workspace: Workspace) -> None:
     network = serialize.load(workspace.path / NETWORK)
     if config.firmware.rtl is not None:
         check_fit(network, config.firmware.rtl)
-    dataset, splits = load_events(workspace)
+    sample = load_sample(workspace)
+    dataset, splits = sample.dataset, sample.splits
     chosen = splits.test[:: max(1, len(splits.test) // config.firmware.vectors)][: config.firmware.vectors]
     ids = [f"{o}/{e}/{t}" for o, e, t in zip(*_identity(dataset[chosen]), strict=True)]
     write_vectors(network, dataset.counts[chosen], folder / "vectors", event_ids=ids)
@@ -319,7 +276,8 @@ def verify(workspace: Workspace) -> None:
 
     config, path = workspace.config, workspace.path
     network = serialize.load(path / NETWORK)
-    dataset, splits = load_events(workspace)
+    sample = load_sample(workspace)
+    dataset, splits = sample.dataset, sample.splits
     # the slow backends see the first events only: these must be of both classes
     order = np.random.default_rng(config.seed).permutation(splits.test)
     test = dataset[order]
@@ -367,7 +325,8 @@ def evaluate(workspace: Workspace) -> None:
     from trigger_ml.rivals import answers, float_ending, not_judged
 
     config, path = workspace.config, workspace.path
-    dataset, splits = load_events(workspace)
+    sample = load_sample(workspace)
+    dataset, splits = sample.dataset, sample.splits
     # hadrons too: a reconstructed response needs their energies and directions
     test = dataset[splits.test]
     outputs, inference = {}, {}

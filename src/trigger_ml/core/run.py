@@ -127,7 +127,7 @@ class RunDirectory:
             "task": config.task,
             "config": config.model_dump(mode="json"),
             "seeds": {"experiment": config.seed},
-            "inputs": {name: self._input_hash(Path(name)) for name in config.events.files},
+            "inputs": {name: self._input_hash(Path(name)) for name in config.events.inputs},
             "versions": _versions(),
             "host": _host(),
             "command": command,

@@ -257,7 +257,7 @@ def file_noise(reader: Dl1Reader, tel_ids: Sequence[int]) -> FileNoise:
     return measured_noise(reader.tables(tel_ids), str(reader.path))
 
 
-def _telescopes(reader: Dl1Reader, config: EventsConfig) -> list[int]:
+def telescopes_of_camera(reader: Dl1Reader, config: EventsConfig) -> list[int]:
     """Telescopes of a file that have the configured camera.
 
     Raises
@@ -341,7 +341,7 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
     for number, path in enumerate(paths):
         with open_dl1(path) as h5:
             reader = Dl1Reader(h5, path)
-            tel_ids = _telescopes(reader, config)
+            tel_ids = telescopes_of_camera(reader, config)
             geometry = reader.subarray.tel[tel_ids[0]].camera.geometry
             grid = pixel_map(geometry, config.input.mapping)
             if collector is None:

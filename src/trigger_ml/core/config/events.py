@@ -71,6 +71,9 @@ class EventsConfig(Section):
     files: tuple[str, ...] = ()
     """ctapipe HDF5 files (DL1 images with simulation truth); relative to the configuration file.
     Empty: the ``simulate`` stage makes them."""
+    night_sky_files: tuple[str, ...] = ()
+    """ctapipe HDF5 files of clocked events (no shower): half of them are background to the training of a
+    classifier, half are judged. ``simulation.night_sky_events`` makes some."""
     tel_ids: tuple[int, ...] = ()
     """Telescopes to use; empty means all that share the camera."""
     camera: str = "DigiCam"
@@ -84,3 +87,8 @@ class EventsConfig(Section):
     """How images become integers."""
     split: SplitConfig = SplitConfig()
     """How showers are divided."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All files that the user gives."""
+        return (*self.files, *self.night_sky_files)

@@ -168,5 +168,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
 def load_experiment(path: Path) -> ExperimentConfig:
     """Read and validate an experiment; event files are resolved against the configuration's folder."""
     config = parse(ExperimentConfig, load_yaml(path), str(path))
-    files = tuple(str((path.parent / name).resolve()) for name in config.events.files)
-    return config.model_copy(update={"events": config.events.model_copy(update={"files": files})})
+    events = {
+        key: tuple(str((path.parent / name).resolve()) for name in getattr(config.events, key))
+        for key in ("files", "night_sky_files")
+    }
+    return config.model_copy(update={"events": config.events.model_copy(update=events)})

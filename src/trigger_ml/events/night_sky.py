@@ -1,0 +1,97 @@
+"""Clocked events, which show a network what the sky looks like without a shower."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trigger_ml.core.config import EventsConfig
+from trigger_ml.core.errors import InputError
+from trigger_ml.events.dl1 import Dl1Reader, open_dl1
+from trigger_ml.events.feed import (
+    conditions_of_events,
+    file_noise,
+    pixel_map,
+    telescopes_of_camera,
+    usable,
+)
+from trigger_ml.events.quantize import Counts, charge_rule, to_counts
+
+__all__ = ["NightSky", "load_night_sky", "split_night_sky"]
+
+
+@dataclass(frozen=True, eq=False)
+class NightSky:
+    """Clocked events as network input, one row each.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of uint8 or uint16, shape (n, H, W, C)
+    conditions : dict of str to numpy.ndarray of float64, shape (n,)
+        As `Dataset.conditions` has them.
+    """
+
+    counts: Counts
+    conditions: dict[str, NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, rows: NDArray[np.int64] | slice) -> "NightSky":
+        return NightSky(self.counts[rows], {name: values[rows] for name, values in self.conditions.items()})
+
+
+def load_night_sky(paths: Sequence[Path], config: EventsConfig) -> NightSky | None:
+    """Read clocked events as a network's input.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        ctapipe DL1 files whose events are all clocked.
+    config : EventsConfig
+
+    Returns
+    -------
+    NightSky or None
+        None without files.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    CameraMismatchError
+        If it has another camera.
+    """
+    parts: list[NightSky] = []
+    for path in paths:
+        with open_dl1(path) as h5:
+            reader = Dl1Reader(h5, path)
+            tel_ids = telescopes_of_camera(reader, config)
+            grid = pixel_map(reader.subarray.tel[tel_ids[0]].camera.geometry, config.input.mapping)
+            noise = file_noise(reader, tel_ids) if config.input.pedestal == "pixel" else None
+            pixels = None if noise is None else noise.noise
+            rule = charge_rule(config.input, pixels, grid.n_pixels)
+            for read in reader.tables(tel_ids, peak_time="peak_time" in config.input.channels):
+                table = read if noise is None else noise.assign(read)
+                table = table[usable(table, config.input, pixels)]
+                counts = to_counts(table, config.input, grid, rule)
+                parts.append(NightSky(counts, conditions_of_events(table, noise, counts, grid.n_pixels)))
+    if paths and not any(map(len, parts)):
+        raise InputError(
+            ", ".join(path.name for path in paths), "holds no usable clocked events", "Simulate it again"
+        )
+    if not parts:
+        return None
+    names = parts[0].conditions
+    return NightSky(
+        np.concatenate([part.counts for part in parts]),
+        {name: np.concatenate([part.conditions[name] for part in parts]) for name in names},
+    )
+
+
+def split_night_sky(night: NightSky, seed: int) -> tuple[NightSky, NightSky]:
+    """One half to train on, one half to judge by, drawn with a seed."""
+    order = np.random.default_rng([seed, 77]).permutation(len(night))
+    return night[np.sort(order[::2])], night[np.sort(order[1::2])]
