@@ -17,6 +17,7 @@ import numpy as np
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+import simulation_trigger
 from ctapipe.calib import CameraCalibrator
 from ctapipe.containers import DL1CameraContainer
 from ctapipe.coordinates import TelescopeFrame
@@ -537,12 +538,17 @@ def gallery(rng):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--only", nargs="*", default=["light", "prod4", "noise", "xmax", "real", "gallery"])
+    parser.add_argument(
+        "--only", nargs="*", default=["light", "prod4", "trigger", "noise", "xmax", "real", "gallery"]
+    )
     arguments = parser.parse_args()
     FIGURES.mkdir(parents=True, exist_ok=True)
     parts = {
         "light": light_density,
         "prod4": lambda rng: prod4(arguments.data, rng),
+        "trigger": lambda rng: simulation_trigger.trigger_efficiency(
+            arguments.data / "sst1m-prod4-simtel" / SIMTEL, FIGURES, rng
+        ),
         "noise": lambda rng: noise(arguments.data, rng),
         "xmax": elongation,
         "real": lambda rng: real_images(arguments.data, rng),
