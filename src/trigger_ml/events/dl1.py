@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading, reason
-from trigger_ml.events.dl1_writer import NO_PRIMARY, write_dl1
+from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.hdf5 import ColumnReader, id_column, open_dl1, unit_column
 from trigger_ml.events.monitoring import Conditions, conditions_of, seconds
 from trigger_ml.events.runs import SimulatedRun, read_runs
-from trigger_ml.events.table import EventTable, Truth
+from trigger_ml.events.table import NO_PRIMARY, EventTable, Truth
 
 __all__ = [
     "Dl1Reader",

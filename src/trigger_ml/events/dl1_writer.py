@@ -26,7 +26,7 @@ from trigger_ml.events.monitoring import SIMULATION_START, Conditions, EventCloc
 from trigger_ml.events.parameters import ANGLES, ImageParameters
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.runs import SimulatedRun, write_runs
-from trigger_ml.events.table import EventTable, Truth, whole_array_events
+from trigger_ml.events.table import EventTable, whole_array_events
 
 __all__ = ["impact_distance", "write_dl1"]
 
@@ -42,8 +42,6 @@ DESCRIPTIONS = {
     "event_id": "Array Event ID",
     "tel_id": "Telescope ID",
 }
-# of the particle of events without a shower: what ctapipe gives a shower of which nothing is known
-NO_PRIMARY = np.iinfo(np.int16).max
 
 
 @dataclass
@@ -55,7 +53,6 @@ class _Writer:
     simulated: bool
     with_parameters: bool
     clock: EventClock
-    no_showers: bool = False
     pointed: set[tuple[int, int]] = field(default_factory=set)
     parameters: dict[int, ImageParameters] = field(default_factory=dict)
     levels: set[DataLevel] = field(default_factory=set)
@@ -128,11 +125,8 @@ class _Writer:
                 "n_trigger_pixels": np.full(len(events), -1, dtype=np.int64),
             },
         )
-        truth = events.truth[starts] if events.truth is not None else None
-        if truth is None and self.no_showers:
-            # in a simulated file ctapipe's event source wants one for each event
-            truth = _no_showers(len(starts))
-        if truth is not None:
+        if events.truth is not None:
+            truth = events.truth[starts]
             self.append(
                 "/simulation/event/subarray/shower",
                 {
@@ -296,12 +290,6 @@ class _Writer:
         )
 
 
-def _no_showers(n: int) -> Truth:
-    nan = np.full(n, np.nan)
-    primary, shower = np.full(n, NO_PRIMARY, dtype=np.int64), np.full(n, -1, dtype=np.int64)
-    return Truth(primary, nan, nan, nan, nan, nan, nan, nan, shower)
-
-
 def impact_distance(
     core: NDArray[np.float64], alt: NDArray[Any], az: NDArray[Any], telescope: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -360,8 +348,7 @@ def write_dl1(
     runs : sequence of SimulatedRun, or a function that gives one
         A function is called after the last event, when a generator knows what it has thrown.
     conditions : function that gives a Conditions, optional
-        Called after the last event: pedestals and true conditions of the events' blocks. Events without truth
-        are then those of a simulated night sky.
+        Called after the last event: pedestals and true conditions of the events' blocks.
     start : astropy.time.Time
         Of the first block.
     parameters : bool
@@ -384,9 +371,8 @@ def write_dl1(
     with atomic_path(path) as partial, HDF5TableWriter(str(partial), mode="w", filters=FILTERS) as h5:
         subarray.to_hdf(h5.h5file)
         writer = _Writer(h5, subarray, simulated=True, with_parameters=parameters, clock=EventClock(start))
-        writer.no_showers = conditions is not None
         for chunk in whole_array_events(chunks, WRITE_BYTES):
-            writer.simulated = chunk.truth is not None or writer.no_showers
+            writer.simulated = chunk.truth is not None
             writer.write(chunk)
             n_written += len(chunk)
         write_runs(h5, runs() if callable(runs) else runs)

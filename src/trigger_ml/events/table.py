@@ -11,6 +11,8 @@ FloatArray = NDArray[np.floating[Any]]
 
 # particle codes of sim_telarray, which ctapipe keeps in `true_shower_primary_id`
 PRIMARY_IDS = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402}
+# what ctapipe gives a shower of which nothing is known: events of a simulated night sky
+NO_PRIMARY = int(np.iinfo(np.int16).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,13 @@ class EventTable:
             for item in fields(self)
         }
         return replace(self, **columns)
+
+
+def no_showers(n: int) -> Truth:
+    """What a file tells of ``n`` events without a shower; readers give no truth for them."""
+    nan = np.full(n, np.nan)
+    primary, shower = np.full(n, NO_PRIMARY, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    return Truth(primary, nan, nan, nan, nan, nan, nan, nan, shower)
 
 
 def concatenate(tables: list[EventTable]) -> EventTable:

@@ -16,7 +16,7 @@ from trigger_ml.core.config import SimulationConfig
 from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.monitoring import SIMULATION_START, Conditions, concatenate_conditions, slot
 from trigger_ml.events.runs import SimulatedRun
-from trigger_ml.events.table import PRIMARY_IDS, EventTable
+from trigger_ml.events.table import PRIMARY_IDS, EventTable, no_showers
 from trigger_ml.simulation.chunks import NIGHT_SKY, NIGHT_SKY_BLOCKS, NIGHT_SKY_EVENTS, Chunk, read_chunk
 from trigger_ml.simulation.clocked import N_WINDOWS, Pedestal
 
@@ -111,6 +111,9 @@ class NightSky:
                 peak_time=columns["peak_time"][wanted],
                 pointing_alt=np.full(n, self.alt),
                 pointing_az=np.full(n, self.az),
+                # ctapipe's event source wants a shower and true images of every simulated event
+                truth=no_showers(n),
+                true_image=columns["true_image"][wanted],
                 waveform=columns["waveform"][wanted] if "waveform" in columns else None,
                 event_type=np.full(n, EventType.SKY_PEDESTAL.value, dtype=np.int64),
                 block=columns["block"][wanted],

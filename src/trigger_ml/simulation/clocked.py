@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.simulation import parameters as sst1m
 from trigger_ml.simulation.electronics import SEARCH, Electronics, Waveform, extract, read_out
-from trigger_ml.simulation.patch_trigger import cluster_sums
+from trigger_ml.simulation.patch_trigger import CLUSTER_SIZE, patch_sums
 
 N_WINDOWS = 64
 """Clocked windows from which a block's pedestals are measured."""
@@ -61,8 +61,13 @@ def window(
     )
 
 
+def measured_baseline(parts: Electronics) -> NDArray[np.float64]:
+    """ADC counts that the camera subtracts from every pixel's samples, shape (pixels,)."""
+    return np.asarray(sst1m.BASELINE + parts.gain * parts.baseline_shift + parts.baseline_error)
+
+
 @njit(cache=True, fastmath=True)
-def _record(
+def record(
     rng: np.random.Generator,
     sky: Waveform,
     unit_noise: Waveform,
@@ -73,7 +78,24 @@ def _record(
     total: NDArray[np.float64],
     squares: NDArray[np.float64],
 ) -> None:
-    """Fill in a window as ``read_out`` does, its noise taken from a recording: three times as fast."""
+    """Fill in a window as ``read_out`` does, its electronic noise taken from a recording.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    sky : numpy.ndarray of float32
+        Recording of the night sky.
+    unit_noise : numpy.ndarray of float32
+        Standard normal numbers.
+    gain, noise : numpy.ndarray, shape (pixels,)
+        Fields of :class:`~trigger_ml.simulation.electronics.Electronics`.
+    subtract : numpy.ndarray, shape (pixels,)
+        From :func:`measured_baseline`.
+    waveform : numpy.ndarray of float32, shape (pixels, samples)
+        Overwritten: ADC counts above the baseline.
+    total, squares : numpy.ndarray, shape (pixels,)
+        To which each pixel's samples and their squares are added.
+    """
     n_samples = waveform.shape[1]
     for p in range(waveform.shape[0]):
         start = int(rng.random() * (sky.shape[0] - n_samples))
@@ -114,10 +136,10 @@ def measure_pedestal(
     charge = np.empty((n_windows, n_pixels), np.float32)
     total, squares = np.zeros(n_pixels), np.zeros(n_pixels)
     unit_noise = rng.standard_normal(NOISE_SAMPLES, dtype=np.float32)
-    subtract = sst1m.BASELINE + parts.gain * parts.baseline_shift + parts.baseline_error
+    subtract = measured_baseline(parts)
     waveform = np.empty((n_pixels, n_samples), np.float32)
     for i in range(n_windows):
-        _record(rng, sky, unit_noise, parts.gain, parts.noise, subtract, waveform, total, squares)
+        record(rng, sky, unit_noise, parts.gain, parts.noise, subtract, waveform, total, squares)
         charge[i], _ = extract(waveform, parts.calibration, parts.correction)
     n = n_windows * n_samples
     mean = total / n
@@ -139,19 +161,20 @@ def cluster_moments(
     sky: Waveform,
     n_samples: int,
     patch_of_pixel: NDArray[np.int64],
-    cluster: NDArray[np.int64],
+    n_patches: int,
 ) -> tuple[float, float]:
-    """Mean and standard deviation in ADC counts of a cluster's sum in the night sky, over clusters and time.
+    """Mean and standard deviation in ADC counts of a whole cluster's sum in the night sky alone.
 
     Parameters
     ----------
     rng, parts, sky, n_samples
         As of :func:`measure_pedestal`.
-    patch_of_pixel, cluster
-        Fields of :class:`~trigger_ml.simulation.patch_trigger.Patches`.
+    patch_of_pixel : numpy.ndarray of int64, shape (pixels,)
+    n_patches : int
     """
     sums = [
-        cluster_sums(window(rng, parts, sky, n_samples)[0], patch_of_pixel, cluster, *SEARCH)
+        patch_sums(window(rng, parts, sky, n_samples)[0], patch_of_pixel, n_patches, *SEARCH)
         for _ in range(LEVEL_WINDOWS)
     ]
-    return float(np.mean(sums)), float(np.std(sums))
+    # a cluster is the sum of seven patches, which the night sky lights independently
+    return CLUSTER_SIZE * float(np.mean(sums)), math.sqrt(CLUSTER_SIZE) * float(np.std(sums))

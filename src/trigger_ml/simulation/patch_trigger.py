@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 PATCH_MAX = 255
 """A patch's sum is clipped to 8 bits."""
+CLUSTER_SIZE = 7
+"""Patches of a cluster that is not at the edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +60,10 @@ def build_patches(geometry: CameraGeometry) -> Patches:
 
 
 @njit(cache=True)
-def cluster_sums(
-    waveform: NDArray[np.float32],
-    patch_of_pixel: NDArray[np.int64],
-    cluster: NDArray[np.int64],
-    first: int,
-    last: int,
+def patch_sums(
+    waveform: NDArray[np.float32], patch_of_pixel: NDArray[np.int64], n_patches: int, first: int, last: int
 ) -> NDArray[np.float64]:
-    """Sum of every cluster in every sample; parameters as of :func:`cluster_peak`.
-
-    Returns
-    -------
-    numpy.ndarray, shape (patches, last - first)
-        ADC counts.
-    """
-    n_patches = cluster.shape[0]
+    """Clipped sum of every patch in the samples [first, last), ADC counts, shape (patches, last - first)."""
     sums = np.zeros((n_patches, last - first))
     for p in range(waveform.shape[0]):
         for k in range(first, last):
@@ -80,12 +71,7 @@ def cluster_sums(
     for patch in range(n_patches):
         for k in range(last - first):
             sums[patch, k] = min(max(np.floor(sums[patch, k]), 0.0), PATCH_MAX)
-    total = np.zeros_like(sums)
-    for patch in range(n_patches):
-        for j in range(7):
-            if cluster[patch, j] >= 0:
-                total[patch] += sums[cluster[patch, j]]
-    return total
+    return sums
 
 
 @njit(cache=True)

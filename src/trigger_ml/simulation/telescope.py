@@ -126,7 +126,7 @@ class Telescope:
         self.renew_sky(rng, min(BLOCK_SKY_SAMPLES, SKY_SAMPLES))
         # a bright sky gives a large part of the threshold: what it rarely exceeds need not be light
         level, spread = clocked.cluster_moments(
-            rng, parts, self._sky, self.n_samples, self.patches.patch_of_pixel, self.patches.cluster
+            rng, parts, self._sky, self.n_samples, self.patches.patch_of_pixel, self._n_patches
         )
         least = min(LEAST_LIGHT * threshold, threshold - level - SKY_SIGMAS * spread)
         self._least = max(least / (sst1m.AMPLITUDE * gain), 4.0)

@@ -1,13 +1,14 @@
 """The trigger threshold that keeps the rate of accidental triggers, from bias curves of pure night sky.
 
-A telescope sets its threshold by a rate scan: the rate of triggers against the threshold, with the shutter
+A telescope sets its threshold by a rate scan: the rate of triggers against the threshold, with the camera
 open to the night sky alone. Here the scan counts, in clocked windows, how often the largest cluster sum of a
-camera exceeds a threshold. Rates that a telescope can record (some 100 Hz) are too rare to be counted; the
-scan is extrapolated by a parabola in the logarithm of the rate, between an exponential (the tail of few
-large pulses) and a Gaussian (the sum of many small ones).
+camera exceeds a threshold. Rates that a telescope can record (some 100 Hz) are too rare to be counted. Their
+tail is that of one cluster at one time, which is known much further: it is the seven-fold convolution of the
+distribution of a patch's clipped sum, of which every window gives thousands. The rate is that tail times a
+factor (how many clusters and times are independent), fitted to the rates that are counted.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,57 +30,110 @@ NODES = 6
 """Night-sky rates that are scanned; between them the threshold is interpolated in the rate's root."""
 SCAN_SKY = 1 << 20
 """Samples of the recording of the night sky that windows are taken from."""
+LEAST_COUNT = 10
+"""Windows that must exceed a threshold for its rate to count in the fit."""
+MOST_SHARE = 0.2
+"""Of the windows, that may exceed it."""
 LIVE = (electronics.SEARCH[1] - electronics.SEARCH[0]) * sst1m.SAMPLE * 1e-9
 """Seconds for which a window watches."""
 
 
-def cluster_maxima(
-    rng: np.random.Generator, telescope: Telescope, parts: Electronics, n_windows: int
-) -> Array:
-    """Largest cluster sum in ADC counts of each of many windows of pure night sky, shape (n_windows,)."""
-    sky = electronics.night_sky(rng, parts.pulse, parts.rate, SCAN_SKY)
-    patches, found = telescope.patches, np.empty(n_windows)
-    for i in range(n_windows):
-        waveform, _ = clocked.window(rng, parts, sky, telescope.n_samples)
-        found[i] = patch_trigger.cluster_peak(
-            waveform, patches.patch_of_pixel, patches.cluster, *electronics.SEARCH
-        )
-    return found
-
-
-def bias_curve(maxima: Array) -> tuple[Array, Array]:
-    """Counted rate of triggers in Hz, at thresholds in ADC counts.
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What clocked windows tell of the trigger.
 
     Parameters
     ----------
-    maxima : numpy.ndarray, shape (n,)
-        From :func:`cluster_maxima`.
+    maxima : numpy.ndarray, shape (windows,)
+        Largest cluster sum of the camera in each window, ADC counts.
+    patch : numpy.ndarray of int64, shape (256,)
+        How often a patch's sum was so many ADC counts.
+    """
+
+    maxima: Array
+    patch: NDArray[np.int64]
+
+
+def scan(rng: np.random.Generator, telescope: Telescope, parts: Electronics, n_windows: int) -> Scan:
+    """Watch the night sky through the trigger.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    telescope : Telescope
+        Whose patches are used.
+    parts : Electronics
+    n_windows : int
 
     Returns
     -------
-    threshold, rate : numpy.ndarray, shape (m,)
-        Thresholds ascend; windows in which several triggers are likely are left out.
+    Scan
     """
-    ordered = np.sort(maxima)
-    exceeds = 1 - (np.arange(len(ordered)) + 0.5) / len(ordered)
-    counted = exceeds < 0.8
-    return ordered[counted], -np.log1p(-exceeds[counted]) / LIVE
+    sky = electronics.night_sky(rng, parts.pulse, parts.rate, SCAN_SKY)
+    noise = rng.standard_normal(SCAN_SKY, dtype=np.float32)
+    subtract = clocked.measured_baseline(parts)
+    n_pixels = len(parts.gain)
+    waveform = np.empty((n_pixels, telescope.n_samples), np.float32)
+    unused = np.zeros(n_pixels)
+    of_pixel, cluster = telescope.patches.patch_of_pixel, telescope.patches.cluster
+    maxima, patch = np.empty(n_windows), np.zeros(patch_trigger.PATCH_MAX + 1, dtype=np.int64)
+    for i in range(n_windows):
+        clocked.record(rng, sky, noise, parts.gain, parts.noise, subtract, waveform, unused, unused)
+        maxima[i] = patch_trigger.cluster_peak(waveform, of_pixel, cluster, *electronics.SEARCH)
+        sums = patch_trigger.patch_sums(waveform, of_pixel, len(cluster), *electronics.SEARCH)
+        patch += np.bincount(sums.astype(np.int64).ravel(), minlength=len(patch))
+    return Scan(maxima, patch)
 
 
-def threshold_at(maxima: Array, rate: float) -> float:
-    """Threshold in ADC counts at which the night sky triggers at a rate in Hz; see the module's text."""
-    threshold, counted = bias_curve(maxima)
-    centre, scale = float(np.mean(threshold)), float(np.std(threshold))
-    x, y = (threshold - centre) / scale, np.log(counted)
-    # each order statistic of the tail weighs by its events: few are far out
-    weight = np.sqrt(counted / counted.max())
-    square, slope, level = np.polyfit(x, y, 2, w=weight)
-    # the tail of a sum of pulses never flattens
-    if square >= -1e-9:
-        slope, level = np.polyfit(x, y, 1, w=weight)
-        return float(centre + scale * (np.log(rate) - level) / slope)
-    root = np.sqrt(slope**2 - 4 * square * (level - np.log(rate)))
-    return float(centre + scale * (-slope - root) / (2 * square))
+def cluster_tail(patch: NDArray[np.int64]) -> Array:
+    """Probability that a cluster's sum at one time is at least 0, 1, 2, ... ADC counts.
+
+    Parameters
+    ----------
+    patch : numpy.ndarray of int64, shape (256,)
+        Field of :class:`Scan`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (7 * 255 + 1,)
+    """
+    one = patch / patch.sum()
+    whole = one
+    for _ in range(patch_trigger.CLUSTER_SIZE - 1):
+        # not by Fourier transforms: their rounding is above the tail
+        whole = np.convolve(whole, one)
+    return np.asarray(np.cumsum(whole[::-1])[::-1])
+
+
+def bias_curve(found: Scan) -> Array:
+    """Rate of triggers in Hz at thresholds of 0, 1, 2, ... ADC counts; see the module's text.
+
+    Raises
+    ------
+    ValueError
+        If too few windows were scanned for a fit.
+    """
+    tail = cluster_tail(found.patch)
+    n = len(found.maxima)
+    thresholds = np.arange(len(tail))
+    exceeding = n - np.searchsorted(np.sort(found.maxima), thresholds, side="left")
+    # fewer are uncertain; of more, windows with several triggers hide the rate
+    used = (exceeding >= LEAST_COUNT) & (exceeding <= MOST_SHARE * n)
+    if not used.any():
+        raise ValueError(f"{n} windows are too few for a rate scan")
+    counted = -np.log1p(-exceeding[used] / n) / LIVE
+    factor = np.average(np.log(counted / tail[used]), weights=exceeding[used])
+    return np.asarray(tail * np.exp(factor))
+
+
+def threshold_at(found: Scan, rate: float) -> float:
+    """Threshold in ADC counts at which the night sky triggers at a rate in Hz."""
+    curve = bias_curve(found)
+    possible = curve > 0
+    # the logarithm falls strictly: interpolated between whole counts
+    return float(
+        np.interp(-np.log(rate), -np.log(curve[possible]), np.arange(len(curve))[possible].astype(float))
+    )
 
 
 class Threshold:
@@ -108,9 +162,7 @@ class Threshold:
             rng = np.random.default_rng(11)
             parts = replace(self._telescope.nominal, rate=float(rate) + sst1m.DARK_RATE)
             found.append(
-                threshold_at(
-                    cluster_maxima(rng, self._telescope, parts, N_WINDOWS), self._config.accidental_rate
-                )
+                threshold_at(scan(rng, self._telescope, parts, N_WINDOWS), self._config.accidental_rate)
             )
         return rates, np.maximum.accumulate(found)
 
