@@ -22,8 +22,9 @@ from sklearn.metrics import roc_auc_score
 
 import trigger_ml  # noqa: F401  (Keras 2 before TensorFlow)
 from trigger_ml.core.config import ExperimentConfig, parse
+from trigger_ml.events.dataset import split_by_shower
 from trigger_ml.events.digicam import sst1m_subarray
-from trigger_ml.events.feed import load_dataset, split_by_shower
+from trigger_ml.events.feed import load_dataset
 from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.firmware.onnx import Emulator
 from trigger_ml.models.batches import predict

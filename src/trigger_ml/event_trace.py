@@ -16,7 +16,7 @@ from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.events.feed import Dataset
+from trigger_ml.events.dataset import Dataset
 from trigger_ml.firmware.backends import Backend
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.trace import REFERENCE, LayerTrace, Seen, Trace, trace_event

@@ -14,8 +14,8 @@ from trigger_ml.evaluation.direction import sky_direction
 from trigger_ml.evaluation.energy import energy_of
 from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.evaluation.light import fit_light_energy
+from trigger_ml.events.dataset import Dataset, Splits
 from trigger_ml.events.dl1 import read_runs
-from trigger_ml.events.feed import Dataset, Splits
 from trigger_ml.events.predictions import Task, read_answers, write_answers
 from trigger_ml.pipeline import Workspace
 

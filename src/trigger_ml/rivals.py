@@ -14,7 +14,7 @@ from rich.console import Console
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
-from trigger_ml.events.feed import Dataset, Splits
+from trigger_ml.events.dataset import Dataset, Splits
 from trigger_ml.events.rival import LEVELS, read_parameters
 from trigger_ml.models.trees import load_trees, save_trees
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.dataset import Dataset, Splits, split_by_shower
 from trigger_ml.events.domain import QUANTITIES, training_domain
-from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
+from trigger_ml.events.feed import load_dataset
 from trigger_ml.events.night_sky import NightSky, load_night_sky, split_night_sky
 from trigger_ml.pipeline import Workspace
 

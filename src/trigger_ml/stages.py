@@ -18,7 +18,7 @@ from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
 from trigger_ml.core.foreign import naming
-from trigger_ml.events.feed import Dataset
+from trigger_ml.events.dataset import Dataset
 from trigger_ml.feasibility import require_feasible
 from trigger_ml.pipeline import Workspace
 from trigger_ml.samples import Sample, load_sample, subset

@@ -9,9 +9,10 @@ from ctapipe.image import tailcuts_clean
 from trigger_ml.core.config import EventsConfig, InputConfig, SplitConfig
 from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.events.camera import axial_grid
+from trigger_ml.events.dataset import split_by_shower
 from trigger_ml.events.digicam import digicam_geometry, sst1m_subarray
 from trigger_ml.events.dl1 import write_dl1
-from trigger_ml.events.feed import NOT_FINITE, TOO_SMALL, load_dataset, split_by_shower
+from trigger_ml.events.feed import NOT_FINITE, TOO_SMALL, load_dataset
 from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.quantize import charge_rule, to_counts
 from trigger_ml.events.table import concatenate
