@@ -18,7 +18,7 @@ from trigger_ml import __version__
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
-from trigger_ml.core.foreign import naming
+from trigger_ml.core.foreign import naming, reading
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.feed import Dataset, Splits, load_dataset, split_by_shower
@@ -51,8 +51,9 @@ def simulate(workspace: Workspace) -> None:
 def event_files(directory: Path) -> list[Path]:
     """Event files of a run: simulated ones, or the user's."""
     folder = directory / "events"
-    # an absolute path of the user's stays as it is
-    return [folder / name for name in json.loads((folder / "files.json").read_text())]
+    with reading(folder / "files.json", "list of event files", "Run `trigger-ml simulate` again"):
+        # an absolute path of the user's stays as it is
+        return [folder / name for name in json.loads((folder / "files.json").read_bytes())]
 
 
 def load_events(workspace: Workspace) -> tuple[Dataset, Splits]:
