@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from trigger_ml.core.config import InputConfig
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.foreign import reading
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.domain import DomainGuard
 from trigger_ml.events.feed import NOT_FINITE, conditions_of_events, usable
@@ -196,9 +197,14 @@ def emulate_files(
         raise InputError(str(output), "exists already", "Give another name, or --overwrite")
     emulator = load_emulator(network)
     metadata = emulator.metadata
-    config = InputConfig.of_network(metadata["input"])
-    guard = DomainGuard.of_network(metadata, accept=outside_domain)
-    grid = AxialGrid.from_dict(metadata["grid"])
+    with reading(network, "emulator", "Give an emulator that a run of trigger-ml left"):
+        config = InputConfig.of_network(metadata["input"])
+        guard = DomainGuard.of_network(metadata, accept=outside_domain)
+        grid = AxialGrid.from_dict(metadata["grid"])
+        if emulator.input_shape != (*grid.shape, len(config.channels)):
+            raise ValueError(f"its input {emulator.input_shape} is not the camera's grid")
+        if metadata.get("camera", grid.camera) != grid.camera:
+            raise ValueError(f"its grid is that of {grid.camera}, not of {metadata['camera']}")
     sources = []
     for number, path in enumerate(inputs):
         source = _numbered(open_events(path, camera=grid.camera), number)

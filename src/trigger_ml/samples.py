@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.foreign import reading
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.dataset import Dataset, Splits, split_by_shower
@@ -98,11 +99,12 @@ def night_sky_files(directory: Path) -> list[Path]:
 
 def _listed(directory: Path, kind: str) -> list[Path]:
     folder = directory / "events"
-    listed = json.loads((folder / "files.json").read_text())
-    # runs of version 0.1 list event files alone
-    files = listed if isinstance(listed, dict) else {"events": listed, "night_sky": []}
-    # an absolute path of the user's stays as it is
-    return [folder / name for name in files[kind]]
+    with reading(folder / "files.json", "list of event files", "Run `trigger-ml simulate` again"):
+        listed = json.loads((folder / "files.json").read_bytes())
+        # runs of version 0.1 list event files alone
+        files = listed if isinstance(listed, dict) else {"events": listed, "night_sky": []}
+        # an absolute path of the user's stays as it is
+        return [folder / name for name in files[kind]]
 
 
 def load_sample(workspace: Workspace) -> Sample:

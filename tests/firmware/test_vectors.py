@@ -57,10 +57,10 @@ def test_a_failure_leaves_the_old_folder(make, tmp_path):
 
 
 def test_no_vectors(tmp_path):
-    with pytest.raises(InputError, match="no readable test vectors"):
+    with pytest.raises(InputError, match=r"test vectors|no such file"):
         read_vectors(tmp_path)
     (tmp_path / "vectors.json").write_text(json.dumps({"nodes": {}}))
-    with pytest.raises(InputError, match="no readable test vectors"):
+    with pytest.raises(InputError, match=r"test vectors|no such file"):
         read_vectors(tmp_path)
 
 

@@ -25,8 +25,11 @@ from typing import Any
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.files import require_file, sha256, write_json
+from trigger_ml.core.foreign import reading, reason
 
 __all__ = ["RunDirectory", "fingerprint"]
+
+RUN_AGAIN = "Remove the run directory and run again"
 
 # two stages may work beside each other in one process
 MANIFEST = threading.Lock()
@@ -108,15 +111,27 @@ class RunDirectory:
             raise InputError(
                 str(self.path), "no manifest.json in it", "Make the run with `trigger-ml run CONFIG`"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            raise InputError(str(self.manifest_path), f"not JSON ({reason(error)})", RUN_AGAIN) from None
+        except OSError as error:
             raise InputError(
-                str(self.manifest_path), f"not JSON ({error})", "Remove the run directory and run again"
+                str(self.manifest_path), f"cannot be read ({error.strerror})", RUN_AGAIN
             ) from None
+        records = content.get("stages", {}) if isinstance(content, dict) else None
+        sound = isinstance(records, dict) and all(
+            isinstance(r, dict)
+            and isinstance(r.get("fingerprint"), str)
+            and isinstance(r.get("outputs"), list)
+            for r in records.values()
+        )
+        if not sound:
+            raise InputError(str(self.manifest_path), "is no manifest of a run", RUN_AGAIN)
         return content
 
     def config(self) -> ExperimentConfig:
         """The configuration that the run was last started with."""
-        return ExperimentConfig.model_validate(self.manifest()["config"])
+        with reading(self.manifest_path, "manifest", RUN_AGAIN):
+            return ExperimentConfig.model_validate(self.manifest()["config"])
 
     def start(self, config: ExperimentConfig, command: str) -> None:
         """Make the folder if needed and note the configuration, the versions and the host."""
@@ -179,7 +194,7 @@ class RunDirectory:
     def _update(self, stage: str, record: Mapping[str, Any] | None) -> None:
         with MANIFEST:
             content = self.manifest()
-            content["stages"].pop(stage, None)
+            content.setdefault("stages", {}).pop(stage, None)
             if record is not None:
                 content["stages"][stage] = dict(record)
             write_json(self.manifest_path, content)

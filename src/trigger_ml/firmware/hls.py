@@ -74,8 +74,11 @@ class HlsProject:
             If it is none.
         """
         try:
-            return cls(directory, json.loads((directory / MANIFEST).read_text()))
-        except (OSError, ValueError):
+            manifest = json.loads((directory / MANIFEST).read_bytes())
+            if not isinstance(manifest, dict) or not {"project", "backend", "layers"} <= set(manifest):
+                raise ValueError("no description of a project")
+            return cls(directory, manifest)
+        except (OSError, ValueError, RecursionError):
             raise InputError(
                 str(directory), f"no hls4ml project with a {MANIFEST}", "Write it with `trigger-ml build`"
             ) from None

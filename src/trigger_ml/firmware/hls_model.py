@@ -53,7 +53,9 @@ def twin_for_hls4ml(model: Any) -> tuple[Any, dict[str, str]]:
             partial = tf_keras.layers.Add(name=new(f"{step.name}_part"))
             sources = [partial(sources[:2]), *sources[2:]]
         names[step.name] = new(step.name)
-        layer = fresh(step.layer, name=names[step.name])
+        # its weights are set below: what would be drawn before does not matter
+        drawn = {key: "zeros" for key in step.layer.get_config() if key.endswith("_initializer")}
+        layer = fresh(step.layer, name=names[step.name], **drawn)
         result = layer(sources if len(sources) > 1 else sources[0])
         made.append((layer, step.layer))
         return result

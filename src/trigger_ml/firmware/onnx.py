@@ -20,6 +20,7 @@ from scipy.special import expit
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, from_grid
+from trigger_ml.core.foreign import reading
 from trigger_ml.firmware.exactness import LayerProof, prove_float32_exact
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.onnx_writer import EMULATOR_FORMAT, PROPERTY, build_emulator, write_emulator
@@ -106,6 +107,7 @@ class Emulator:
     def __init__(self, model: Path | bytes, *, threads: int = 2) -> None:
         self._source = str(model) if isinstance(model, Path) else "emulator"
         self._content = self._read(model) if isinstance(model, Path) else model
+        self._require_plain()
         try:
             self._session = session(self._content)
         except Exception as error:  # onnxruntime raises several classes of its own for a bad file
@@ -120,16 +122,60 @@ class Emulator:
                 "an ONNX file, but not one of trigger_ml's emulators",
                 "Give the emulator that `trigger-ml build` wrote (onnx/emulator.onnx of a run)",
             )
-        self.properties: dict[str, Any] = json.loads(properties)
-        if self.properties["format"] > EMULATOR_FORMAT:
-            raise InputError(
-                self._source,
-                f"emulator format {self.properties['format']} is newer than {EMULATOR_FORMAT}",
-                "Upgrade trigger_ml",
-            )
+        with reading(self._source, "emulator", "Write it again with `trigger-ml build`"):
+            self.properties: dict[str, Any] = json.loads(properties)
+            if self.properties["format"] > EMULATOR_FORMAT:
+                raise InputError(
+                    self._source,
+                    f"emulator format {self.properties['format']} is newer than {EMULATOR_FORMAT}",
+                    "Upgrade trigger_ml",
+                )
+            self._require_described()
         self.threads = threads
         self._kind = np.dtype(self._session.get_inputs()[0].type.removeprefix("tensor(").removesuffix(")"))
         self._tap_session: onnxruntime.InferenceSession | None = None
+
+    def _require_plain(self) -> None:
+        """Refuse a file that is not whole by itself, or whose constants are no numbers.
+
+        Raises
+        ------
+        InputError
+        """
+        again = "Write it again with `trigger-ml build`"
+        with reading(self._source, "ONNX file", again):
+            model = onnx.load_from_string(self._content)
+            if any(node.domain not in ("", "ai.onnx") for node in model.graph.node):
+                raise InputError(self._source, "holds operators that are not ONNX's own", again)
+            for item in model.graph.initializer:
+                if item.data_location == onnx.TensorProto.EXTERNAL:
+                    raise InputError(self._source, f"constant {item.name} lies in another file", again)
+                values = numpy_helper.to_array(item)
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    raise InputError(
+                        self._source, f"constant {item.name} holds values that are no numbers", again
+                    )
+
+    def _require_described(self) -> None:
+        """Compare what the file says of itself with what it has.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError, AttributeError
+        """
+        (entry,) = self._session.get_inputs()
+        said = self.properties["input"]
+        kind = self.input_type
+        whole = (kind.width, kind.fraction, *self.input_shape, *self.fractions.values())
+        if type(kind.signed) is not bool or not all(type(number) is int for number in whole):
+            raise ValueError("its types and shapes are no numbers")
+        if (said["name"], [*said["shape"]]) != (entry.name, [*entry.shape[1:]]):
+            raise ValueError("its input is not what it says")
+        there = {output.name: [*output.shape[1:]] for output in self._session.get_outputs()}
+        outputs = {o["tensor"]: [*o["shape"]] for o in self.properties["outputs"].values()}
+        if outputs != there:
+            raise ValueError("its outputs are not what it says")
+        self.properties["metadata"].keys()
 
     @staticmethod
     def _read(path: Path) -> bytes:
@@ -275,7 +321,7 @@ def changed_constants(network: Network, path: Path) -> list[tuple[str, str]]:
         return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
 
     expected = constants(build_emulator(network))
-    found = constants(onnx.load(path))
+    found = constants(onnx.load_from_string(path.read_bytes()))
     order = {node.name: number for number, node in enumerate(network.nodes)}
     differences = []
     for name, values in expected.items():

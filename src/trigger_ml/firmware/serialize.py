@@ -6,20 +6,30 @@ No pickle takes part, so a file from a stranger is safe to open. The format is d
 
 import io
 import json
-import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from trigger_ml.core.errors import InputError
+from trigger_ml.core.errors import InputError, MappingError
 from trigger_ml.core.files import write_bytes
 from trigger_ml.core.fixed_point import FixedPoint, Overflow, Rounding
-from trigger_ml.firmware.network import FORMAT_VERSION, NODE_TYPES, Network, Node
+from trigger_ml.core.foreign import reading
+from trigger_ml.firmware.network import (
+    FORMAT_VERSION,
+    NODE_TYPES,
+    Affine,
+    Conv2D,
+    Input,
+    Network,
+    Node,
+    Shape,
+)
 
 __all__ = ["load", "save"]
+
+WRITE_AGAIN = "Write it again with `trigger-ml compress`, or check the path"
 
 
 def _encode(node: Node, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +89,7 @@ def load(path: Path) -> Network:
         If the file is missing, is not a network, or was written by a newer version.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with reading(path, "network file", WRITE_AGAIN), np.load(path, allow_pickle=False) as arrays:
             structure = json.loads(bytes(arrays["structure"]))
             if int(structure["format"]) > FORMAT_VERSION:
                 raise InputError(
@@ -88,12 +98,46 @@ def load(path: Path) -> Network:
                     "Upgrade trigger_ml",
                 )
             nodes = tuple(_decode(record, arrays) for record in structure["nodes"])
-        return Network(nodes, tuple(structure["outputs"]), structure["metadata"])
-    except FileNotFoundError:
-        raise InputError(
-            str(path), "no such file", "Run `trigger-ml compress` first, or check the path"
-        ) from None
-    except (BadZipFile, KeyError, IndexError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            str(path), f"not a readable network file ({error})", "Write it again with `trigger-ml compress`"
-        ) from error
+            network = Network(nodes, tuple(structure["outputs"]), dict(structure["metadata"]))
+            _require_sound(network)
+    except MappingError as error:
+        raise InputError(str(path), f"{error.what} {error.why}", WRITE_AGAIN) from None
+    return network
+
+
+def _fits(node: Affine, source: Shape) -> bool:
+    """Whether the arrays of a layer have the shapes that its input and each other ask for."""
+    convolution = isinstance(node, Conv2D)
+    if node.kernel.ndim != (4 if convolution else 2) or len(source) != (3 if convolution else 1):
+        return False
+    *_, incoming, outgoing = node.kernel.shape
+    if isinstance(node, Conv2D) and node.depthwise:
+        return incoming == source[-1] and outgoing == 1 and node.bias.shape == (incoming,)
+    return incoming == source[-1] and node.bias.shape == (outgoing,)
+
+
+def _require_sound(network: Network) -> None:
+    """Refuse a network that says one thing and holds another.
+
+    Raises
+    ------
+    ValueError
+    """
+    names = [node.name for node in network.nodes]
+    if not names or not isinstance(network.nodes[0], Input) or len(set(names)) != len(names):
+        raise ValueError("its nodes do not begin with one input, or two have the same name")
+    if not network.outputs or not set(network.outputs) <= set(names):
+        raise ValueError("its outputs are no nodes")
+    for node in network.nodes:
+        if isinstance(node, Affine):
+            for part in ("kernel", "bias"):
+                values, dtype = getattr(node, part), getattr(node, f"{part}_type")
+                if values.dtype.kind not in "iu":
+                    raise ValueError(f"layer {node.name}: {part} of {values.dtype}, not of integers")
+                if values.size and not dtype.contains(int(values.min()), int(values.max())):
+                    raise ValueError(f"layer {node.name}: {part} beyond its type {dtype}")
+            if not _fits(node, network.shapes[node.inputs[0]]):
+                raise ValueError(f"layer {node.name}: its kernel, biases and input do not fit together")
+    # shapes and intervals of all nodes fit together
+    if set(network.types) != set(names) or set(network.shapes) != set(names):
+        raise ValueError("not every node has a type")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_float
+from trigger_ml.core.foreign import reading
 from trigger_ml.firmware.interpreter import evaluate
 from trigger_ml.firmware.network import Network
 
@@ -109,14 +109,13 @@ def read_vectors(directory: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.
     InputError
         If the folder holds no vectors.
     """
-    try:
-        manifest = json.loads((directory / MANIFEST).read_text())
+    with reading(directory, "set of test vectors", "Write them with `trigger-ml build`"):
+        manifest = json.loads((directory / MANIFEST).read_bytes())
         with np.load(directory / "vectors.npz", allow_pickle=False) as arrays:
-            return manifest, {name: arrays[f"{name}/output"] for name in manifest["nodes"]}
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            str(directory), f"no readable test vectors ({error})", "Write them with `trigger-ml build`"
-        ) from None
+            found = {name: arrays[f"{name}/output"] for name in manifest["nodes"]}
+        if bad := [name for name, values in found.items() if values.dtype.kind not in "iu"]:
+            raise ValueError(f"{bad[0]} holds no integers")
+        return manifest, found
 
 
 def write_testbench(network: Network, counts: ArrayLike, project: Path) -> None:

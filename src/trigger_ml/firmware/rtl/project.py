@@ -110,7 +110,7 @@ def read_sources(directory: Path, config: RtlConfig) -> dict[str, str]:
         files = {
             path.name: path.read_text(encoding="utf-8") for path in sorted((directory / "rtl").glob("*.v"))
         }
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         written, files = None, {}
     if f"{TOP}.v" not in files:
         raise InputError(str(directory), "no RTL project", "Write it with `trigger-ml build`")
