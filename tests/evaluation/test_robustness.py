@@ -75,6 +75,7 @@ def test_figures_are_those_of_the_distributions(gaussian) -> None:
     loss = norm.cdf(SHIFT[-1] / np.sqrt(2)) - norm.cdf(SHIFT[0] / np.sqrt(2))
     assert model["change"]["auc"]["low"] < loss < model["change"]["auc"]["high"]
     assert model["change"]["auc"]["high"] < 0
+    assert model["change"]["auc"]["seen"]
     largest = np.abs(norm.sf(cut - SHIFT) / np.mean(norm.sf(cut - SHIFT)) - 1).max()
     assert model["largest"]["gamma"]["low"] < largest < model["largest"]["gamma"]["high"]
     # hadrons do not change: no more than by chance
@@ -87,6 +88,7 @@ def test_figures_are_those_counted_by_hand(gaussian) -> None:
     assert list(found["conditions"]) == ["true_night_sky", "true_gain"]
     assert sky["edges"] == [SKY[0], *SKY[1:], SKY[-1]]
     assert sky["values"] == [1] * 5
+    assert sky["medians"] == SKY.tolist()
     for name, logit in logits.items():
         cut = np.sort(logit[events.gamma])[::-1][int(np.ceil(0.7 * events.gamma.sum())) - 1]
         assert found["thresholds"][name] == cut
@@ -127,6 +129,20 @@ def test_a_condition_of_no_influence_changes_nothing(gaussian) -> None:
             assert row["value"] < 2.5 * row["chance"]
     assert gain["differences"]["float"]["change"]["auc"]["state"] in ("unchanged", "unresolved")
     assert [sum(pair) for pair in zip(*gain["events"].values(), strict=True)] == [2000] * 5
+
+
+def test_a_change_is_seen_where_its_95_percent_interval_excludes_none(gaussian) -> None:
+    events, level, logits, *_ = gaussian
+    rng = np.random.default_rng(9)
+    conditions = {"true_night_sky": SKY[level], "true_gain": rng.uniform(0.9, 1.1, len(events))}
+    config = EvaluationConfig(bootstrap=50, confidence=0.95)
+    found = robustness({"compressed": logits["compressed"]}, events, conditions, config, 5)
+    seen = set()
+    for condition in found["conditions"].values():
+        for row in condition["models"]["compressed"]["change"].values():
+            assert row["seen"] == (row["low"] > 0 or row["high"] < 0)
+            seen.add(row["seen"])
+    assert seen == {True, False}
 
 
 def test_night_sky_is_counted_at_each_models_own_threshold(gaussian) -> None:

@@ -123,7 +123,7 @@ def condition_bins(
 def content(
     values: FloatArray, bins: ConditionBins, gamma: NDArray[np.bool_], resamples: Resamples
 ) -> dict[str, Any]:
-    """What is in each bin: events and showers by class, number of different values, flags."""
+    """What is in each bin: events and showers by class, median and number of different values, flags."""
     n = len(bins)
     classes = {"gamma": gamma, "hadron": ~gamma}
     showers = {name: resamples[mask].showers(bins.index[mask], n) for name, mask in classes.items()}
@@ -132,6 +132,7 @@ def content(
         "edges": bins.edges.tolist(),
         "flag": bins.flag,
         "unknown": int((bins.index == n).sum()),
+        "medians": [float(np.median(values[bins.index == row])) for row in range(n)],
         "values": [len(np.unique(values[bins.index == row])) for row in range(n)],
         "events": {
             name: np.bincount(bins.index[mask], minlength=n + 1)[:n].tolist()

@@ -194,6 +194,16 @@ def _changes(
     return change, largest, chance
 
 
+def _seen(change: FloatArray) -> bool:
+    """Whether the central 95 % of the resamples exclude no change."""
+    draws = change[1:][np.isfinite(change[1:])]
+    if not np.isfinite(change[0]) or len(draws) < 0.9 * (len(change) - 1):
+        return False
+    tail = 50 * (1 - VERDICT_CONFIDENCE)
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return bool(low > 0 or high < 0)
+
+
 def change_verdict(change: FloatArray, other: FloatArray, figure: str) -> tuple[str, str]:
     """Whether one model's change over a condition is another than a second model's.
 
@@ -253,7 +263,7 @@ def _judged(
                 key: [row.to_dict() for row in intervals(values, confidence, flags.__getitem__)]
                 for key, values in rows.items()
             },
-            "change": {key: one(values) for key, values in change.items()},
+            "change": {key: {**one(values), "seen": _seen(values)} for key, values in change.items()},
             "largest": {key: {**one(values), "chance": chance[key]} for key, values in largest.items()},
         }
     differences: dict[str, Any] = {}
