@@ -17,8 +17,8 @@ from trigger_ml.core.errors import TriggerMLError
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.emulate import emulate_files, load_emulator
 from trigger_ml.events.camera import AxialGrid
-from trigger_ml.events.quantize import to_counts
-from trigger_ml.events.sources import open_events
+from trigger_ml.events.quantize import charge_rule, to_counts
+from trigger_ml.events.sources import open_events, source_noise
 from trigger_ml.firmware.csim import Csim
 from trigger_ml.firmware.hls import HlsProject
 
@@ -29,6 +29,9 @@ EXPERIMENT = {
     "name": "tiny",
     "simulation": {
         "library_scale": 0.02,
+        # as many skies as telescopes see, so that recorded events are like those of the training
+        "nuisances": {"night_sky": [0.03, 0.25], "gain": [0.9, 1.1], "dead_pixels": [0.0, 0.02]},
+        "night_sky_events": 64,
         "particles": {
             "gamma": {"events": 700},
             "proton": {"events": 700, "energy_min": 0.5, "energy_max": 300.0, "view_cone": 8.0},
@@ -270,6 +273,8 @@ def test_emulate_real_events(run: Path, shared_data: Path, tmp_path: Path, name:
     output = tmp_path / "decisions.h5"
     summary = emulate_files(run, [shared_data / REAL[name]], output)
     assert summary.events == EVENTS[name]
+    (source,) = summary.noise.values()
+    assert source.startswith("images of all events")
     telescopes = read_table_ids(output)
     rows = [
         read_table(output, f"/dl2/event/telescope/particle_type/trigger_ml/tel_{tel:03d}")
@@ -279,6 +284,10 @@ def test_emulate_real_events(run: Path, shared_data: Path, tmp_path: Path, name:
     logit = np.concatenate([r["trigger_ml_tel_logit"] for r in rows])
     gammaness = np.concatenate([r["trigger_ml_tel_prediction"] for r in rows])
     np.testing.assert_allclose(gammaness, 1 / (1 + np.exp(-logit)))
+    # recorded under a sky of the training: most events are well inside
+    domain = np.concatenate([r["trigger_ml_tel_domain"] for r in rows])
+    assert np.isin(domain, (0, 1, 2)).all()
+    assert np.mean(domain == 2) < 0.5
     if name.startswith("simtel"):
         with TableLoader(
             output, dl1_images=False, true_images=False, focal_length_choice="EQUIVALENT"
@@ -301,9 +310,9 @@ def test_csim_and_onnx_agree_on_real_events(run: Path, shared_data: Path, name: 
     emulator = load_emulator(run)
     grid = AxialGrid.from_dict(emulator.metadata["grid"])
     source = open_events(shared_data / REAL[name], camera=grid.camera)
-    counts = np.concatenate(
-        [to_counts(table, RunDirectory(run).config().events.input, grid) for table in source]
-    )
+    config, noise = RunDirectory(run).config().events.input, source_noise(source)
+    rule = charge_rule(config, noise.noise, grid.n_pixels)
+    counts = np.concatenate([to_counts(noise.assign(table), config, grid, rule) for table in source])
     counts = counts[:40]
     assert counts.any()
     csim = Csim(HlsProject.open(run / "firmware" / "hls")).run(counts)
@@ -368,6 +377,51 @@ def test_events_of_another_camera_are_refused(run: Path, shared_data: Path, tmp_
     code, message = invoke("emulate", path, shared_data / REAL["simtel-digicam"], "-o", tmp_path / "o.h5")
     assert code == 2
     assert "LSTCam" in message
+
+
+def trained_between(run: Path, target: Path, name: str, low: float, high: float) -> Path:
+    """The run's emulator with another range in its domain."""
+    model = onnx.load(run / "onnx" / "emulator.onnx")
+    for entry in model.metadata_props:
+        if entry.key == "trigger_ml":
+            content = json.loads(entry.value)
+            content["metadata"]["domain"]["ranges"][name] = [low, high]
+            entry.value = json.dumps(content)
+    onnx.save(model, target)
+    return target
+
+
+def test_events_unlike_those_of_the_training_are_refused(
+    run: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    dark = trained_between(run, tmp_path / "dark.onnx", "pedestal", 1.4, 1.6)
+    output = tmp_path / "o.h5"
+    code, message = invoke("emulate", dark, shared_data / REAL["raw-32"], "-o", output)
+    assert code == 2
+    assert "median charge of a pixel without light: 3.3" in message
+    assert "trained from 1.4 to 1.6" in message
+    assert "--outside-domain" in message
+    assert not output.exists()
+    code, message = invoke("emulate", dark, shared_data / REAL["raw-32"], "-o", output, "--outside-domain")
+    assert code == 0, message
+    words = " ".join(message.split())
+    assert "warning: 32 of 32 events outside the training's conditions" in words
+    rows = read_table(output, "/dl2/event/telescope/particle_type/trigger_ml/tel_022")
+    assert (rows["trigger_ml_tel_domain"] == 2).all()
+
+
+def test_a_network_that_does_not_know_its_training_says_so(
+    run: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(run / "onnx" / "emulator.onnx")
+    for entry in model.metadata_props:
+        if entry.key == "trigger_ml":
+            content = json.loads(entry.value)
+            del content["metadata"]["domain"]
+            entry.value = json.dumps(content)
+    onnx.save(model, tmp_path / "old.onnx")
+    summary = emulate_files(tmp_path / "old.onnx", [shared_data / REAL["raw-1"]], tmp_path / "o.h5")
+    assert "does not tell the conditions of its training" in summary.warnings[0]
 
 
 def test_emulating_with_something_that_is_no_network(run: Path, tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from rich.console import Console
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
+from trigger_ml.evaluation.robustness import NightSkyAnswers
 from trigger_ml.events.dataset import Dataset, Splits
+from trigger_ml.events.night_sky import NightSky
 from trigger_ml.events.rival import LEVELS, read_parameters
 from trigger_ml.models.trees import load_trees, save_trees
 
-__all__ = ["answers", "float_ending", "not_judged", "write_trees"]
+__all__ = ["answers", "float_ending", "network_answers", "night_sky_answers", "not_judged", "write_trees"]
 
 FloatArray = NDArray[np.float64]
 
@@ -72,27 +74,62 @@ def answers(
     dict of str to callable
         ``float`` and ``compressed``; ``control`` and ``trees`` where the run has them.
     """
-    from trigger_ml.firmware.onnx import Emulator
-    from trigger_ml.models.batches import predict
-    from trigger_ml.models.files import load_model
     from trigger_ml.models.trees import load_trees
 
-    bits, emulator = config.events.input.bits, Emulator(path / "onnx" / "emulator.onnx")
-
-    def keras(model: Any) -> Callable[[], FloatArray]:
-        return lambda: predict(model, test.counts, bits)
-
-    found = {
-        "float": keras(load_model(path / "model" / "float" / "model.h5")),
-        "compressed": lambda: np.asarray(next(iter(emulator.values(test.counts).values()))),
-    }
-    if (control := path / "model" / "control" / "model.h5").exists():
-        found["control"] = keras(load_model(control))
+    found = network_answers(path, config, test.counts)
     if (trees := path / "model" / "trees" / "trees.npz").exists():
         trained, parameters = load_trees(trees)
         mine = {name: column[rows] for name, column in parameters.items()}
         found["trees"] = lambda: trained.logits(mine)
     return found
+
+
+def network_answers(
+    path: Path, config: ExperimentConfig, counts: NDArray[np.unsignedinteger[Any]]
+) -> dict[str, Callable[[], FloatArray]]:
+    """What gives the outputs of each network of a run for some input; as `answers`, without the trees.
+
+    Parameters
+    ----------
+    path : Path
+    config : ExperimentConfig
+    counts : numpy.ndarray of uint8 or uint16, shape (n, H, W, C)
+    """
+    from trigger_ml.firmware.onnx import Emulator
+    from trigger_ml.models.batches import predict
+    from trigger_ml.models.files import load_model
+
+    bits, emulator = config.events.input.bits, Emulator(path / "onnx" / "emulator.onnx")
+
+    def keras(model: Any) -> Callable[[], FloatArray]:
+        return lambda: predict(model, counts, bits)
+
+    found = {
+        "float": keras(load_model(path / "model" / "float" / "model.h5")),
+        "compressed": lambda: np.asarray(next(iter(emulator.values(counts).values()))),
+    }
+    if (control := path / "model" / "control" / "model.h5").exists():
+        found["control"] = keras(load_model(control))
+    return found
+
+
+def night_sky_answers(path: Path, config: ExperimentConfig, night: NightSky | None) -> NightSkyAnswers | None:
+    """What the networks of a run say to its clocked events; None without any.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    config : ExperimentConfig
+    night : NightSky or None
+    """
+    if night is None:
+        return None
+    left_out = {}
+    if (path / "model" / "trees" / "trees.npz").exists():
+        left_out["trees"] = "image parameters are not computed for clocked events"
+    logits = {name: run() for name, run in network_answers(path, config, night.counts).items()}
+    return NightSkyAnswers(logits, night.conditions, left_out)
 
 
 def not_judged(path: Path) -> dict[str, str]:

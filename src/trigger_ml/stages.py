@@ -321,8 +321,9 @@ def evaluate(workspace: Workspace) -> None:
     from trigger_ml.evaluation.gadf import write_irfs
     from trigger_ml.evaluation.quantities import HEADLINES
     from trigger_ml.evaluation.reference import reference_of
+    from trigger_ml.evaluation.robustness import robustness
     from trigger_ml.judging import judged, thrown, write_predictions
-    from trigger_ml.rivals import answers, float_ending, not_judged
+    from trigger_ml.rivals import answers, float_ending, night_sky_answers, not_judged
 
     config, path = workspace.config, workspace.path
     sample = load_sample(workspace)
@@ -357,6 +358,11 @@ def evaluate(workspace: Workspace) -> None:
     content = evaluation.to_dict()
     content["reference"] = reference_of(content, HEADLINES[config.task][0], float_ending(path))
     content["not_judged"] = not_judged(path)
+    if config.task == "type":
+        night = night_sky_answers(path, config, sample.night_test)
+        content["robustness"] = robustness(
+            outputs, events, test.conditions, config.evaluation, config.seed, night
+        )
     write_json(path / "evaluation.json", {**content, "inference": inference})
 
 

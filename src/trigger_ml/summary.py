@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trigger_ml.evaluation.reference import against_reference
+from trigger_ml.report.robustness import robustness_line
 
 __all__ = ["firmware_readme", "print_firmware", "print_summary", "resource_rows"]
 
@@ -42,6 +43,8 @@ def _physics(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
     if trained := evaluation.get("reference"):
         plateau = {True: "on its plateau", False: "below its plateau", None: "plateau not known"}
         rows.append(("float training", f"{plateau[trained['plateau']]}: {trained['why']}"))
+    if (line := robustness_line(evaluation)) is not None:
+        rows.append(("robustness", escape(line)))
     rows += [(key, f"not judged: {why}") for key, why in evaluation.get("not_judged", {}).items()]
     return rows
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trigger_ml.evaluation.quantities import QUANTITIES
 from trigger_ml.evaluation.uncertainty import Interval, Resamples, intervals
 
-__all__ = ["Comparison", "compare", "flips", "verdict"]
+__all__ = ["Comparison", "compare", "flips", "verdict", "with_error"]
 
 FloatArray = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def _percent(fraction: float) -> str:
     return f"{percent:.{min(decimals, 4)}f}"
 
 
-def _with_error(value: float, error: float) -> str:
+def with_error(value: float, error: float) -> str:
     """Value ± error, both to the digits that the error deserves: one, or two when it begins with a 1."""
     if not error > 0:
         return f"{value:.3g}"
@@ -110,7 +110,7 @@ def verdict(change: FloatArray, better: str) -> tuple[str, str]:
     # the estimate of a skewed quantity may lie on the other side of zero: the resamples' median decides
     centre = change[0] if change[0] * (low + high) > 0 else float(np.median(draws))
     state = "better" if (centre > 0) == (better == "higher") else "worse"
-    return state, f"{state} by {_with_error(100 * abs(centre), 100 * one_sigma)} %"
+    return state, f"{state} by {with_error(100 * abs(centre), 100 * one_sigma)} %"
 
 
 def compare(
@@ -180,7 +180,7 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
         tiny = not unit and abs(float(shift[0])) <= 100 * RESOLVED
         if (ends[0] > 0 or ends[1] < 0) and not tiny:
             # to the other side of zero, about as far from it
-            moved = _with_error(abs(float(shift[0])), _half_width(shifts))
+            moved = with_error(abs(float(shift[0])), _half_width(shifts))
             return "unresolved", f"moved by {moved}{suffix}, not seen to be larger or smaller"
         if not unit and largest > 100 * RESOLVED:
             return "unresolved", f"no change seen, but only known within {_percent(largest / 100)}{suffix}"
@@ -190,7 +190,7 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
         )
     one_sigma = _half_width(draws)
     state = "worse" if low > 0 else "better"
-    return state, f"{state} by {_with_error(abs(float(change[0])), one_sigma)}{suffix}"
+    return state, f"{state} by {with_error(abs(float(change[0])), one_sigma)}{suffix}"
 
 
 def flips(

@@ -16,6 +16,7 @@ from trigger_ml.report.figures_classification import classification_specs
 from trigger_ml.report.figures_irf import irf_specs
 from trigger_ml.report.figures_light import light_spec
 from trigger_ml.report.figures_reconstruction import reconstruction_specs
+from trigger_ml.report.figures_robustness import robustness_specs
 from trigger_ml.report.plots import (
     binned_label,
     energy_axis,
@@ -144,6 +145,7 @@ def specs(content: RunContent, references: Sequence[Curve] = ()) -> list[Spec]:
         result += classification_specs(content, bars)
     if evaluation and content.task in ("energy", "direction"):
         result += reconstruction_specs(content, bars, references)
+    result += robustness_specs(content)
     if evaluation.get("irf", {}).get("models"):
         result += irf_specs(content, bars, references)
     if evaluation.get("details", {}).get("light", {}).get("overall"):

@@ -27,6 +27,7 @@ from trigger_ml.report.reading import dig, histories, layer_rows, size
 from trigger_ml.report.reference import read_reference
 from trigger_ml.report.rendering import write_page
 from trigger_ml.report.rivals import rival_rows, rival_tiles, training_facts, training_sentences
+from trigger_ml.report.robustness import robustness_content, robustness_gaps, robustness_line
 
 __all__ = ["write_report"]
 
@@ -46,6 +47,8 @@ def _headline(content: RunContent) -> tuple[str, list[Tile]]:
         assert found is not None
         sentences.append(f"{label}: {found['verdict']}.")
         tiles.append(comparison_tile(name, label, evaluation["quantities"][name]["unit"], found))
+    if (line := robustness_line(evaluation)) is not None:
+        sentences.append(line)
     return " ".join([*sentences, *training_sentences(evaluation, names)]), [*tiles, *rival_tiles(evaluation)]
 
 
@@ -102,6 +105,7 @@ def _gaps(content: RunContent) -> list[str]:
     gaps = missing(content) + not_run(content.resources) + flags(evaluation)
     names = {"control": "Float control", "trees": "Boosted trees"}
     gaps += [f"{names[key]}: {why}" for key, why in evaluation.get("not_judged", {}).items()]
+    gaps += robustness_gaps(evaluation)
     if evaluation and not dig(evaluation, "irf", "models"):
         reason = dig(evaluation, "irf", "reason")
         gaps.append(
@@ -228,6 +232,7 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
             for name, row in content.evaluation.get("metrics", {}).items()
         },
         rivals=rival_rows(content.evaluation, content.task),
+        robustness=robustness_content(content.evaluation),
         tiles=[*tiles, *_model_tiles(content), *_firmware_tiles(content)],
         task=TASKS.get(content.task, content.task),
         figures=figures,

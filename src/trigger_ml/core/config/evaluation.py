@@ -49,5 +49,7 @@ class EvaluationConfig(Section):
     """Fewest gammas of a bin that set the bin's own cut; with fewer it has the cut of all energies."""
     min_showers: int = Field(10, gt=0)
     """Bins with fewer showers of a class are flagged, not dropped; uses of one shower count once."""
+    robustness_bins: int = Field(5, ge=2)
+    """Bins of equal numbers of events against each condition that varies (fewer where showers are few)."""
     irf: IrfConfig = IrfConfig()
     """Instrument response."""
