@@ -23,7 +23,7 @@ from trigger_ml.simulation.threshold import Threshold
 Array = NDArray[np.float64]
 
 SHOWERS_PER_CHUNK = {"gamma": 100, "electron": 100, "proton": 400, "helium": 400}
-BLOCKS_PER_CHUNK = {"gamma": 3, "electron": 3, "proton": 6, "helium": 6}
+BLOCKS_PER_CHUNK = {"gamma": 4, "electron": 4, "proton": 8, "helium": 8}
 """Blocks of equal conditions in a chunk where conditions vary: about as many events of each particle."""
 NIGHT_SKY = "night_sky"
 """The production without showers."""

@@ -24,7 +24,7 @@ from trigger_ml.simulation.telescope import Telescope
 
 Array = NDArray[np.float64]
 
-N_WINDOWS = 1500
+N_WINDOWS = 600
 """Clocked windows of a rate scan."""
 NODES = 6
 """Night-sky rates that are scanned; between them the threshold is interpolated in the rate's root."""
