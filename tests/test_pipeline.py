@@ -40,7 +40,7 @@ def go(directory: Path, config: ExperimentConfig = CONFIG, goal: str = "report",
 
 
 def in_order(ran: list[str]) -> list[str]:
-    """The stages that ran, each after what it needs; two may run beside each other in any order."""
+    """The stages that ran, each after what it needs; two beside each other run in any order."""
     for place, name in enumerate(ran):
         assert not set(STAGES[name].needs) & set(ran[place:]), f"{name} ran before what it needs"
     return sorted(ran, key=ALL.index)
