@@ -92,11 +92,11 @@ def robustness_specs(content: RunContent) -> list[Spec]:
     result = []
     for name, condition in found.get("conditions", {}).items():
         caption = (
-            f"{condition_range(condition)}. Each model keeps the threshold of its operating point over all "
-            f"test events. Bands are {confidence:.0%} intervals; hollow points have too few showers."
+            f"From {condition_range(condition)}; each model keeps the threshold of its operating point over "
+            f"all test events. Bands are {confidence:.0%} intervals, hollow points have too few showers."
         )
         if condition["night_sky"]:
-            caption += " Night sky: windows without a shower, of which no trigger has chosen any."
+            caption += " Night sky: windows without a shower, not chosen by a trigger."
 
         def make(palette: Palette, chosen: Mapping[str, Any] = condition) -> Figure:
             return robustness(chosen, palette)
