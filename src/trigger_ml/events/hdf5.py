@@ -41,6 +41,8 @@ def open_dl1(path: Path) -> Iterator[tables.File]:
         raise InputError(
             str(path), f"a table lacks the column {error}", "Give a file of ctapipe's data model v6 or later"
         ) from error
+    except OverflowError as error:
+        raise InputError(str(path), str(error), "Give a file with ids that ctapipe wrote") from error
     except (tables.HDF5ExtError, OSError) as error:
         if isinstance(error, InputError):
             raise
@@ -69,8 +71,40 @@ def unit_column(table: Table, name: str, unit: u.Unit) -> NDArray[np.float64]:
 
 
 def id_column(table: Table, name: str) -> NDArray[np.int64]:
-    """Column of identifiers, whatever integers the file has."""
-    return np.asarray(table[name]).astype(np.int64)
+    """Column of identifiers, whatever integers the file has; see `as_ids`."""
+    return as_ids(np.asarray(table[name]))
+
+
+def as_ids(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Identifiers or numbers as 64-bit integers.
+
+    Raises
+    ------
+    OverflowError
+        If one is no integer, or too large: wrapped, it would be another's.
+    """
+    if values.dtype.kind == "u" and len(values) and int(values.max()) > np.iinfo(np.int64).max:
+        raise OverflowError(f"the identifier {values.max()} is larger than 2^63")
+    result = values.astype(np.int64)
+    if values.dtype.kind == "f" and (result != values).any():
+        raise OverflowError(f"the identifier {values[result != values][0]} is no integer")
+    return result
+
+
+def narrowed(values: NDArray[Any], dtype: type[np.integer[Any]], what: str) -> NDArray[Any]:
+    """Integers as a narrower type.
+
+    Raises
+    ------
+    InputError
+        If one does not fit.
+    """
+    limits = np.iinfo(dtype)
+    bad = (values < limits.min) | (values > limits.max)
+    if bad.any():
+        why = f"{values[bad][0]} does not lie within {limits.min} to {limits.max}, what ctapipe files hold"
+        raise InputError(what, why, "Number them anew")
+    return np.asarray(values, dtype=dtype)
 
 
 READ_BYTES = 1 << 19
@@ -112,3 +146,13 @@ class ColumnReader:
                     columns[name] = np.empty((stop - start, *piece.shape[1:]), piece.dtype)
                 columns[name][first - start : first - start + n] = piece
         return columns
+
+    def read_rows(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Columns of single rows, in the order given; slower than `read` by far."""
+        found = self._node.read_coordinates(rows)
+        return {
+            name: self._transforms[name].inverse(found[name])
+            if name in self._transforms
+            else found[name].copy()
+            for name in self._names
+        }
