@@ -1,12 +1,9 @@
 """Reading ctapipe's DL1 HDF5 files in vectorized chunks (writing them: `write_dl1`)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import astropy.units as u
 import numpy as np
 import tables
 from astropy.table import Table
@@ -19,12 +16,14 @@ from numpy.typing import NDArray
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading, reason
 from trigger_ml.events.dl1_writer import write_dl1
-from trigger_ml.events.hdf5 import ColumnReader, as_ids, id_column, open_dl1, unit_column
+from trigger_ml.events.hdf5 import ColumnReader, as_ids, id_column, open_dl1
 from trigger_ml.events.joins import Companion, RowIndex, require_unique
 from trigger_ml.events.monitoring import Conditions, conditions_of, seconds
 from trigger_ml.events.pointing import Pointing
+from trigger_ml.events.provenance import require_data_model
 from trigger_ml.events.runs import SimulatedRun, read_runs
-from trigger_ml.events.table import NO_PRIMARY, NO_TIME, NO_TRUE_IMAGE, EventTable, Truth, nanoseconds
+from trigger_ml.events.showers import read_showers
+from trigger_ml.events.table import NO_TIME, NO_TRUE_IMAGE, EventTable, nanoseconds
 
 __all__ = [
     "Dl1Reader",
@@ -39,7 +38,6 @@ __all__ = [
 
 IMAGES = "/dl1/event/telescope/images"
 PARAMETERS = "/dl1/event/telescope/parameters"
-SHOWERS = "/simulation/event/subarray/shower"
 TRUE_IMAGES = "/simulation/event/telescope/images"
 WAVEFORMS = "/r1/event/telescope"
 TRIGGERS = "/dl1/event/telescope/trigger"
@@ -72,65 +70,6 @@ def image_telescopes(path: Path) -> list[int]:
     """
     with open_dl1(path) as h5:
         return Dl1Reader(h5, path).telescopes
-
-
-@dataclass(frozen=True, eq=False)
-class _Showers:
-    index: RowIndex
-    truth: Truth
-
-    def of(self, obs_id: Ids, event_id: Ids, path: Path) -> Truth:
-        rows = self.index.find(obs_id, event_id)
-        if (rows < 0).any():
-            row = int(np.flatnonzero(rows < 0)[0])
-            raise InputError(
-                f"{path}: event {event_id[row]} of observation {obs_id[row]}",
-                "has an image but no simulated shower",
-                "The file was merged or cut wrongly: make it again",
-            )
-        return self.truth[rows]
-
-
-def _equal_rows(*columns: NDArray[Any]) -> Ids:
-    """Rank of each row by the first column, then the next ones; equal rows share one. NaN counts as 0."""
-    numbers = [np.nan_to_num(column) for column in columns]
-    order = np.lexsort(numbers[::-1])
-    differs = np.zeros(len(order), dtype=bool)
-    for column in numbers:
-        differs[1:] |= np.diff(column[order]) != 0
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.cumsum(differs)
-    return rank
-
-
-def _read_showers(h5: tables.File, path: Path) -> _Showers | None:
-    if SHOWERS not in h5:
-        return None
-    table = read_table(h5, SHOWERS)
-    if (id_column(table, "true_shower_primary_id") == NO_PRIMARY).all():
-        # a simulated night sky
-        return None
-    obs_id = id_column(table, "obs_id")
-    energy = unit_column(table, "true_energy", u.TeV)
-    alt, az = unit_column(table, "true_alt", u.rad), unit_column(table, "true_az", u.rad)
-    height = unit_column(table, "true_h_first_int", u.m)
-    # uses of one shower differ in the core only
-    shower_id = _equal_rows(obs_id, energy, alt, az, height)
-    truth = Truth(
-        primary_id=id_column(table, "true_shower_primary_id"),
-        energy=energy,
-        alt=alt,
-        az=az,
-        core_x=unit_column(table, "true_core_x", u.m),
-        core_y=unit_column(table, "true_core_y", u.m),
-        h_first_int=height,
-        x_max=unit_column(table, "true_x_max", u.g / u.cm**2)
-        if "true_x_max" in table.colnames
-        else np.full(len(table), np.nan),
-        shower_id=shower_id,
-    )
-    index = RowIndex(obs_id, id_column(table, "event_id"), f"{path}: {SHOWERS}")
-    return _Showers(index, truth)
 
 
 class _Telescope:
@@ -199,6 +138,7 @@ class Dl1Reader:
     """
 
     def __init__(self, h5: tables.File, path: Path) -> None:
+        require_data_model(h5, str(path))
         self._h5 = h5
         self.path = path
 
@@ -287,7 +227,7 @@ class Dl1Reader:
         """Tables of events; see `read_dl1`."""
         self.require(tel_ids)
         h5, path = self._h5, self.path
-        showers, conditions = _read_showers(h5, path), self.conditions
+        showers, conditions = read_showers(h5, path), self.conditions
         wanted = ["obs_id", "event_id", "tel_id", "image", *(["peak_time"] if peak_time else [])]
         for tel_id in tel_ids or self.telescopes:
             telescope = _Telescope(h5, tel_id, path)

@@ -1,6 +1,6 @@
 """Opening ctapipe's HDF5 files, and reading columns of their tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ctapipe.io.tableio import FixedPointColumnTransform
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import require_file
+from trigger_ml.core.files import atomic_path, not_whole, require_file
 from trigger_ml.core.foreign import naming
 
 
@@ -60,6 +60,52 @@ def _cause(error: Exception) -> str:
         return type(error).__name__
     ends = [number for number, line in enumerate(lines) if line.startswith("End of HDF5 error")]
     return lines[ends[0] - 1] if ends and ends[0] > 0 else lines[-1]
+
+
+@contextmanager
+def written_hdf5(path: Path, rows: Mapping[str, int]) -> Iterator[Path]:
+    """As `trigger_ml.core.files.atomic_path`, for HDF5, which may lose data on a full disk and not tell.
+
+    Every table is read back, and its checksums with it, before the file takes its place.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    rows : mapping of str to int
+        Tables that were written and their rows; filled inside the block.
+
+    Raises
+    ------
+    OSError, StageError
+        If the file could not be written whole; what was at ``path`` stays.
+    """
+
+    def check(partial: Path) -> None:
+        try:
+            with tables.open_file(str(partial), mode="r") as h5:
+                found = {node._v_pathname: _rows_read(node) for node in h5.walk_nodes("/", "Leaf")}
+        except (tables.HDF5ExtError, tables.NoSuchNodeError, OSError) as error:
+            raise not_whole(path, _cause(error)) from error
+        for name, expected in rows.items():
+            if found.get(name, 0) != expected:
+                raise not_whole(path, f"{name} has {found.get(name, 0)} of {expected} rows")
+
+    try:
+        with atomic_path(path, check) as partial:
+            yield partial
+    except tables.HDF5ExtError as error:
+        raise not_whole(path, _cause(error)) from error
+
+
+def _rows_read(node: tables.Leaf) -> int:
+    """Rows of a table or array, all of which could be read."""
+    if node.ndim == 0 or not node.nrows:
+        node.read()
+        return int(node.nrows)
+    step = max(1, (64 * READ_BYTES) // max(1, node.rowsize))
+    for start in range(0, int(node.nrows), step):
+        node.read(start, min(start + step, int(node.nrows)))
+    return int(node.nrows)
 
 
 def unit_column(table: Table, name: str, unit: u.Unit) -> NDArray[np.float64]:

@@ -141,6 +141,12 @@ class EventTable:
         return replace(self, **columns)
 
 
+def has_true_image(events: EventTable) -> NDArray[np.bool_]:
+    """Events of which the true image is known."""
+    assert events.true_image is not None
+    return np.asarray((events.true_image != NO_TRUE_IMAGE).any(axis=1))
+
+
 def no_showers(n: int) -> Truth:
     """What a file tells of ``n`` events without a shower; readers give no truth for them."""
     nan = np.full(n, np.nan)
