@@ -20,6 +20,7 @@ from trigger_ml.core.foreign import reading
 from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.domain import DomainGuard
 from trigger_ml.events.feed import NOT_FINITE, conditions_of_events, usable
+from trigger_ml.events.joins import equal_pair
 from trigger_ml.events.predictions import write_dl2
 from trigger_ml.events.quantize import charge_rule, to_counts
 from trigger_ml.events.sources import EventSource, open_events, require_camera, source_noise
@@ -101,16 +102,38 @@ class _Columns:
 
     parts: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    # number of the file that is read
+    file: int = 0
 
     def append(self, table: EventTable, logit: NDArray[np.float64], place: NDArray[np.int8]) -> None:
         ids = {name: getattr(table, name) for name in ("obs_id", "event_id", "tel_id")}
-        kinds = table.event_type
-        if kinds is not None:
-            ids["event_type"] = kinds
+        for name in ("event_type", "time"):
+            if getattr(table, name) is not None:
+                ids[name] = getattr(table, name)
+        ids["file"] = np.full(len(table), self.file, dtype=np.int64)
         self.parts.append({**ids, "logit": logit, "domain": place})
 
     def column(self, name: str) -> NDArray[Any]:
         return np.concatenate([part[name] for part in self.parts])
+
+    def require_unique(self, paths: Sequence[Path]) -> None:
+        """Refuse events that two files both have: in one output they could not be told apart.
+
+        Raises
+        ------
+        InputError
+        """
+        ids = [self.column(name) for name in ("obs_id", "event_id", "tel_id")]
+        pair = equal_pair(*ids)
+        if pair is None:
+            return
+        event = f"event {ids[1][pair[0]]} of observation {ids[0][pair[0]]}, telescope {ids[2][pair[0]]}"
+        first, second = (paths[self.column("file")[row]] for row in pair)
+        raise InputError(
+            f"{first} and {second}",
+            f"both hold {event}",
+            "Emulate files that number their events alike apart, into an output each",
+        )
 
     def has(self, name: str) -> bool:
         return all(name in part for part in self.parts)
@@ -213,7 +236,8 @@ def emulate_files(
     columns, noise = _Columns(), {}
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        for source in sources:
+        for number, source in enumerate(sources):
+            columns.file = number
             task = progress.add_task(escape(source.path.name), total=None)
             noise[source.path.name] = _emulate_source(
                 source, emulator, config, guard, columns, lambda n, task=task: progress.advance(task, n)
@@ -225,6 +249,7 @@ def emulate_files(
             "no event is left to write",
             "Give files with usable images",
         )
+    columns.require_unique([source.path for source in sources])
     gammaness = expit(logit)
     simulated = all(source.simulated for source in sources)
     write_dl2(
@@ -235,6 +260,7 @@ def emulate_files(
         logit=logit,
         gammaness=gammaness,
         event_type=columns.column("event_type") if columns.has("event_type") else None,
+        time=columns.column("time") if columns.has("time") else None,
         columns={"domain": columns.column("domain")},
         subarray=_subarray(sources),
         simulated=simulated,

@@ -42,7 +42,7 @@ def judged(dataset: Dataset, splits: Splits) -> EvaluationEvents:
         pointing_alt=test.pointing_alt,
         pointing_az=test.pointing_az,
         # files of different particles may number their runs alike
-        obs_id=test.file_index.astype(np.int64) * 2**32 + test.obs_id,
+        obs_id=test.run,
         event_id=test.event_id,
         tel_id=test.tel_id,
         primary_id=test.truth.primary_id,
@@ -54,18 +54,23 @@ def judged(dataset: Dataset, splits: Splits) -> EvaluationEvents:
 def thrown(workspace: Workspace, dataset: Dataset, splits: Splits) -> dict[str, Simulated] | None:
     """The showers thrown behind the test events; None, with the reason, where the files do not tell."""
     try:
-        runs = [run for path in dataset.files for run in read_runs(path)]
+        runs = {index: read_runs(path) for index, path in enumerate(dataset.files)}
         return simulations_of(
-            runs, dataset.obs_id, dataset.truth.primary_id, dataset.shower_id, rows=splits.test
+            runs, dataset.accounts, dataset.truth.primary_id, dataset.shower_id, rows=splits.test
         )
     except InputError as error:
         workspace.console.print(f"  no instrument response: {error}", highlight=False, markup=False)
         return None
 
 
-def _file(folder: Path, events: Path) -> Path:
-    """Answers to the events of one file; files of different particles may number their events alike."""
-    return folder / f"{events.name.removesuffix('.h5').removesuffix('.dl1')}.dl2.h5"
+def _file(folder: Path, files: tuple[Path, ...], index: int) -> Path:
+    """Answers to the events of one file; files of different particles may number their events alike.
+
+    Files of one name, in different folders, are told apart by their place in the list.
+    """
+    names = [Path(file).name.removesuffix(".h5").removesuffix(".dl1") for file in files]
+    name = names[index] if names.count(names[index]) == 1 else f"{names[index]}-{index}"
+    return folder / f"{name}.dl2.h5"
 
 
 def write_predictions(folder: Path, test: Dataset, output: FloatArray, task: Task, prefix: str) -> None:
@@ -93,7 +98,7 @@ def write_predictions(folder: Path, test: Dataset, output: FloatArray, task: Tas
         rows = test.file_index == index
         if rows.any():
             write_answers(
-                _file(folder, Path(source)),
+                _file(folder, test.files, index),
                 task,
                 {name: column[rows] for name, column in answers.items()},
                 obs_id=test.obs_id[rows],
@@ -124,7 +129,7 @@ def read_predictions(folder: Path, test: Dataset, task: Task, prefix: str) -> di
         rows = np.flatnonzero(test.file_index == index)
         if not len(rows):
             continue
-        path = _file(folder, Path(source))
+        path = _file(folder, test.files, index)
         table = read_answers(path, task, prefix)
         keys = ("obs_id", "event_id", "tel_id")
         wanted = np.stack([getattr(test, key)[rows] for key in keys], axis=1).astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.camera import AxialGrid
@@ -19,6 +20,25 @@ from trigger_ml.events.night_sky import NightSky, load_night_sky, split_night_sk
 from trigger_ml.pipeline import Workspace
 
 __all__ = ["Sample", "event_files", "load_sample", "night_sky_files", "subset"]
+
+
+def _known(dataset: Dataset, targets: NDArray[np.float64], what: str) -> NDArray[np.float64]:
+    """The targets, all of them numbers.
+
+    Raises
+    ------
+    InputError
+    """
+    bad = np.flatnonzero(~np.isfinite(targets).all(axis=1))
+    if len(bad):
+        row = int(bad[0])
+        raise InputError(
+            f"{dataset.files[dataset.file_index[row]]}: event {dataset.event_id[row]} of observation "
+            f"{dataset.obs_id[row]}",
+            f"has no {what}, as {len(bad)} of {len(dataset)} events",
+            "Train this task on files that tell it",
+        )
+    return targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +68,11 @@ class Sample:
         if self.config.task == "type":
             return dataset.label.astype(np.float32)[:, np.newaxis]
         if self.config.task == "energy":
-            return np.log10(dataset.energy)[:, np.newaxis]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return _known(dataset, np.log10(dataset.energy)[:, np.newaxis], "true energy")
         truth = dataset.truth
-        return camera_offsets(truth.alt, truth.az, dataset.pointing_alt, dataset.pointing_az)
+        offsets = camera_offsets(truth.alt, truth.az, dataset.pointing_alt, dataset.pointing_az)
+        return _known(dataset, offsets, "true direction or pointing")
 
     def training(self) -> tuple[NDArray[Any], NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]:
         """Counts and targets to train on, and those that choose the epoch."""

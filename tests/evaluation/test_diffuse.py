@@ -1,5 +1,7 @@
 """A point source seen through diffuse gammas: the same as a point source, by hand and by pyirf."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from scipy.integrate import quad
 from trigger_ml.core.config.evaluation import EvaluationConfig, IrfConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation import direction
-from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring
+from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring, true_offset
 from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.gadf import write_irfs
@@ -149,9 +151,9 @@ def test_a_source_that_was_not_thrown_is_a_reason_not_a_number(diffuse):
     few = np.arange(0, len(events), 20)
     outside = EvaluationConfig(bootstrap=20, irf=IrfConfig(signal_offset=(4.0, 5.0)))
     found = evaluate(score[few], score[few], events[few], outside, 1, simulations=thrown)
-    assert "begins at 4 degrees" in found.irf["reason"]
+    assert "is 4 to 5 degrees" in found.irf["reason"]
     blind = EvaluationEvents(events.label, events.energy, events.shower_id)
-    with pytest.raises(InputError, match="without true direction"):
+    with pytest.raises(InputError, match="have no pointing"):
         signal_ring(blind, thrown["gamma"], (0.0, 1.0))
     with pytest.raises(ValueError, match="rising"):
         IrfConfig(signal_offset=(1.0, 1.0))
@@ -204,3 +206,63 @@ def test_gammapy_sees_the_same_source_in_both(diffuse, point, sensitivity_with_g
     assert good.sum() >= 3
     # the source at 0.5 degrees is in the innermost ring of the diffuse sample, which holds a ninth of it
     np.testing.assert_allclose(np.array(limits)[0][good], np.array(limits)[1][good], rtol=0.3)
+
+
+@pytest.mark.parametrize("unknown", [None, np.nan])
+def test_without_pointing_there_is_a_reason_not_an_area_of_zero(diffuse, tmp_path, unknown):
+    events, score, _, thrown = diffuse
+    few = events[np.arange(0, len(events), 20)]
+    blind = None if unknown is None else few.pointing_alt * unknown
+    few, scores = replace(few, pointing_alt=blind), score[np.arange(0, len(events), 20)]
+    config = EvaluationConfig(bootstrap=20)
+    found = evaluate(scores, scores, few, config, 1, simulations=thrown)
+    assert "have no pointing" in found.irf["reason"]
+    path = tmp_path / "x.fits"
+    with pytest.raises(InputError, match="have no pointing"):
+        write_irfs(path, few, scores, thrown, config)
+    assert not path.exists()
+
+
+def test_a_ring_of_directions_has_the_area_of_its_own_solid_angle(diffuse):
+    """The gammas of a ring are those of the whole cone that fall into it; so are the showers thrown."""
+    events, _, _, thrown = diffuse
+    away = signal_ring(events, thrown["gamma"], (0.0, 9.0))
+    limits = (1.2, 2.0)
+    offset = true_offset(events, events.gamma)
+    inside = events.gamma & (offset >= limits[0]) & (offset < limits[1])
+    share = (np.cos(np.deg2rad(1.2)) - np.cos(np.deg2rad(2.0))) / (1 - np.cos(np.deg2rad(away.outer)))
+    ring = replace(
+        thrown["gamma"], n_showers=thrown["gamma"].n_showers * share, view_cone_min=1.2, view_cone=2.0
+    )
+    rows = inside | ~events.gamma
+    cut = events[rows]
+    of_ring = signal_ring(cut, ring, (0.0, 1.5))
+    of_cone = signal_ring(events, thrown["gamma"], (1.2, 1.5))
+    assert (of_ring.inner, of_ring.outer) == (1.2, 1.5)
+    assert of_ring.share * ring.n_showers == pytest.approx(of_cone.share * thrown["gamma"].n_showers)
+    assert (of_ring.inside & cut.gamma).sum() == (of_cone.inside & events.gamma).sum()
+    rates = [event_rates(*arguments)[0] for arguments in (
+        (cut, {**thrown, "gamma": ring}, of_ring), (events, thrown, of_cone)
+    )]  # fmt: skip
+    np.testing.assert_allclose(rates[0][cut.gamma].sum(), rates[1][events.gamma].sum(), rtol=1e-9)
+
+
+def test_a_thin_ring_is_a_source_at_one_offset(diffuse, tmp_path):
+    """All gammas from 0.3999 to 0.4001 degrees: the area in the file is that of all, at any offset."""
+    events, score, _, thrown = diffuse
+    few = np.arange(0, len(events), 10)
+    events, score = events[few], score[few]
+    alt = np.where(events.gamma, events.pointing_alt + np.deg2rad(0.4), events.alt)
+    az = np.where(events.gamma, events.pointing_az, events.az)
+    events = replace(events, alt=alt, az=az)
+    ring = replace(thrown["gamma"], view_cone_min=0.3999, view_cone=0.4001)
+    point = replace(thrown["gamma"], view_cone=0.0)
+    config = EvaluationConfig(bootstrap=20)
+    areas = []
+    for number, gamma in enumerate((ring, point)):
+        path = write_irfs(tmp_path / f"{number}.fits", events, score, {**thrown, "gamma": gamma}, config)
+        with fits.open(path) as hdus:
+            areas.append(np.array(hdus[1].data["EFFAREA"][0]))
+    assert areas[0].max() > 0
+    np.testing.assert_allclose(areas[0], areas[1], rtol=1e-6)
+    np.testing.assert_array_equal(areas[0][0], areas[0][1])

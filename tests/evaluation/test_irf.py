@@ -21,6 +21,7 @@ from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.gadf import write_irfs
 from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf, select
 from trigger_ml.evaluation.uncertainty import resample_showers
+from trigger_ml.events.dataset import RunEvents
 
 CONFIG = EvaluationConfig(bootstrap=30)
 THROWN = {
@@ -225,6 +226,7 @@ class Run:
     n_showers, n_reuse = 100, 10
     energy_min, energy_max, spectral_index = 0.5, 50.0, -2.0
     max_core_distance, view_cone = 800.0, 0.0
+    min_core_distance, view_cone_min = 0.0, 0.0
 
 
 def test_runs_are_pooled():
@@ -246,21 +248,72 @@ def numbered(obs_id, **changes):
     return run
 
 
+def account(file, obs_id, primary, read=40, usable=None, kept=None):
+    usable = read if usable is None else usable
+    return RunEvents(file, obs_id, primary, read, usable, usable if kept is None else kept)
+
+
+PRIMARY = np.repeat([0, 0, 101], 40)
+SHOWER = np.arange(120) // 2
+
+
 def test_runs_find_their_particle_and_the_part_evaluated():
-    obs_id = np.repeat([1, 2, 3], 40)
-    primary = np.repeat([0, 0, 101], 40)
-    shower = np.arange(120) // 2
-    runs = [numbered(1), numbered(2), numbered(3, view_cone=5.0)]
-    found = simulations_of(runs, obs_id, primary, shower, rows=np.r_[0:20, 80:90])
+    runs = {0: [numbered(1), numbered(2)], 1: [numbered(3, view_cone=5.0)]}
+    accounts = [account(0, 1, 0), account(0, 2, 0), account(1, 3, 101)]
+    found = simulations_of(runs, accounts, PRIMARY, SHOWER, rows=np.r_[0:20, 80:90])
     # 10 of 40 gamma showers, 5 of 20 proton showers
     assert found["gamma"].n_showers == pytest.approx(2000 / 4)
     assert found["proton"].n_showers == pytest.approx(1000 / 4)
     assert found["proton"].view_cone == 5.0
-    assert simulations_of(runs, obs_id, primary, shower)["gamma"].n_showers == 2000
+    assert simulations_of(runs, accounts, PRIMARY, SHOWER)["gamma"].n_showers == 2000
     with pytest.raises(InputError, match="run 1: mixes"):
-        simulations_of(runs, np.ones(120), primary, shower)
+        simulations_of(runs, [*accounts, account(0, 1, 101)], PRIMARY, SHOWER)
     with pytest.raises(InputError, match="has no event"):
-        simulations_of([numbered(9)], obs_id, primary, shower)
+        simulations_of({0: [numbered(9)]}, [], PRIMARY, SHOWER)
+
+
+def test_a_run_is_that_of_its_file():
+    """Gammas and protons with one run number, each in its own file."""
+    runs = {0: [numbered(7)], 1: [numbered(7, n_showers=300)]}
+    accounts = [account(0, 7, 0, 80), account(1, 7, 101)]
+    found = simulations_of(runs, accounts, PRIMARY, SHOWER)
+    assert {name: one.n_showers for name, one in found.items()} == {"gamma": 1000, "proton": 3000}
+
+
+def test_a_run_without_events_counts_its_showers():
+    runs = {0: [numbered(1), numbered(2)], 1: [numbered(3), numbered(4), numbered(5)]}
+    accounts = [account(0, 1, 0, 80), account(1, 4, 101)]
+    found = simulations_of(runs, accounts, PRIMARY, SHOWER)
+    assert {name: one.n_showers for name, one in found.items()} == {"gamma": 2000, "proton": 3000}
+    # where the file has two particles, nothing tells which of them the empty run was to give
+    both = {0: [numbered(1), numbered(2), numbered(3)]}
+    with pytest.raises(InputError, match="run 3: has no event"):
+        simulations_of(both, [account(0, 1, 0, 80), account(0, 2, 101)], PRIMARY, SHOWER)
+
+
+def test_what_drops_events_says_what_it_does_to_the_showers_thrown():
+    runs = {0: [numbered(1)], 1: [numbered(2)]}
+    # a quarter of the gammas are used, all alike; the protons lost and cut were thrown all the same
+    accounts = [account(0, 1, 0, 400, 320, 80), account(1, 2, 101, 100, 40)]
+    found = simulations_of(runs, accounts, PRIMARY, SHOWER)
+    assert found["gamma"].n_showers == pytest.approx(1000 / 4)
+    assert found["proton"].n_showers == 1000
+    gamma, proton = (" ".join(found[name].notes) for name in ("gamma", "proton"))
+    assert "max_events` keeps 80 of 320" in gamma
+    assert "80 of 400" in gamma
+    assert "not seen" in gamma
+    assert "60 of 100" in proton
+    assert "max_events" not in proton
+
+
+def test_rings_of_cores_and_bookkeeping_that_is_missing():
+    run = Run()
+    run.min_core_distance = 480.0
+    # of 800 m: 64 % of the circle's area
+    assert pooled("gamma", [run]).max_impact == pytest.approx(640.0)
+    run.view_cone = np.nan
+    with pytest.raises(InputError, match="does not tell its view_cone"):
+        pooled("gamma", [run])
 
 
 # gammapy's own sources warn when they are compiled for the first time

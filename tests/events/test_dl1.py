@@ -17,7 +17,6 @@ from trigger_ml.core.errors import InputError
 from trigger_ml.events import dl1
 from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import (
-    RowIndex,
     SimulatedRun,
     image_telescopes,
     read_dl1,
@@ -26,6 +25,8 @@ from trigger_ml.events.dl1 import (
     write_dl1,
 )
 from trigger_ml.events.dl1_writer import impact_distance
+from trigger_ml.events.joins import RowIndex
+from trigger_ml.events.showers import equal_rows
 from trigger_ml.events.table import concatenate, whole_array_events
 
 RUN = SimulatedRun(
@@ -224,7 +225,7 @@ def test_equal_rows_are_numbered_as_numpy_does(seed, n, width):
     rng = np.random.default_rng(seed)
     columns = rng.choice([0.0, 1.5, -2.0, np.nan], (width, n))
     _, expected = np.unique(np.nan_to_num(columns), axis=1, return_inverse=True)
-    np.testing.assert_array_equal(dl1._equal_rows(*columns), expected.ravel())
+    np.testing.assert_array_equal(equal_rows(*columns), expected.ravel())
 
 
 def test_rows_are_found():

@@ -1,16 +1,19 @@
 """Writing files and folders so that a reader never sees half of one."""
 
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trigger_ml.core.errors import InputError
+from trigger_ml.core.errors import InputError, StageError
 
 
 def require_file(path: Path, remedy: str = "Check the path") -> None:
@@ -27,11 +30,61 @@ def require_file(path: Path, remedy: str = "Check the path") -> None:
     raise InputError(str(path), "is no ordinary file" if path.exists() else "no such file", remedy)
 
 
+def not_whole(path: Path, why: str) -> StageError:
+    """The error of a file that was written without complaint and cannot be read back."""
+    remedy = "Free space there, or write to another disk; what was there before is as it was"
+    return StageError(str(path), f"was not written whole ({why})", remedy)
+
+
+def _read_back(partial: Path, path: Path, check: Callable[[Path], None] | None) -> None:
+    """Refuse what did not reach the disk, or cannot be read back from it.
+
+    Raises
+    ------
+    OSError
+        If the system could not keep what was written.
+    StageError
+        If the content is not what was written.
+    """
+    # some systems tell that a disk is full, or a quota spent, only now
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    try:
+        if zipfile.is_zipfile(partial):
+            with zipfile.ZipFile(partial) as archive:
+                bad = archive.testzip()
+            if bad is not None:
+                raise not_whole(path, f"{bad} differs from what was written")
+        elif path.suffix == ".gz":
+            with gzip.open(partial) as packed:
+                while packed.read(1 << 20):
+                    pass
+        elif path.suffix in (".npz", ".keras"):
+            raise not_whole(path, "its directory is missing")
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise not_whole(path, str(error)) from error
+    if check is not None:
+        check(partial)
+
+
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Name of a temporary file beside ``path`` that takes its place when the block ends well.
 
-    The temporary file keeps the suffixes of ``path``, since some writers choose the format by them.
+    The temporary file keeps the suffixes of ``path``, since some writers choose the format by them. Before it
+    takes its place, its content is handed to the disk; archives (``.npz``, ``.gz``) are read back.
+
+    Parameters
+    ----------
+    path : Path
+    check : callable, optional
+        Reads the temporary file back, and raises what `not_whole` gives if it is not what was written: for
+        formats whose libraries do not tell of a full disk.
+
+    Raises
+    ------
+    OSError, StageError
+        If the file could not be written whole; what was at ``path`` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix="".join(path.suffixes))
@@ -39,6 +92,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
+        _read_back(partial, path, check)
         # mkstemp makes files private; give the final one what a plain open() would have given
         umask = os.umask(0)
         os.umask(umask)
@@ -58,20 +112,36 @@ def atomic_directory(final: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".partial-{final.name}-"))
     try:
         yield partial
+        for written in partial.rglob("*"):
+            if written.is_file() and not written.is_symlink():
+                with written.open("rb") as stream:
+                    os.fsync(stream.fileno())
         # mkdtemp makes folders private
         partial.chmod(0o755)
         old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".partial-old-{final.name}-"))
-        if final.exists():
-            final.rename(old / final.name)
-        partial.rename(final)
-        shutil.rmtree(old, ignore_errors=True)
+        kept = old / final.name
+        try:
+            if final.exists():
+                final.rename(kept)
+            partial.rename(final)
+        except OSError:
+            if kept.exists():
+                kept.rename(final)
+            raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file, atomically."""
-    with atomic_path(path) as partial:
+
+    def check(partial: Path) -> None:
+        if partial.read_bytes() != content:
+            raise not_whole(path, f"{partial.stat().st_size} of {len(content)} bytes are there")
+
+    with atomic_path(path, check) as partial:
         partial.write_bytes(content)
 
 

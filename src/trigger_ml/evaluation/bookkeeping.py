@@ -1,25 +1,19 @@
-"""How many showers were thrown, and the weight that turns an event into a rate."""
+"""Which gammas stand for a point source, and the weight that turns an event into a rate."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
-from pyirf.simulations import SimulatedEventsInfo
-from pyirf.spectral import (
-    CRAB_MAGIC_JHEAP2015,
-    IRFDOC_ELECTRON_SPECTRUM,
-    IRFDOC_PROTON_SPECTRUM,
-    PowerLaw,
-    calculate_event_weights,
-)
+from pyirf.spectral import PowerLaw, calculate_event_weights
 from pyirf.utils import cone_solid_angle
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation.direction import separation
 from trigger_ml.evaluation.events import EvaluationEvents
+from trigger_ml.evaluation.thrown import PARTICLES, SPECTRA, Simulated, pooled, simulations_of
 
 __all__ = [
     "PARTICLES",
@@ -30,97 +24,10 @@ __all__ = [
     "pooled",
     "signal_ring",
     "simulations_of",
+    "true_offset",
 ]
 
 FloatArray = NDArray[np.float64]
-
-# sim_telarray particle codes
-PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium"}
-SPECTRA = {
-    "gamma": (CRAB_MAGIC_JHEAP2015, "Crab Nebula, MAGIC, JHEAP 5-6 (2015) 30"),
-    "proton": (IRFDOC_PROTON_SPECTRUM, "protons, CTA IRF document (prod3b)"),
-    "electron": (IRFDOC_ELECTRON_SPECTRUM, "electrons, CTA IRF document (prod3b)"),
-}
-
-
-class Run(Protocol):
-    """The bookkeeping of one simulated observation, as event files keep it."""
-
-    @property
-    def n_showers(self) -> int:
-        """Showers thrown, each counted once."""
-
-    @property
-    def n_reuse(self) -> int:
-        """Uses of each shower."""
-
-    @property
-    def energy_min(self) -> float:
-        """TeV."""
-
-    @property
-    def energy_max(self) -> float:
-        """TeV."""
-
-    @property
-    def spectral_index(self) -> float:
-        """Of the power law thrown, negative."""
-
-    @property
-    def max_core_distance(self) -> float:
-        """Metres."""
-
-    @property
-    def view_cone(self) -> float:
-        """Half opening angle in degrees."""
-
-
-class NumberedRun(Run, Protocol):
-    """A run that knows the number its events carry."""
-
-    @property
-    def obs_id(self) -> int:
-        """Of its events."""
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """The showers thrown that stand behind the events evaluated.
-
-    Parameters
-    ----------
-    particle : {"gamma", "proton", "electron"}
-    n_showers : float
-        Thrown, every use counted, triggered or not; for a subset of the events, that fraction of them.
-    energy_min, energy_max : float
-        TeV.
-    spectral_index : float
-        Of the power law thrown, negative.
-    max_impact : float
-        Metres.
-    view_cone : float
-        Half opening angle in degrees; 0 for a point source.
-    """
-
-    particle: Literal["gamma", "proton", "electron"]
-    n_showers: float
-    energy_min: float
-    energy_max: float
-    spectral_index: float
-    max_impact: float
-    view_cone: float = 0.0
-
-    def to_pyirf(self) -> SimulatedEventsInfo:
-        """The same for pyirf."""
-        return SimulatedEventsInfo(
-            n_showers=self.n_showers,
-            energy_min=self.energy_min * u.TeV,
-            energy_max=self.energy_max * u.TeV,
-            max_impact=self.max_impact * u.m,
-            spectral_index=self.spectral_index,
-            viewcone_min=0 * u.deg,
-            viewcone_max=self.view_cone * u.deg,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,113 +72,55 @@ def signal_ring(events: EvaluationEvents, thrown: Simulated, limits: tuple[float
     """
     if thrown.view_cone <= 0:
         return Ring(0.0, 0.0, 1.0, np.ones(len(events), dtype=bool))
-    inner, outer = limits[0], min(limits[1], thrown.view_cone)
+    inner, outer = max(limits[0], thrown.view_cone_min), min(limits[1], thrown.view_cone)
     if inner >= outer:
         raise InputError(
             "evaluation.irf.signal_offset",
-            f"begins at {inner:g} degrees, gammas were thrown within {thrown.view_cone:g}",
+            f"is {limits[0]:g} to {limits[1]:g} degrees, gammas were thrown at {thrown.view_cone_min:g} to "
+            f"{thrown.view_cone:g}",
             "Choose a ring inside the view cone",
         )
-    needed = (events.alt, events.az, events.pointing_alt, events.pointing_az)
-    if any(column is None for column in needed):
-        raise InputError(
-            "events to evaluate",
-            "diffuse gammas without true direction or pointing",
-            "Use events with simulation truth",
-        )
-    away = separation(*needed)  # type: ignore[arg-type]
-    angles = [cone_solid_angle(angle * u.deg) for angle in (inner, outer, thrown.view_cone)]
-    share = float(((angles[1] - angles[0]) / angles[2]).to_value(u.one))
-    # the outermost direction thrown belongs to the ring that ends there
+    away = true_offset(events, events.gamma)
+    angles = [
+        cone_solid_angle(angle * u.deg) for angle in (inner, outer, thrown.view_cone_min, thrown.view_cone)
+    ]
+    share = float(((angles[1] - angles[0]) / (angles[3] - angles[2])).to_value(u.one))
+    # the outermost direction thrown belongs to the ring that ends there, the innermost to that which begins
     last = (away <= outer) if outer == thrown.view_cone else (away < outer)
-    return Ring(inner, outer, share, (away >= inner) & last)
+    first = (away >= inner) | (inner == thrown.view_cone_min)
+    return Ring(inner, outer, share, first & last)
 
 
-def pooled(
-    particle: Literal["gamma", "proton", "electron"], runs: Iterable[Run], fraction: float = 1.0
-) -> Simulated:
-    """One account of several runs of a particle.
+def true_offset(events: EvaluationEvents, needed: NDArray[np.bool_]) -> FloatArray:
+    """Degrees between the true direction of each event and the pointing, shape (events,).
 
     Parameters
     ----------
-    particle : str
-    runs : iterable of Run
-    fraction : float
-        Part of the showers whose events are evaluated (the test set's).
+    events : EvaluationEvents
+    needed : numpy.ndarray of bool, shape (events,)
+        Events of which it must be known; NaN for others of which it is not.
 
     Raises
     ------
     InputError
-        If there is no run, or runs were thrown differently.
+        If a column that this takes is missing, or not a number: both mean that it is not known.
     """
-    listed = list(runs)
-    what = f"simulation bookkeeping of {particle}s"
-    if not listed:
-        raise InputError(what, "there is no run of this particle", "Give a file with simulation tables")
-    first = listed[0]
-    for name in ("energy_min", "energy_max", "spectral_index", "max_core_distance", "view_cone"):
-        values = {float(getattr(run, name)) for run in listed}
-        if not np.allclose(list(values), getattr(first, name), rtol=1e-6):
-            raise InputError(what, f"runs differ in {name}: {sorted(values)}", "Evaluate such runs apart")
-    return Simulated(
-        particle,
-        fraction * sum(run.n_showers * run.n_reuse for run in listed),
-        first.energy_min,
-        first.energy_max,
-        first.spectral_index,
-        first.max_core_distance,
-        first.view_cone,
-    )
-
-
-def simulations_of(
-    runs: Iterable[NumberedRun],
-    obs_id: NDArray[Any],
-    primary_id: NDArray[Any],
-    shower_id: NDArray[Any],
-    rows: NDArray[Any] | None = None,
-) -> dict[str, Simulated]:
-    """The showers thrown, by particle, behind some rows of a set of events.
-
-    A run's particle is that of its events. When only some rows are evaluated (the test set), the showers
-    thrown are counted in the proportion of the showers that left an event.
-
-    Parameters
-    ----------
-    runs : iterable of NumberedRun
-        All runs behind the whole set; ``obs_id`` tells which events are theirs.
-    obs_id, primary_id, shower_id : numpy.ndarray of int64, shape (all events,)
-    rows : numpy.ndarray of int64, optional
-        Rows evaluated; default all.
-
-    Returns
-    -------
-    dict of str to Simulated
-
-    Raises
-    ------
-    InputError
-        If a run holds several particles, has no event (its particle is not known), or runs of one particle
-        differ.
-    """
-    listed: dict[str, list[NumberedRun]] = {}
-    for run in runs:
-        codes = np.unique(np.asarray(primary_id)[np.asarray(obs_id) == run.obs_id])
-        if len(codes) != 1:
-            why = "has no event, so that its particle is not known" if not len(codes) else "mixes particles"
-            raise InputError(f"simulated run {run.obs_id}", why, "Give each particle its own runs")
-        name = PARTICLES.get(int(codes[0]), f"code {int(codes[0])}")
-        listed.setdefault(name, []).append(run)
-    result: dict[str, Simulated] = {}
-    chosen = np.arange(len(obs_id)) if rows is None else np.asarray(rows)
-    for code, name in PARTICLES.items():
-        if name not in listed or name not in SPECTRA:
-            continue
-        mine = np.asarray(primary_id) == code
-        part = chosen[mine[chosen]]
-        fraction = len(np.unique(shower_id[part])) / len(np.unique(shower_id[mine]))
-        result[name] = pooled(name, listed[name], fraction)  # type: ignore[arg-type]
-    return result
+    columns = (events.alt, events.az, events.pointing_alt, events.pointing_az)
+    filled = [
+        np.full(len(events), np.nan) if column is None else np.asarray(column, np.float64)
+        for column in columns
+    ]
+    for name, part in (("pointing", filled[2:]), ("true direction", filled[:2])):
+        unknown = needed & ~(np.isfinite(part[0]) & np.isfinite(part[1]))
+        if unknown.any():
+            raise InputError(
+                "events to evaluate",
+                f"{int(unknown.sum())} of {int(needed.sum())} have no {name}, so that their place in the "
+                "field of view is not known",
+                "Use files that tell it (ctapipe's tables of pointing and of simulated showers)",
+            )
+    away: FloatArray = separation(*filled)
+    return away
 
 
 def event_rates(
@@ -331,10 +180,11 @@ def event_rates(
         thrown, (target, source) = simulations[particle], SPECTRA[particle]
         simulated: Any = PowerLaw.from_simulation(thrown.to_pyirf(), 1 * u.s)
         if particle == "gamma" and thrown.view_cone > 0:
-            inner, outer = (0.0, thrown.view_cone) if ring is None else (ring.inner, ring.outer)
+            whole = (thrown.view_cone_min, thrown.view_cone)
+            inner, outer = whole if ring is None else (ring.inner, ring.outer)
             simulated = simulated.integrate_cone(inner * u.deg, outer * u.deg)
             notes.append(
-                f"Gammas are diffuse (within {thrown.view_cone:g} degrees): those with a true offset of "
+                f"Gammas are diffuse ({_extent(thrown)} degrees): those with a true offset of "
                 f"{inner:g} to {outer:g} degrees stand for a point source."
             )
         if particle != "gamma" and thrown.view_cone <= 0:
@@ -348,4 +198,12 @@ def event_rates(
         if particle == "gamma" and ring is not None:
             rate[mask & ~ring.inside] = 0.0
         notes.append(f"Spectrum of {particle}s: {source}.")
+        notes.extend(thrown.notes)
     return rate, masks, notes
+
+
+def _extent(thrown: Simulated) -> str:
+    """Where directions were thrown, in words."""
+    if thrown.view_cone_min > 0:
+        return f"from {thrown.view_cone_min:g} to {thrown.view_cone:g}"
+    return f"within {thrown.view_cone:g}"

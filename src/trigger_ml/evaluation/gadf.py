@@ -30,8 +30,9 @@ from pyirf.irf import (
 
 from trigger_ml import __version__
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_path
-from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring
+from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring, true_offset
 from trigger_ml.evaluation.events import EvaluationEvents, observed_bins
 from trigger_ml.evaluation.irf import Reconstruction, select
 
@@ -44,11 +45,18 @@ MIGRATION = np.geomspace(0.2, 5.0, 51)
 OFFSET_BINS = 2
 
 
-def _offset_edges(max_offset: float, diffuse: bool, view_cone: float) -> Any:
-    if not diffuse:
+def _offset_edges(max_offset: float, thrown: Simulated) -> Any:
+    if thrown.one_offset:
         return np.linspace(0, max_offset, OFFSET_BINS + 1) * u.deg
-    limit = min(max_offset, view_cone)
-    return np.linspace(0, limit, max(OFFSET_BINS, int(np.ceil(limit))) + 1) * u.deg
+    # where nothing was thrown, nothing is known: a ring's bins begin at its inner radius
+    low, limit = thrown.view_cone_min, min(max_offset, thrown.view_cone)
+    if low >= limit:
+        raise InputError(
+            "evaluation.irf.max_offset",
+            f"is {max_offset:g} degrees, gammas were thrown from {low:g} degrees on",
+            "Choose a larger one",
+        )
+    return np.linspace(low, limit, max(OFFSET_BINS, int(np.ceil(limit - low))) + 1) * u.deg
 
 
 def _repeated(values: Any, axis: int, times: int) -> Any:
@@ -94,18 +102,18 @@ def write_irfs(
     ring = signal_ring(events, simulations["gamma"], config.irf.signal_offset)
     chosen = select(events, score, bins, config, reconstruction, ring.inside)
     background = masks["proton"] | masks["electron"]
-    diffuse = simulations["gamma"].view_cone > 0
-    offsets = _offset_edges(config.irf.max_offset, diffuse, simulations["gamma"].view_cone)
+    diffuse = not simulations["gamma"].one_offset
+    offsets = _offset_edges(config.irf.max_offset, simulations["gamma"])
     one_bin = offsets if diffuse else offsets[[0, -1]]
     edges = bins.edges * u.TeV
     # the offset of the truth, whatever was reconstructed
-    true_offset = select(events, score, bins, config).offset
+    away = true_offset(events, gamma | background)
 
     def table(mask: NDArray[np.bool_]) -> QTable:
         result = QTable()
         result["true_energy"] = np.asarray(events.energy)[mask] * u.TeV
         result["reco_energy"] = chosen.energy[mask] * u.TeV
-        result["true_source_fov_offset"] = true_offset[mask] * u.deg
+        result["true_source_fov_offset"] = away[mask] * u.deg
         result["reco_source_fov_offset"] = chosen.offset[mask] * u.deg
         result["theta"] = chosen.theta[mask] * u.deg
         result["weight"] = rate[mask]

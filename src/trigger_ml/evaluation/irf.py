@@ -24,8 +24,9 @@ from pyirf.sensitivity import relative_sensitivity
 from pyirf.utils import cone_solid_angle
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation.assumptions import assumptions
-from trigger_ml.evaluation.bookkeeping import SPECTRA, Simulated, event_rates, signal_ring
+from trigger_ml.evaluation.bookkeeping import SPECTRA, Simulated, event_rates, signal_ring, true_offset
 from trigger_ml.evaluation.degradation import compare
 from trigger_ml.evaluation.direction import separation
 from trigger_ml.evaluation.energy import migration
@@ -92,8 +93,9 @@ class Selection:
 
 
 def _offset(alt: Any, az: Any, events: EvaluationEvents) -> FloatArray:
+    """Degrees from the pointing; NaN where one of them is not known."""
     if any(x is None for x in (alt, az, events.pointing_alt, events.pointing_az)):
-        return np.zeros(len(events))
+        return np.full(len(events), np.nan)
     return separation(alt, az, events.pointing_alt, events.pointing_az)  # type: ignore[arg-type]
 
 
@@ -255,6 +257,8 @@ def evaluate_irf(
     rate, masks, notes = event_rates(events, simulations, ring)
     background = masks["proton"] | masks["electron"]
     gamma = masks["gamma"] & ring.inside
+    # background is counted by its place in the field of view
+    true_offset(events, background)
     seconds = irf.observation_hours * 3600.0
     thrown = simulations["gamma"].to_pyirf()
     area = np.pi * simulations["gamma"].max_impact ** 2
@@ -262,9 +266,17 @@ def evaluate_irf(
     counting = replace(resamples, weight=np.ones(len(events)))
     rates = replace(resamples, weight=rate)
     crab = SPECTRA["gamma"][0](bins.centers * u.TeV).to_value("TeV-1 cm-2 s-1")[:, None]
-    cones = [simulations[p].view_cone for p in ("proton", "electron") if masks[p].any()]
-    reach = min(irf.max_offset, *cones) if cones else irf.max_offset
-    field_of_view = cone_solid_angle(reach * u.deg)
+    thrown_around = [simulations[p] for p in ("proton", "electron") if masks[p].any()]
+    reach = min([irf.max_offset, *(particle.view_cone for particle in thrown_around)])
+    hole = max([0.0, *(particle.view_cone_min for particle in thrown_around)])
+    if hole >= reach:
+        raise InputError(
+            "evaluation.irf.max_offset",
+            f"is {irf.max_offset:g} degrees, background was thrown from {hole:g} degrees on",
+            "Choose a larger one",
+        )
+    # where no background was thrown, none is known
+    field_of_view = cone_solid_angle(reach * u.deg) - cone_solid_angle(hole * u.deg)
     true_index, true_inside = _place(np.asarray(events.energy, dtype=np.float64), bins.edges)
     seen = gamma & true_inside
     triggered = np.bincount(true_index[seen], minlength=n)
@@ -292,7 +304,7 @@ def evaluate_irf(
         # few showers used often, where fewer were thrown than expected, can trigger more than once each
         beyond |= share[:, 0] > 1.0 + 1e-9
         result["effective_area"].append(np.minimum(share, 1.0) * area)
-        in_view = background & chosen.passes & (chosen.offset < reach)
+        in_view = background & chosen.passes & (chosen.offset < reach) & (chosen.offset >= hole)
         source = gamma & chosen.on
         totals["background_rate"].append(rates[in_view].sums(*_everything(in_view))[0])
         totals["signal_rate"].append(rates[source].sums(*_everything(source))[0])

@@ -14,9 +14,35 @@ from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.quantize import Counts
 from trigger_ml.events.table import Truth
 
-__all__ = ["Dataset", "Splits", "split_by_shower"]
+__all__ = ["Dataset", "RunEvents", "Splits", "split_by_shower"]
 
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RunEvents:
+    """What became of the events of one particle in one run.
+
+    Parameters
+    ----------
+    file_index, obs_id : int
+        Together they name the run: files may number their runs alike.
+    primary_id : int
+        sim_telarray particle code.
+    read : int
+        Telescope events in the file, of the telescopes chosen.
+    usable : int
+        Of these, with finite pixels and at least ``events.min_size``: losses and cuts of the instrument.
+    kept : int
+        Of these, within ``events.max_events``: a sample of them, as if fewer showers had been thrown.
+    """
+
+    file_index: int
+    obs_id: int
+    primary_id: int
+    read: int
+    usable: int
+    kept: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +80,8 @@ class Dataset:
         For each file how the noise of its pixels was found.
     grid : AxialGrid or BilinearMap
         Which cell each pixel has.
+    accounts : tuple of RunEvents
+        Of all runs that have events, whether any was kept or not.
     """
 
     counts: Counts
@@ -74,6 +102,7 @@ class Dataset:
     event_type: NDArray[np.int64]
     noise_sources: tuple[str, ...]
     grid: AxialGrid | BilinearMap
+    accounts: tuple[RunEvents, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
@@ -83,10 +112,16 @@ class Dataset:
         columns = {
             item.name: getattr(self, item.name)[rows]
             for item in fields(self)
-            if item.name not in ("files", "dropped", "grid", "conditions", "noise_sources")
+            if item.name not in ("files", "dropped", "grid", "conditions", "noise_sources", "accounts")
         }
         conditions = {name: column[rows] for name, column in self.conditions.items()}
         return replace(self, **columns, conditions=conditions)
+
+    @property
+    def run(self) -> Indices:
+        """Number of each event's run, shape (n,): equal for one observation of one file."""
+        pairs = np.stack([self.file_index, self.obs_id])
+        return np.asarray(np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,27 +1,29 @@
 """Reading ctapipe's DL1 HDF5 files in vectorized chunks (writing them: `write_dl1`)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import astropy.units as u
 import numpy as np
 import tables
 from astropy.table import Table
+from astropy.time import Time
+from ctapipe.containers import EventType
 from ctapipe.instrument import FocalLengthKind, SubarrayDescription
 from ctapipe.io import read_table
-from ctapipe.monitoring.interpolation import PointingInterpolator
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading, reason
 from trigger_ml.events.dl1_writer import write_dl1
-from trigger_ml.events.hdf5 import ColumnReader, id_column, open_dl1, unit_column
+from trigger_ml.events.hdf5 import ColumnReader, as_ids, id_column, open_dl1
+from trigger_ml.events.joins import Companion, RowIndex, require_unique
 from trigger_ml.events.monitoring import Conditions, conditions_of, seconds
+from trigger_ml.events.pointing import Pointing
+from trigger_ml.events.provenance import require_data_model
 from trigger_ml.events.runs import SimulatedRun, read_runs
-from trigger_ml.events.table import NO_PRIMARY, EventTable, Truth
+from trigger_ml.events.showers import read_showers
+from trigger_ml.events.table import NO_TIME, NO_TRUE_IMAGE, EventTable, nanoseconds
 
 __all__ = [
     "Dl1Reader",
@@ -36,13 +38,10 @@ __all__ = [
 
 IMAGES = "/dl1/event/telescope/images"
 PARAMETERS = "/dl1/event/telescope/parameters"
-SHOWERS = "/simulation/event/subarray/shower"
 TRUE_IMAGES = "/simulation/event/telescope/images"
 WAVEFORMS = "/r1/event/telescope"
 TRIGGERS = "/dl1/event/telescope/trigger"
 ARRAY_TRIGGERS = "/dl1/event/subarray/trigger"
-FIXED_POINTING = "/configuration/telescope/pointing"
-MONITORED_POINTING = "/dl0/monitoring/telescope/pointing"
 
 Ids = NDArray[np.int64]
 
@@ -73,140 +72,58 @@ def image_telescopes(path: Path) -> list[int]:
         return Dl1Reader(h5, path).telescopes
 
 
-class RowIndex:
-    """Finds rows by observation and event.
-
-    Parameters
-    ----------
-    obs_id, event_id : numpy.ndarray of int64, shape (n,)
-    """
-
-    def __init__(self, obs_id: Ids, event_id: Ids) -> None:
-        self._order = np.lexsort((event_id, obs_id))
-        self._obs, self._event = obs_id[self._order], event_id[self._order]
-
-    def find(self, obs_id: Ids, event_id: Ids) -> Ids:
-        """Row of each (obs, event); -1 where there is none."""
-        found = np.full(len(obs_id), -1, dtype=np.int64)
-        for run in np.unique(obs_id):
-            first, last = np.searchsorted(self._obs, [run, run + 1])
-            if first == last:
-                continue
-            mine = np.flatnonzero(obs_id == run)
-            place = first + np.searchsorted(self._event[first:last], event_id[mine])
-            place = np.minimum(place, last - 1)
-            hit = self._event[place] == event_id[mine]
-            found[mine[hit]] = self._order[place[hit]]
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Showers:
-    index: RowIndex
-    truth: Truth
-
-    def of(self, obs_id: Ids, event_id: Ids, path: Path) -> Truth:
-        rows = self.index.find(obs_id, event_id)
-        if (rows < 0).any():
-            row = int(np.flatnonzero(rows < 0)[0])
-            raise InputError(
-                f"{path}: event {event_id[row]} of observation {obs_id[row]}",
-                "has an image but no simulated shower",
-                "The file was merged or cut wrongly: make it again",
-            )
-        return self.truth[rows]
-
-
-def _equal_rows(*columns: NDArray[Any]) -> Ids:
-    """Rank of each row by the first column, then the next ones; equal rows share one. NaN counts as 0."""
-    numbers = [np.nan_to_num(column) for column in columns]
-    order = np.lexsort(numbers[::-1])
-    differs = np.zeros(len(order), dtype=bool)
-    for column in numbers:
-        differs[1:] |= np.diff(column[order]) != 0
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.cumsum(differs)
-    return rank
-
-
-def _read_showers(h5: tables.File) -> _Showers | None:
-    if SHOWERS not in h5:
-        return None
-    table = read_table(h5, SHOWERS)
-    if (id_column(table, "true_shower_primary_id") == NO_PRIMARY).all():
-        # a simulated night sky
-        return None
-    obs_id = id_column(table, "obs_id")
-    energy = unit_column(table, "true_energy", u.TeV)
-    alt, az = unit_column(table, "true_alt", u.rad), unit_column(table, "true_az", u.rad)
-    height = unit_column(table, "true_h_first_int", u.m)
-    # uses of one shower differ in the core only
-    shower_id = _equal_rows(obs_id, energy, alt, az, height)
-    truth = Truth(
-        primary_id=id_column(table, "true_shower_primary_id"),
-        energy=energy,
-        alt=alt,
-        az=az,
-        core_x=unit_column(table, "true_core_x", u.m),
-        core_y=unit_column(table, "true_core_y", u.m),
-        h_first_int=height,
-        x_max=unit_column(table, "true_x_max", u.g / u.cm**2)
-        if "true_x_max" in table.colnames
-        else np.full(len(table), np.nan),
-        shower_id=shower_id,
-    )
-    return _Showers(RowIndex(obs_id, id_column(table, "event_id")), truth)
-
-
 class _Telescope:
     """What is read once for a telescope: triggers and pointing."""
 
-    def __init__(self, h5: tables.File, tel_id: int) -> None:
-        self._h5 = h5
+    def __init__(self, h5: tables.File, tel_id: int, path: Path) -> None:
         self._tel_id = tel_id
         self._triggers: Table | None = None
         self._blocks: Ids | None = None
+        self._times: Ids | None = None
         if TRIGGERS in h5:
             # reading under a condition takes six times as long as reading all
             triggers = read_table(h5, TRIGGERS)
-            self._triggers = triggers[triggers["tel_id"] == tel_id]
-            self._index = RowIndex(id_column(self._triggers, "obs_id"), id_column(self._triggers, "event_id"))
-        self._fixed: Table | None = None
-        if f"{FIXED_POINTING}/tel_{tel_id:03d}" in h5:
-            self._fixed = read_table(h5, f"{FIXED_POINTING}/tel_{tel_id:03d}")
+            mine = np.flatnonzero(id_column(triggers, "tel_id") == tel_id)
+            self._triggers = triggers[mine]
+            obs_id, event_id = id_column(self._triggers, "obs_id"), id_column(self._triggers, "event_id")
+            self._index = RowIndex(obs_id, event_id, f"{path}: {TRIGGERS}", mine, f", telescope {tel_id}")
+            if "time" in triggers.colnames and isinstance(triggers["time"], Time):
+                self._times = nanoseconds(self._triggers["time"])
+        self._pointing = Pointing(h5, tel_id)
 
-    def event_type(self, obs_id: Ids, event_id: Ids) -> Ids | None:
+    def rows(self, obs_id: Ids, event_id: Ids) -> Ids:
+        """Rows of the triggers; -1 where there is none."""
+        if self._triggers is None:
+            return np.full(len(obs_id), -1, dtype=np.int64)
+        return self._index.find(obs_id, event_id)
+
+    def event_type(self, rows: Ids) -> Ids | None:
         if self._triggers is None or "event_type" not in self._triggers.colnames:
             return None
-        rows = self._index.find(obs_id, event_id)
-        if (rows < 0).any():
-            return None
-        return id_column(self._triggers, "event_type")[rows]
+        return _taken(id_column(self._triggers, "event_type"), rows, EventType.UNKNOWN.value)
 
-    def block(self, conditions: Conditions, obs_id: Ids, event_id: Ids) -> Ids:
+    def time(self, rows: Ids) -> Ids | None:
+        return None if self._times is None else _taken(self._times, rows, NO_TIME)
+
+    def block(self, conditions: Conditions, rows: Ids) -> Ids:
         """Row of the conditions that holds for each event; -1 where there is none."""
-        if self._triggers is None or len(conditions) == 0:
-            return np.full(len(obs_id), -1, dtype=np.int64)
+        if self._times is None or len(conditions) == 0:
+            return np.full(len(rows), -1, dtype=np.int64)
+        assert self._triggers is not None
         if self._blocks is None:
             self._blocks = conditions.rows(self._tel_id, seconds(self._triggers["time"]))
-        rows = self._index.find(obs_id, event_id)
-        return np.where(rows < 0, -1, self._blocks[np.maximum(rows, 0)])
+        return _taken(self._blocks, rows, -1)
 
-    def pointing(self, obs_id: Ids, event_id: Ids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def pointing(self, obs_id: Ids, rows: Ids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Altitude and azimuth in radians; NaN where the file tells none."""
-        alt, az = np.full(len(obs_id), np.nan), np.full(len(obs_id), np.nan)
-        if self._fixed is not None:
-            runs = id_column(self._fixed, "obs_id")
-            for row, run in enumerate(runs):
-                alt[obs_id == run] = unit_column(self._fixed, "telescope_pointing_altitude", u.rad)[row]
-                az[obs_id == run] = unit_column(self._fixed, "telescope_pointing_azimuth", u.rad)[row]
-        elif f"{MONITORED_POINTING}/tel_{self._tel_id:03d}" in self._h5 and self._triggers is not None:
-            rows = self._index.find(obs_id, event_id)
-            if (rows >= 0).all() and len(rows):
-                interpolate = PointingInterpolator(h5file=self._h5)
-                altitude, azimuth = interpolate(self._tel_id, self._triggers["time"][rows])
-                alt, az = altitude.to_value(u.rad), azimuth.to_value(u.rad)
-        return alt, az
+        return self._pointing.at(obs_id, self.time(rows))
+
+
+def _taken(values: Ids, rows: Ids, missing: int) -> Ids:
+    """Values of rows; ``missing`` where the row is -1."""
+    if not len(values):
+        return np.full(len(rows), missing, dtype=np.int64)
+    return np.where(rows < 0, missing, values[np.maximum(rows, 0)])
 
 
 class Dl1Reader:
@@ -221,6 +138,7 @@ class Dl1Reader:
     """
 
     def __init__(self, h5: tables.File, path: Path) -> None:
+        require_data_model(h5, str(path))
         self._h5 = h5
         self.path = path
 
@@ -309,48 +227,56 @@ class Dl1Reader:
         """Tables of events; see `read_dl1`."""
         self.require(tel_ids)
         h5, path = self._h5, self.path
-        showers, conditions = _read_showers(h5), self.conditions
+        showers, conditions = read_showers(h5, path), self.conditions
         wanted = ["obs_id", "event_id", "tel_id", "image", *(["peak_time"] if peak_time else [])]
-        chosen = tel_ids or self.telescopes
-        for tel_id, name in ((n, name) for n in chosen for name in self._image_tables[n]):
-            telescope = _Telescope(h5, tel_id)
-            node = h5.get_node(f"{IMAGES}/{name}")
-            reader = ColumnReader(node, wanted)
-            for start in range(0, node.nrows, chunk_size):
-                stop = min(start + chunk_size, node.nrows)
-                columns = reader.read(start, stop)
-                obs_id, event_id, tel = (
-                    columns[key].astype(np.int64) for key in ("obs_id", "event_id", "tel_id")
-                )
-                image = np.asarray(columns["image"], dtype=np.float32)
-                if image.ndim != 2:
-                    raise InputError(
-                        f"{path}: telescope {tel_id}",
-                        f"images have {image.shape[1]} gain channels",
-                        "Process the file with gain selection (the default of ctapipe-process)",
+        for tel_id in tel_ids or self.telescopes:
+            telescope = _Telescope(h5, tel_id, path)
+            seen: dict[str, list[Ids]] = {"obs_id": [], "event_id": [], "row": []}
+            for name in self._image_tables[tel_id]:
+                node = h5.get_node(f"{IMAGES}/{name}")
+                reader = ColumnReader(node, wanted)
+                beside = _Beside(h5, name, tel_id, path, true_image=true_image, waveform=waveform)
+                for start in range(0, node.nrows, chunk_size):
+                    stop = min(start + chunk_size, node.nrows)
+                    columns = reader.read(start, stop)
+                    mine = columns["tel_id"] == tel_id
+                    if not mine.any():
+                        continue
+                    if not mine.all():
+                        columns = {key: column[mine] for key, column in columns.items()}
+                    obs_id, event_id, tel = (as_ids(columns[key]) for key in ("obs_id", "event_id", "tel_id"))
+                    for key, ids in (("obs_id", obs_id), ("event_id", event_id)):
+                        seen[key].append(ids)
+                    seen["row"].append(start + np.flatnonzero(mine))
+                    image = np.asarray(columns["image"], dtype=np.float32)
+                    if image.ndim != 2:
+                        raise InputError(
+                            f"{path}: telescope {tel_id}",
+                            f"images have {image.shape[1]} gain channels",
+                            "Process the file with gain selection (the default of ctapipe-process)",
+                        )
+                    rows = telescope.rows(obs_id, event_id)
+                    alt, az = telescope.pointing(obs_id, rows)
+                    yield EventTable(
+                        obs_id=obs_id,
+                        event_id=event_id,
+                        tel_id=tel,
+                        image=image,
+                        peak_time=np.asarray(columns["peak_time"], np.float32)
+                        if "peak_time" in columns
+                        else None,
+                        pointing_alt=alt,
+                        pointing_az=az,
+                        truth=None if showers is None else showers.of(obs_id, event_id, path),
+                        waveform=beside.waveforms(start, stop, obs_id, event_id),
+                        true_image=beside.true_images(start, stop, obs_id, event_id),
+                        event_type=telescope.event_type(rows),
+                        block=telescope.block(conditions, rows),
+                        time=telescope.time(rows),
                     )
-                alt, az = telescope.pointing(obs_id, event_id)
-                table = EventTable(
-                    obs_id=obs_id,
-                    event_id=event_id,
-                    tel_id=tel,
-                    image=image,
-                    peak_time=np.asarray(columns["peak_time"], np.float32)
-                    if "peak_time" in columns
-                    else None,
-                    pointing_alt=alt,
-                    pointing_az=az,
-                    truth=None if showers is None else showers.of(obs_id, event_id, path),
-                    waveform=_waveform(h5, name, start, stop, obs_id, event_id, path) if waveform else None,
-                    true_image=_true_image(h5, name, start, stop) if true_image else None,
-                    event_type=telescope.event_type(obs_id, event_id),
-                    block=telescope.block(conditions, obs_id, event_id),
-                )
-                mine = tel == tel_id
-                if mine.all():
-                    yield table
-                elif mine.any():
-                    yield table[mine]
+            if seen["row"]:
+                obs_id, event_id, row = (np.concatenate(seen[key]) for key in ("obs_id", "event_id", "row"))
+                require_unique(obs_id, event_id, f"{path}: {IMAGES}", row, f", telescope {tel_id}")
 
 
 def read_dl1(
@@ -392,28 +318,42 @@ def read_dl1(
         )
 
 
-def _true_image(h5: tables.File, name: str, start: int, stop: int) -> NDArray[np.int32] | None:
-    path = f"{TRUE_IMAGES}/{name}"
-    if path not in h5 or "true_image" not in h5.get_node(path).colnames:
-        return None
-    return np.asarray(read_table(h5, path, start=start, stop=stop)["true_image"], dtype=np.int32)
+class _Beside:
+    """Tables that have a row for each image, where the file has them and they are asked for."""
 
+    def __init__(
+        self, h5: tables.File, name: str, tel_id: int, path: Path, *, true_image: bool, waveform: bool
+    ) -> None:
+        self._path = path
 
-def _waveform(
-    h5: tables.File, name: str, start: int, stop: int, obs_id: Ids, event_id: Ids, path: Path
-) -> NDArray[np.float32] | None:
-    if f"{WAVEFORMS}/{name}" not in h5:
-        return None
-    table = read_table(h5, f"{WAVEFORMS}/{name}", start=start, stop=stop)
-    if not (
-        np.array_equal(id_column(table, "obs_id"), obs_id)
-        and np.array_equal(id_column(table, "event_id"), event_id)
-    ):
-        raise InputError(
-            f"{path}: {WAVEFORMS}/{name}",
-            "waveforms and images are of different events",
-            "Make the file again",
-        )
-    waveform = np.asarray(table["waveform"], dtype=np.float32)
-    # data model v6 and later have an axis of gain channels
-    return waveform[:, 0] if waveform.ndim == 4 else waveform
+        def table(asked: bool, group: str, column: str) -> Companion | None:
+            node = f"{group}/{name}"
+            if not asked or node not in h5 or column not in h5.get_node(node).colnames:
+                return None
+            return Companion(h5.get_node(node), column, tel_id, str(path))
+
+        self._true = table(true_image, TRUE_IMAGES, "true_image")
+        self._waveform = table(waveform, WAVEFORMS, "waveform")
+
+    def true_images(self, start: int, stop: int, obs_id: Ids, event_id: Ids) -> NDArray[np.int32] | None:
+        if self._true is None:
+            return None
+        values, known = self._true.read(start, stop, obs_id, event_id)
+        image = np.asarray(values, dtype=np.int32)
+        image[~known] = NO_TRUE_IMAGE
+        return image
+
+    def waveforms(self, start: int, stop: int, obs_id: Ids, event_id: Ids) -> NDArray[np.float32] | None:
+        if self._waveform is None:
+            return None
+        values, known = self._waveform.read(start, stop, obs_id, event_id)
+        if not known.all():
+            row = int(np.flatnonzero(~known)[0])
+            raise InputError(
+                f"{self._path}: event {event_id[row]} of observation {obs_id[row]}",
+                "has an image but no waveform",
+                "Make the file again",
+            )
+        waveform = np.asarray(values, dtype=np.float32)
+        # data model v6 and later have an axis of gain channels
+        return waveform[:, 0] if waveform.ndim == 4 else waveform

@@ -21,12 +21,12 @@ from ctapipe.io import DataLevel, HDF5TableWriter, write_table
 from ctapipe.io.tableio import FixedPointColumnTransform
 from numpy.typing import NDArray
 
-from trigger_ml.core.files import atomic_path
+from trigger_ml.events.hdf5 import narrowed, written_hdf5
 from trigger_ml.events.monitoring import SIMULATION_START, Conditions, EventClock, write_conditions
 from trigger_ml.events.parameters import ANGLES, ImageParameters
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.runs import SimulatedRun, write_runs
-from trigger_ml.events.table import EventTable, whole_array_events
+from trigger_ml.events.table import NO_TIME, EventTable, as_time, has_true_image, whole_array_events
 
 __all__ = ["impact_distance", "write_dl1"]
 
@@ -56,6 +56,8 @@ class _Writer:
     pointed: set[tuple[int, int]] = field(default_factory=set)
     parameters: dict[int, ImageParameters] = field(default_factory=dict)
     levels: set[DataLevel] = field(default_factory=set)
+    # of each table, to be compared with what can be read back
+    rows: dict[str, int] = field(default_factory=dict)
 
     def append(self, path: str, columns: dict[str, Any], prefixes: Sequence[str] = ()) -> None:
         table = Table(columns, copy=False)
@@ -68,6 +70,7 @@ class _Writer:
             if name in DESCRIPTIONS:
                 table[name].description = DESCRIPTIONS[name]
         write_table(table, self.h5.h5file, path, append=True, filters=FILTERS)
+        self.rows[path] = self.rows.get(path, 0) + len(table)
 
     def write(self, events: EventTable) -> None:
         """Append whole array events."""
@@ -95,11 +98,14 @@ class _Writer:
         self, events: EventTable, place: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> None:
         index: dict[str, NDArray[Any]] = {
-            "obs_id": events.obs_id.astype(np.int32),
+            "obs_id": events.obs_id.astype(np.int64),
             "event_id": events.event_id,
         }
         array_index = {name: column[starts] for name, column in index.items()}
-        times = self.clock.times(None if events.block is None else events.block[starts], len(starts))
+        if events.time is None or (events.time[starts] == NO_TIME).any():
+            times = self.clock.times(None if events.block is None else events.block[starts], len(starts))
+        else:
+            times = as_time(events.time[starts])
         triggered = np.zeros((len(starts), len(self.subarray)), dtype=bool)
         triggered[place, self.subarray.tel_ids_to_indices(events.tel_id)] = True
         kind = events.event_type
@@ -147,9 +153,9 @@ class _Writer:
     def _write_telescope(self, tel_id: int, events: EventTable) -> None:
         name = f"tel_{tel_id:03d}"
         index = {
-            "obs_id": events.obs_id.astype(np.int32),
+            "obs_id": events.obs_id.astype(np.int64),
             "event_id": events.event_id,
-            "tel_id": events.tel_id.astype(np.int16),
+            "tel_id": narrowed(events.tel_id, np.int16, "telescope number"),
         }
         if tel_id not in self.parameters:
             self.parameters[tel_id] = ImageParameters(self.subarray.tel[tel_id].camera.geometry)
@@ -171,10 +177,11 @@ class _Writer:
                 f"/dl1/event/telescope/parameters/{name}", index, tel_id, events.image, mask
             )
             if events.true_image is not None and events.truth is not None:
-                true_image = events.true_image.astype(np.float32)
+                known = has_true_image(events)
+                true_image = events.true_image[known].astype(np.float32)
                 self._write_parameters(
                     f"/simulation/event/telescope/parameters/{name}",
-                    index,
+                    {key: column[known] for key, column in index.items()},
                     tel_id,
                     true_image,
                     true_image > 0,
@@ -248,10 +255,15 @@ class _Writer:
         truth = events.truth
         assert truth is not None
         if events.true_image is not None:
-            true_image = events.true_image.astype(np.int32, copy=False)
+            known = has_true_image(events)
+            true_image = events.true_image[known].astype(np.int32, copy=False)
             self.append(
                 f"/simulation/event/telescope/images/{name}",
-                {**index, "true_image_sum": true_image.sum(axis=1, dtype=np.int32), "true_image": true_image},
+                {
+                    **{key: column[known] for key, column in index.items()},
+                    "true_image_sum": true_image.sum(axis=1, dtype=np.int32),
+                    "true_image": true_image,
+                },
             )
         core = np.stack([truth.core_x, truth.core_y, np.zeros(len(truth))], axis=1)
         distance = impact_distance(core, truth.alt, truth.az, self.subarray.positions[tel_id].to_value(u.m))
@@ -368,9 +380,11 @@ def write_dl1(
     """
     chunks = [events] if isinstance(events, EventTable) else events
     n_written = 0
-    with atomic_path(path) as partial, HDF5TableWriter(str(partial), mode="w", filters=FILTERS) as h5:
+    rows: dict[str, int] = {}
+    with written_hdf5(path, rows) as partial, HDF5TableWriter(str(partial), mode="w", filters=FILTERS) as h5:
         subarray.to_hdf(h5.h5file)
-        writer = _Writer(h5, subarray, simulated=True, with_parameters=parameters, clock=EventClock(start))
+        clock = EventClock(start)
+        writer = _Writer(h5, subarray, simulated=True, with_parameters=parameters, clock=clock, rows=rows)
         for chunk in whole_array_events(chunks, WRITE_BYTES):
             writer.simulated = chunk.truth is not None
             writer.write(chunk)

@@ -1,5 +1,6 @@
 """From event files to the arrays that models train and are tested on."""
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,7 +16,7 @@ from trigger_ml.core.config import EventsConfig, InputConfig
 from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.events.bilinear import BilinearMap, bilinear_map
 from trigger_ml.events.camera import AxialGrid, axial_grid
-from trigger_ml.events.dataset import Dataset
+from trigger_ml.events.dataset import Dataset, RunEvents
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
 from trigger_ml.events.domain import dark_fraction
 from trigger_ml.events.light import cleaned_charge
@@ -47,6 +48,7 @@ Indices = NDArray[np.int64]
 NOT_FINITE = "pixel not finite"
 SHOWER = EventType.SUBARRAY.value
 TOO_SMALL = "below min_size"
+STEPS = ("read", "usable", "kept")
 
 
 def pixel_map(geometry: Any, mapping: str) -> AxialGrid | BilinearMap:
@@ -87,6 +89,8 @@ class _Collector:
         self.conditions: list[dict[str, NDArray[np.float64]]] = []
         self.dropped: dict[str, int] = {}
         self.kept = {0: 0, 1: 0}
+        # by file, observation and particle: events read, usable, kept
+        self.accounts: dict[str, Counter[tuple[int, int, int]]] = {key: Counter() for key in STEPS}
         self.tables: list[EventTable] = []
         self.sizes: list[NDArray[np.float64]] = []
         self.file_index: list[Indices] = []
@@ -128,7 +132,9 @@ class _Collector:
         """Keep the usable events of a table of file ``number``."""
         if self.noise is not None:
             table = self.noise.assign(table)
-        table = self._select(table)
+        self._account("read", table, number)
+        table = self._select(table, number)
+        self._account("kept", table, number)
         if self.noise is not None and self.noise.noise.dead.any():
             table = replace(table, image=np.where(np.isfinite(table.image), table.image, np.float32(0)))
         assert table.truth is not None
@@ -144,7 +150,7 @@ class _Collector:
         self.tables.append(replace(table, image=nothing, peak_time=None))
         self.file_index.append(np.full(len(table), number, dtype=np.int64))
 
-    def _select(self, table: EventTable) -> EventTable:
+    def _select(self, table: EventTable, number: int) -> EventTable:
         good = usable(table, self.config.input, None if self.noise is None else self.noise.noise)
         self._drop(NOT_FINITE, int((~good).sum()))
         table = table if good.all() else table[good]
@@ -154,6 +160,7 @@ class _Collector:
             large = np.einsum("np,np->n", table.image, lit, dtype=np.float64) >= self.config.min_size
             self._drop(TOO_SMALL, int((~large).sum()))
             table = table[large]
+        self._account("usable", table, number)
         if self.config.max_events is not None:
             assert table.truth is not None
             signal = table.truth.primary_id == PRIMARY_IDS["gamma"]
@@ -161,6 +168,15 @@ class _Collector:
             rank = rank + np.where(signal, self.kept[1], self.kept[0])
             table = table[rank <= self.config.max_events]
         return table
+
+    def _account(self, step: str, table: EventTable, number: int) -> None:
+        assert table.truth is not None
+        if not len(table):
+            return
+        pairs = np.stack([table.obs_id, table.truth.primary_id])
+        found, counts = np.unique(pairs, axis=1, return_counts=True)
+        for (obs_id, primary), count in zip(found.T.tolist(), counts.tolist(), strict=True):
+            self.accounts[step][number, obs_id, primary] += count
 
     def _drop(self, reason: str, number: int) -> None:
         if number:
@@ -347,4 +363,8 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
         event_type=np.concatenate([kinds(table) for table in collector.tables]),
         noise_sources=tuple(collector.sources),
         grid=collector.grid,
+        accounts=tuple(
+            RunEvents(*key, *(collector.accounts[step][key] for step in STEPS))
+            for key in sorted(collector.accounts["read"])
+        ),
     )

@@ -1,6 +1,6 @@
 """Opening ctapipe's HDF5 files, and reading columns of their tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ctapipe.io.tableio import FixedPointColumnTransform
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import require_file
+from trigger_ml.core.files import atomic_path, not_whole, require_file
 from trigger_ml.core.foreign import naming
 
 
@@ -41,6 +41,8 @@ def open_dl1(path: Path) -> Iterator[tables.File]:
         raise InputError(
             str(path), f"a table lacks the column {error}", "Give a file of ctapipe's data model v6 or later"
         ) from error
+    except OverflowError as error:
+        raise InputError(str(path), str(error), "Give a file with ids that ctapipe wrote") from error
     except (tables.HDF5ExtError, OSError) as error:
         if isinstance(error, InputError):
             raise
@@ -60,6 +62,52 @@ def _cause(error: Exception) -> str:
     return lines[ends[0] - 1] if ends and ends[0] > 0 else lines[-1]
 
 
+@contextmanager
+def written_hdf5(path: Path, rows: Mapping[str, int]) -> Iterator[Path]:
+    """As `trigger_ml.core.files.atomic_path`, for HDF5, which may lose data on a full disk and not tell.
+
+    Every table is read back, and its checksums with it, before the file takes its place.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    rows : mapping of str to int
+        Tables that were written and their rows; filled inside the block.
+
+    Raises
+    ------
+    OSError, StageError
+        If the file could not be written whole; what was at ``path`` stays.
+    """
+
+    def check(partial: Path) -> None:
+        try:
+            with tables.open_file(str(partial), mode="r") as h5:
+                found = {node._v_pathname: _rows_read(node) for node in h5.walk_nodes("/", "Leaf")}
+        except (tables.HDF5ExtError, tables.NoSuchNodeError, OSError) as error:
+            raise not_whole(path, _cause(error)) from error
+        for name, expected in rows.items():
+            if found.get(name, 0) != expected:
+                raise not_whole(path, f"{name} has {found.get(name, 0)} of {expected} rows")
+
+    try:
+        with atomic_path(path, check) as partial:
+            yield partial
+    except tables.HDF5ExtError as error:
+        raise not_whole(path, _cause(error)) from error
+
+
+def _rows_read(node: tables.Leaf) -> int:
+    """Rows of a table or array, all of which could be read."""
+    if node.ndim == 0 or not node.nrows:
+        node.read()
+        return int(node.nrows)
+    step = max(1, (64 * READ_BYTES) // max(1, node.rowsize))
+    for start in range(0, int(node.nrows), step):
+        node.read(start, min(start + step, int(node.nrows)))
+    return int(node.nrows)
+
+
 def unit_column(table: Table, name: str, unit: u.Unit) -> NDArray[np.float64]:
     """Column in a unit; columns without one are taken to have it."""
     column = table[name]
@@ -69,8 +117,40 @@ def unit_column(table: Table, name: str, unit: u.Unit) -> NDArray[np.float64]:
 
 
 def id_column(table: Table, name: str) -> NDArray[np.int64]:
-    """Column of identifiers, whatever integers the file has."""
-    return np.asarray(table[name]).astype(np.int64)
+    """Column of identifiers, whatever integers the file has; see `as_ids`."""
+    return as_ids(np.asarray(table[name]))
+
+
+def as_ids(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Identifiers or numbers as 64-bit integers.
+
+    Raises
+    ------
+    OverflowError
+        If one is no integer, or too large: wrapped, it would be another's.
+    """
+    if values.dtype.kind == "u" and len(values) and int(values.max()) > np.iinfo(np.int64).max:
+        raise OverflowError(f"the identifier {values.max()} is larger than 2^63")
+    result = values.astype(np.int64)
+    if values.dtype.kind == "f" and (result != values).any():
+        raise OverflowError(f"the identifier {values[result != values][0]} is no integer")
+    return result
+
+
+def narrowed(values: NDArray[Any], dtype: type[np.integer[Any]], what: str) -> NDArray[Any]:
+    """Integers as a narrower type.
+
+    Raises
+    ------
+    InputError
+        If one does not fit.
+    """
+    limits = np.iinfo(dtype)
+    bad = (values < limits.min) | (values > limits.max)
+    if bad.any():
+        why = f"{values[bad][0]} does not lie within {limits.min} to {limits.max}, what ctapipe files hold"
+        raise InputError(what, why, "Number them anew")
+    return np.asarray(values, dtype=dtype)
 
 
 READ_BYTES = 1 << 19
@@ -112,3 +192,13 @@ class ColumnReader:
                     columns[name] = np.empty((stop - start, *piece.shape[1:]), piece.dtype)
                 columns[name][first - start : first - start + n] = piece
         return columns
+
+    def read_rows(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Columns of single rows, in the order given; slower than `read` by far."""
+        found = self._node.read_coordinates(rows)
+        return {
+            name: self._transforms[name].inverse(found[name])
+            if name in self._transforms
+            else found[name].copy()
+            for name in self._names
+        }

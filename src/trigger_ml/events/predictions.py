@@ -21,9 +21,9 @@ from ctapipe.io.hdf5dataformat import (
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import atomic_path
-from trigger_ml.events.hdf5 import open_dl1
+from trigger_ml.events.hdf5 import narrowed, open_dl1, written_hdf5
 from trigger_ml.events.provenance import write_reference
+from trigger_ml.events.table import NO_TIME, as_time
 
 __all__ = ["Task", "read_answers", "write_answers", "write_dl2"]
 
@@ -47,6 +47,7 @@ def write_dl2(
     gammaness: ArrayLike,
     prefix: str = "trigger_ml",
     event_type: ArrayLike | None = None,
+    time: NDArray[np.int64] | None = None,
     columns: Mapping[str, ArrayLike] | None = None,
     subarray: SubarrayDescription | None = None,
     simulated: bool = False,
@@ -64,7 +65,7 @@ def write_dl2(
     logit : array_like of float, shape (n,)
     gammaness : array_like of float, shape (n,)
         In [0, 1].
-    prefix, event_type, subarray, simulated, source
+    prefix, event_type, time, subarray, simulated, source
         See :func:`write_answers`.
     columns : mapping of str to array_like of shape (n,), optional
         Written with the prefix before each name.
@@ -82,6 +83,7 @@ def write_dl2(
         tel_id=tel_id,
         prefix=prefix,
         event_type=event_type,
+        time=time,
         subarray=subarray,
         simulated=simulated,
         source=source,
@@ -98,6 +100,7 @@ def write_answers(
     tel_id: ArrayLike,
     prefix: str = "trigger_ml",
     event_type: ArrayLike | None = None,
+    time: NDArray[np.int64] | None = None,
     subarray: SubarrayDescription | None = None,
     simulated: bool = False,
     source: Mapping[str, str] | None = None,
@@ -122,6 +125,9 @@ def write_answers(
         Name of the algorithm.
     event_type : array_like of int, shape (n,), optional
         ctapipe's ``EventType`` codes; an ``event_type`` column tells triggered showers from clocked events.
+    time : numpy.ndarray of int64, shape (n,), optional
+        Nanoseconds since 1970 (TAI), see `trigger_ml.events.table.EventTable`; kept in the trigger tables,
+        which come with a subarray. Where one is unknown, all get times in their order from 1970 on.
     subarray : ctapipe.instrument.SubarrayDescription, optional
     simulated : bool
     source : mapping of str to str, optional
@@ -135,9 +141,9 @@ def write_answers(
         If the columns differ in length.
     """
     table: dict[str, NDArray[Any]] = {
-        "obs_id": np.asarray(obs_id, dtype=np.int32),
+        "obs_id": np.asarray(obs_id, dtype=np.int64),
         "event_id": np.asarray(event_id, dtype=np.int64),
-        "tel_id": np.asarray(tel_id, dtype=np.int16),
+        "tel_id": narrowed(np.asarray(tel_id), np.int16, "telescope number"),
     }
     name = f"{prefix}_tel"
     units = {f"{name}_{key}": getattr(column, "unit", None) for key, column in answers.items()}
@@ -154,9 +160,11 @@ def write_answers(
     order = _order(table)
     table = {key: column[order] for key, column in table.items()}
     predictions = {key: column[order] for key, column in predictions.items()}
-    with atomic_path(path) as partial, tables.open_file(str(partial), mode="w") as h5:
+    written: dict[str, int] = {}
+    with written_hdf5(path, written) as partial, tables.open_file(str(partial), mode="w") as h5:
         for tel in np.unique(table["tel_id"]):
             rows = table["tel_id"] == tel
+            written[f"{GROUPS[task]}/{prefix}/tel_{tel:03d}"] = int(rows.sum())
             write_table(
                 Table(
                     {
@@ -169,7 +177,7 @@ def write_answers(
             )
         if subarray is not None:
             subarray.to_hdf(h5)
-            _write_triggers(h5, table, event_type, order, subarray)
+            _write_triggers(h5, table, event_type, time, order, subarray)
         write_reference(
             h5,
             simulated=simulated,
@@ -247,12 +255,16 @@ def _write_triggers(
     h5: tables.File,
     table: dict[str, NDArray[Any]],
     event_type: ArrayLike | None,
+    time: NDArray[np.int64] | None,
     order: NDArray[np.int64],
     subarray: SubarrayDescription,
 ) -> None:
     new = (np.diff(table["obs_id"], prepend=-1) != 0) | (np.diff(table["event_id"], prepend=-1) != 0)
     place, starts = np.cumsum(new) - 1, np.flatnonzero(new)
-    times = UNKNOWN_TIME + TimeDelta(np.arange(len(starts)) * 1e-3, format="sec")
+    if time is None or (time == NO_TIME).any():
+        times = (UNKNOWN_TIME + TimeDelta(np.arange(len(starts)) * 1e-3, format="sec"))[place]
+    else:
+        times = as_time(time[order])
     triggered = np.zeros((len(starts), len(subarray)), dtype=bool)
     triggered[place, subarray.tel_ids_to_indices(table["tel_id"])] = True
     kind = np.full(len(place), EventType.SUBARRAY.value, dtype=np.int64)
@@ -264,7 +276,7 @@ def _write_triggers(
             {
                 "obs_id": table["obs_id"][starts],
                 "event_id": table["event_id"][starts],
-                "time": times,
+                "time": times[starts],
                 "tels_with_trigger": Column(triggered, meta={"TRANSFORM": "tel_list_to_mask"}),
                 "event_type": Column(kind[starts], meta=enum),
             }
@@ -278,7 +290,7 @@ def _write_triggers(
                 "obs_id": table["obs_id"],
                 "event_id": table["event_id"],
                 "tel_id": table["tel_id"],
-                "time": times[place],
+                "time": times,
                 "event_type": Column(kind, meta=enum),
             }
         ),

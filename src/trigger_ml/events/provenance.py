@@ -1,4 +1,4 @@
-"""The reference metadata that ctapipe's readers expect at the head of a file."""
+"""The reference metadata at the head of ctapipe's files: what made a file, and by which data model."""
 
 from collections.abc import Collection, Iterable
 from importlib.metadata import version
@@ -6,6 +6,38 @@ from importlib.metadata import version
 import tables
 from ctapipe.io import DataLevel, metadata
 from ctapipe.io.datawriter import DATA_MODEL_VERSION
+from ctapipe.io.hdf5eventsource import COMPATIBLE_DATA_MODEL_VERSIONS
+
+from trigger_ml.core.errors import InputError
+
+PROCESS = "CTA PROCESS TYPE"
+VERSION = "CTA PRODUCT DATA MODEL VERSION"
+
+
+def is_simulated(h5: tables.File) -> bool:
+    """Whether a file says that it was simulated; one that says nothing is, if it has simulated showers."""
+    attributes = h5.root._v_attrs
+    if PROCESS in attributes:
+        return str(attributes[PROCESS]) == "Simulation"
+    return "/simulation/event/subarray/shower" in h5
+
+
+def require_data_model(h5: tables.File, path: str) -> None:
+    """Refuse a version of the data model that the installed ctapipe does not know; none is none refused.
+
+    Raises
+    ------
+    InputError
+    """
+    attributes = h5.root._v_attrs
+    version = str(attributes[VERSION]) if VERSION in attributes else None
+    if version is not None and version not in COMPATIBLE_DATA_MODEL_VERSIONS:
+        known = f"{COMPATIBLE_DATA_MODEL_VERSIONS[0]} to {COMPATIBLE_DATA_MODEL_VERSIONS[-1]}"
+        raise InputError(
+            path,
+            f"is of version {version} of ctapipe's data model; this ctapipe reads {known}",
+            "Write it again with a ctapipe of these versions (ctapipe-merge, ctapipe-process)",
+        )
 
 
 def write_reference(

@@ -12,6 +12,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.time import Time
 from ctapipe.calib import CameraCalibrator
 from ctapipe.containers import EventType
 from ctapipe.image.extractor import extract_around_peak
@@ -23,7 +24,7 @@ from traitlets.config import Config
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import require_file
 from trigger_ml.core.foreign import naming
-from trigger_ml.events.table import EventTable, Truth
+from trigger_ml.events.table import NO_TIME, NO_TRUE_IMAGE, EventTable, Truth, nanoseconds
 
 WINDOW_WIDTH = 7
 """Samples summed."""
@@ -198,8 +199,18 @@ def _zfits_event(event: Any, path: Path, number: int) -> dict[str, Any]:
         "event_id": event.eventNumber,
         "tel_id": event.telescopeID,
         "event_type": EVENT_TYPES.get(event.event_type, EventType.UNKNOWN).value,
+        "time": _zfits_time(event),
         "waveform": waveform,
     }
+
+
+def _zfits_time(event: Any) -> int:
+    """Nanoseconds since 1970 (TAI) by the camera's clock, which counts UTC; `NO_TIME` if it was not set."""
+    seconds = int(getattr(event, "local_time_sec", 0))
+    if seconds <= 0:
+        return NO_TIME
+    whole = nanoseconds(Time([seconds], format="unix", scale="utc"))
+    return int(whole[0]) + int(getattr(event, "local_time_nanosec", 0))
 
 
 def _zfits_table(rows: list[dict[str, Any]], keep_waveform: bool) -> EventTable:
@@ -216,6 +227,7 @@ def _zfits_table(rows: list[dict[str, Any]], keep_waveform: bool) -> EventTable:
         pointing_az=np.full(n, np.nan),
         waveform=waveform if keep_waveform else None,
         event_type=np.array([row["event_type"] for row in rows], dtype=np.int64),
+        time=np.array([row["time"] for row in rows], dtype=np.int64),
     )
 
 
@@ -322,6 +334,7 @@ def _simtel_row(event: Any, tel_id: int, dl1: Any, waveform: bool) -> dict[str, 
         "pointing_alt": pointing.altitude.to_value(u.rad),
         "pointing_az": pointing.azimuth.to_value(u.rad),
         "event_type": event.trigger.event_type.value,
+        "time": int(nanoseconds(np.atleast_1d(event.trigger.time))[0]),
         "true_image": event.simulation.tel[tel_id].true_image,
         # gain selection has left one channel
         "waveform": np.asarray(event.r1.tel[tel_id].waveform[0], dtype=np.float32) if waveform else None,
@@ -345,6 +358,13 @@ def _simtel_table(rows: list[dict[str, Any]]) -> EventTable:
         values = [row[name] for row in rows]
         return None if any(value is None for value in values) else np.asarray(values, dtype=dtype)
 
+    images = [row["true_image"] for row in rows]
+    if any(image is not None for image in images):
+        # one event without a true image does not take it from the others
+        none = np.full(rows[0]["image"].shape, NO_TRUE_IMAGE)
+        rows = [
+            {**row, "true_image": none if row["true_image"] is None else row["true_image"]} for row in rows
+        ]
     truth = np.array([row["truth"] for row in rows], dtype=np.float64).T
     return EventTable(
         obs_id=column("obs_id", np.int64),
@@ -368,4 +388,5 @@ def _simtel_table(rows: list[dict[str, Any]]) -> EventTable:
         waveform=column("waveform", np.float32),
         true_image=column("true_image", np.int32),
         event_type=column("event_type", np.int64),
+        time=column("time", np.int64),
     )

@@ -15,7 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.dataset import Dataset
-from trigger_ml.events.dl1 import RowIndex, read_dl1, read_subarray
+from trigger_ml.events.dl1 import read_dl1, read_subarray
+from trigger_ml.events.joins import RowIndex
 from trigger_ml.events.parameters import ImageParameters
 
 __all__ = ["LEVELS", "Level", "RivalParameters", "noise_of", "read_parameters"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
+from astropy.table import Table
 from ctapipe.containers import SimulatedShowerDistribution, SimulationConfigContainer
 from ctapipe.core import Container, Field
 from ctapipe.io import HDF5TableWriter, read_table
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.hdf5 import id_column, open_dl1, unit_column
+from trigger_ml.events.joins import equal_pair
 
 RUNS = "/configuration/simulation/run"
+# of sim_telarray's `core_pos_mode`
+RECTANGLE = 2
 DISTRIBUTION = "/simulation/service/shower_distribution"
 
 
@@ -48,6 +52,10 @@ class SimulatedRun:
         Metres.
     thrown : numpy.ndarray, shape (energies, distances), or None
         Shower uses thrown in each bin, triggered or not.
+    view_cone_min : float
+        Degrees: directions lie in the ring from here to ``view_cone``.
+    min_core_distance : float
+        Metres: cores lie evenly in the ring from here to ``max_core_distance``.
     """
 
     obs_id: int
@@ -64,13 +72,15 @@ class SimulatedRun:
     energy_edges: NDArray[np.float64] | None = None
     core_edges: NDArray[np.float64] | None = None
     thrown: NDArray[np.float64] | None = None
+    view_cone_min: float = 0.0
+    min_core_distance: float = 0.0
 
 
 class _ObservationId(Container):  # type: ignore[misc]
     """The column that ctapipe's DataWriter adds to the simulation configuration."""
 
     default_prefix = ""
-    obs_id = Field(np.int32(0), "Observation Block ID")
+    obs_id = Field(np.int64(0), "Observation Block ID")
 
 
 def write_runs(h5: HDF5TableWriter, runs: Sequence[SimulatedRun]) -> None:
@@ -85,7 +95,7 @@ def write_runs(h5: HDF5TableWriter, runs: Sequence[SimulatedRun]) -> None:
     for run in runs:
         configuration = SimulationConfigContainer(
             prefix="",
-            run_number=np.int32(run.obs_id),
+            run_number=np.int64(run.obs_id),
             energy_range_min=run.energy_min * u.TeV,
             energy_range_max=run.energy_max * u.TeV,
             prod_site_alt=run.site_altitude * u.m,
@@ -98,18 +108,18 @@ def write_runs(h5: HDF5TableWriter, runs: Sequence[SimulatedRun]) -> None:
             min_az=run.pointing_az * u.rad,
             diffuse=int(run.view_cone > 0),
             max_viewcone_radius=run.view_cone * u.deg,
-            min_viewcone_radius=0.0 * u.deg,
+            min_viewcone_radius=run.view_cone_min * u.deg,
             max_scatter_range=run.max_core_distance * u.m,
-            min_scatter_range=0.0 * u.m,
+            min_scatter_range=run.min_core_distance * u.m,
             core_pos_mode=0,
             atmosphere=np.nan,
         )
-        h5.write("configuration/simulation/run", [_ObservationId(obs_id=np.int32(run.obs_id)), configuration])
+        h5.write("configuration/simulation/run", [_ObservationId(obs_id=np.int64(run.obs_id)), configuration])
         if run.thrown is not None and run.energy_edges is not None and run.core_edges is not None:
             h5.write(
                 "simulation/service/shower_distribution",
                 SimulatedShowerDistribution(
-                    obs_id=np.int32(run.obs_id),
+                    obs_id=np.int64(run.obs_id),
                     hist_id=6,
                     n_entries=int(run.thrown.sum()),
                     bins_energy=run.energy_edges * u.TeV,
@@ -154,6 +164,17 @@ def read_runs(path: Path) -> list[SimulatedRun]:
             "view_cone": unit_column(table, "max_viewcone_radius", u.deg),
             "site_altitude": unit_column(table, "prod_site_alt", u.m),
         }
+        # both are of the data model from its first version on, but other writers may leave them out
+        for name, column, unit in (
+            ("view_cone_min", "min_viewcone_radius", u.deg),
+            ("min_core_distance", "min_scatter_range", u.m),
+        ):
+            columns[name] = (
+                np.nan_to_num(unit_column(table, column, unit))
+                if column in table.colnames
+                else np.zeros(len(table))
+            )
+        _check_runs(table, columns, path)
         n_showers, n_reuse = id_column(table, "n_showers"), id_column(table, "shower_reuse")
         return [
             SimulatedRun(
@@ -165,3 +186,33 @@ def read_runs(path: Path) -> list[SimulatedRun]:
             )
             for row, obs_id in enumerate(id_column(table, "obs_id"))
         ]
+
+
+def _check_runs(table: Table, columns: dict[str, NDArray[np.float64]], path: Path) -> None:
+    """Refuse runs that are not told apart, or were thrown in a way that effective areas cannot use.
+
+    Raises
+    ------
+    InputError
+    """
+    obs_id = id_column(table, "obs_id")
+    if (pair := equal_pair(obs_id)) is not None:
+        raise InputError(
+            f"{path}: {RUNS}",
+            f"rows {pair[0]} and {pair[1]} are both observation {obs_id[pair[0]]}",
+            "It was merged of files that number their runs alike: give those files themselves",
+        )
+    # mode 2 of sim_telarray: the two numbers are then half the sides of a rectangle
+    if "core_pos_mode" in table.colnames and (np.asarray(table["core_pos_mode"]) == RECTANGLE).any():
+        raise InputError(str(path), "throws its cores in a rectangle", "Throw them in a circle or a ring")
+    for name, floor in (("n_showers", 0), ("shower_reuse", 1)):
+        bad = np.flatnonzero(id_column(table, name) < floor)
+        # simulated night skies throw nothing
+        bad = bad[id_column(table, "n_showers")[bad] != 0]
+        if len(bad):
+            row = int(bad[0])
+            raise InputError(
+                f"{path}: observation {obs_id[row]}",
+                f"its {name} is {table[name][row]}, which tells nothing of the showers thrown",
+                "Give files with the bookkeeping of their simulation",
+            )

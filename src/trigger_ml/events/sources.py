@@ -12,9 +12,10 @@ from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.core.files import require_file
 from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.digicam import digicam_geometry
-from trigger_ml.events.dl1 import image_telescopes, read_dl1, read_subarray
+from trigger_ml.events.dl1 import image_telescopes, open_dl1, read_dl1, read_subarray
 from trigger_ml.events.monitoring import Conditions, read_conditions
 from trigger_ml.events.pedestals import FileNoise, measured_noise, monitored_noise
+from trigger_ml.events.provenance import is_simulated
 from trigger_ml.events.raw import SimtelReader, read_zfits
 from trigger_ml.events.table import EventTable
 
@@ -45,8 +46,7 @@ class EventSource:
         From that geometry.
     subarray : ctapipe.instrument.SubarrayDescription or None
         None for raw data.
-    simulated : bool or None
-        None where only reading tells (ctapipe files may be either).
+    simulated : bool
     conditions : Conditions or None
         Pedestals of the file's monitoring tables; None where it has none.
     """
@@ -56,7 +56,7 @@ class EventSource:
     geometry: CameraGeometry
     grid: AxialGrid
     subarray: SubarrayDescription | None
-    simulated: bool | None
+    simulated: bool
     conditions: Conditions | None
     _read: Callable[[], Iterator[EventTable]]
 
@@ -165,6 +165,8 @@ def _open_ctapipe(
     path: Path, chunk_size: int, camera: str | None, peak_time: bool, waveform: bool
 ) -> EventSource:
     subarray, conditions = read_subarray(path), read_conditions(path)
+    with open_dl1(path) as h5:
+        simulated = is_simulated(h5)
     cameras = {tel_id: subarray.tel[tel_id].camera.name for tel_id in image_telescopes(path)}
     name = _one_camera(list(cameras.values()), camera, path)
     tel_ids = [tel_id for tel_id, own in cameras.items() if own == name]
@@ -175,7 +177,7 @@ def _open_ctapipe(
         geometry=geometry,
         grid=axial_grid(geometry),
         subarray=subarray,
-        simulated=None,
+        simulated=simulated,
         conditions=conditions if len(conditions) else None,
         _read=lambda: read_dl1(
             path, tel_ids=tel_ids, chunk_size=chunk_size, peak_time=peak_time, waveform=waveform

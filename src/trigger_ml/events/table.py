@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from astropy.time import Time
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
@@ -13,6 +14,31 @@ FloatArray = NDArray[np.floating[Any]]
 PRIMARY_IDS = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402}
 # what ctapipe gives a shower of which nothing is known: events of a simulated night sky
 NO_PRIMARY = int(np.iinfo(np.int16).max)
+NO_TRUE_IMAGE = -1
+NO_TIME = int(np.iinfo(np.int64).min)
+
+# Julian date of 1970-01-01
+EPOCH = 2440587.5
+DAY = 86_400
+
+
+def nanoseconds(time: Time) -> NDArray[np.int64]:
+    """Nanoseconds since 1970-01-01 (TAI), exact: a float of seconds would round to 240 ns."""
+    tai = time.tai
+    days, rest = np.asarray(tai.jd1) - EPOCH, np.asarray(tai.jd2)
+    whole = np.round(days * DAY)
+    rest = (days * DAY - whole) * 1e9 + rest * (DAY * 1e9)
+    # ctapipe's unknown time is of 1858
+    known = np.isfinite(rest) & (whole >= 0)
+    result = np.full(known.shape, NO_TIME, dtype=np.int64)
+    result[known] = whole[known].astype(np.int64) * 1_000_000_000 + np.round(rest[known]).astype(np.int64)
+    return result
+
+
+def as_time(nanoseconds: NDArray[np.int64]) -> Time:
+    """The inverse of `nanoseconds`, all of them known."""
+    seconds, rest = np.divmod(nanoseconds, 1_000_000_000)
+    return Time(seconds.astype(np.float64), rest * 1e-9, format="unix_tai")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +98,14 @@ class EventTable:
     waveform : numpy.ndarray of float32, shape (events, pixels, samples), or None
         R1 waveform in photo-electrons per sample.
     true_image : numpy.ndarray of int32, shape (events, pixels), or None
-        Simulated Cherenkov photo-electrons.
+        Simulated Cherenkov photo-electrons; `NO_TRUE_IMAGE` in all pixels of an event without such an image.
     event_type : numpy.ndarray of int64, shape (events,), or None
         ctapipe's ``EventType`` codes (32: triggered shower, 2: clocked, sky pedestal).
     block : numpy.ndarray of int64, shape (events,), or None
         Row of the file's conditions (`trigger_ml.events.monitoring.Conditions`) that holds for the event; -1
         where unknown. To be written: number of the block of simulated events.
+    time : numpy.ndarray of int64, shape (events,), or None
+        Nanoseconds since 1970-01-01 (TAI) of the event; `NO_TIME` where unknown.
     """
 
     obs_id: NDArray[np.int64]
@@ -92,6 +120,7 @@ class EventTable:
     true_image: NDArray[np.int32] | None = None
     event_type: NDArray[np.int64] | None = None
     block: NDArray[np.int64] | None = None
+    time: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.event_id)
@@ -110,6 +139,12 @@ class EventTable:
             for item in fields(self)
         }
         return replace(self, **columns)
+
+
+def has_true_image(events: EventTable) -> NDArray[np.bool_]:
+    """Events of which the true image is known."""
+    assert events.true_image is not None
+    return np.asarray((events.true_image != NO_TRUE_IMAGE).any(axis=1))
 
 
 def no_showers(n: int) -> Truth:

@@ -4,11 +4,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import atomic_path, require_file
-from trigger_ml.core.foreign import reading
+from trigger_ml.core.files import atomic_path, not_whole, require_file
+from trigger_ml.core.foreign import reading, reason
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.ctlearn import load_keras3
@@ -34,10 +35,24 @@ def save_model(model: Any, path: Path) -> None:
     """
     if path.suffix != ".h5":
         raise InputError(str(path), "models are written as HDF5", "Let the name end with .h5")
-    with atomic_path(path) as partial, warnings.catch_warnings():
+    with atomic_path(path, lambda partial: _readable(partial, path)) as partial, warnings.catch_warnings():
         # HDF5 is chosen on purpose, and QKeras registers its quantizers as constraints
         warnings.simplefilter("ignore", UserWarning)
         tf_keras.models.save_model(model, str(partial), include_optimizer=False, save_format="h5")
+
+
+def _readable(partial: Path, path: Path) -> None:
+    """Read every weight back: HDF5 does not tell of every write that failed."""
+    try:
+        with h5py.File(partial) as file:
+            file.visititems(_read_item)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise not_whole(path, reason(error)) from error
+
+
+def _read_item(_: str, item: Any) -> None:
+    if isinstance(item, h5py.Dataset):
+        item[()]
 
 
 def load_model(path: Path) -> Any:
