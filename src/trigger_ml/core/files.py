@@ -15,6 +15,9 @@ from typing import Any
 
 from trigger_ml.core.errors import InputError, StageError
 
+# formats that are archives, with a checksum of each part
+ZIPPED = (".npz", ".keras", ".zip")
+
 
 def require_file(path: Path, remedy: str = "Check the path") -> None:
     """Refuse a path that is no file, and say what it is instead.
@@ -49,8 +52,11 @@ def _read_back(partial: Path, path: Path, check: Callable[[Path], None] | None) 
     # some systems tell that a disk is full, or a quota spent, only now
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
+    if check is not None:
+        check(partial)
+        return
     try:
-        if zipfile.is_zipfile(partial):
+        if path.suffix in ZIPPED:
             with zipfile.ZipFile(partial) as archive:
                 bad = archive.testzip()
             if bad is not None:
@@ -59,12 +65,8 @@ def _read_back(partial: Path, path: Path, check: Callable[[Path], None] | None) 
             with gzip.open(partial) as packed:
                 while packed.read(1 << 20):
                     pass
-        elif path.suffix in (".npz", ".keras"):
-            raise not_whole(path, "its directory is missing")
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise not_whole(path, str(error)) from error
-    if check is not None:
-        check(partial)
 
 
 @contextmanager

@@ -18,6 +18,24 @@ from trigger_ml.core.files import atomic_path, not_whole, require_file
 from trigger_ml.core.foreign import naming
 
 
+def _forget(path: Path) -> None:
+    """Take a file off PyTables' list of open ones; else the end of the process brings a traceback."""
+    registry = tables.file._open_files
+    for handle in list(registry.get_handlers_by_name(str(path)) if str(path) in registry.filenames else ()):
+        registry.remove(handle)
+
+
+def _opened(path: Path) -> tables.File:
+    """The open file; one that opens only half is forgotten."""
+    others = str(path) in tables.file._open_files.filenames
+    try:
+        return tables.open_file(str(path), mode="r")
+    except Exception:
+        if not others:
+            _forget(path)
+        raise
+
+
 @contextmanager
 def open_dl1(path: Path) -> Iterator[tables.File]:
     """Open an HDF5 file for reading; damage found inside the block becomes an `InputError` too.
@@ -31,7 +49,7 @@ def open_dl1(path: Path) -> Iterator[tables.File]:
     try:
         if not tables.is_hdf5_file(str(path)):
             raise InputError(str(path), "is no HDF5 file", "Give a file that ctapipe-process wrote")
-        with naming(str(path)), tables.open_file(str(path), mode="r") as h5:
+        with naming(str(path)), _opened(path) as h5:
             yield h5
     except tables.NoSuchNodeError as error:
         raise InputError(
@@ -82,7 +100,7 @@ def written_hdf5(path: Path, rows: Mapping[str, int]) -> Iterator[Path]:
 
     def check(partial: Path) -> None:
         try:
-            with tables.open_file(str(partial), mode="r") as h5:
+            with _opened(partial) as h5:
                 found = {node._v_pathname: _rows_read(node) for node in h5.walk_nodes("/", "Leaf")}
         except (tables.HDF5ExtError, tables.NoSuchNodeError, OSError) as error:
             raise not_whole(path, _cause(error)) from error
@@ -92,7 +110,11 @@ def written_hdf5(path: Path, rows: Mapping[str, int]) -> Iterator[Path]:
 
     try:
         with atomic_path(path, check) as partial:
-            yield partial
+            try:
+                yield partial
+            finally:
+                # one that could not be closed
+                _forget(partial)
     except tables.HDF5ExtError as error:
         raise not_whole(path, _cause(error)) from error
 
