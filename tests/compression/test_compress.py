@@ -112,7 +112,7 @@ def test_only_epochs_of_full_sparsity_are_kept(float_model, tmp_path: Path) -> N
 def test_distillation_mixes_labels_and_predictions(float_model) -> None:
     counts, label = TRAINING[0][:8], TRAINING[1][:8]
     gammaness = expit(predict(float_model, counts, 8))
-    mixed = module._softened(float_model, counts, label, 0.25, 8, "type")
+    mixed = module.softened(float_model, counts, label, 0.25, 8, "type")
     np.testing.assert_allclose(mixed, 0.75 * label[:, None] + 0.25 * gammaness, atol=1e-6)
-    hard = module._softened(float_model, counts, label, 0.0, 8, "type")
+    hard = module.softened(float_model, counts, label, 0.0, 8, "type")
     assert hard[:, 0].tolist() == label.tolist()
