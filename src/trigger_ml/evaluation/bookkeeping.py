@@ -35,7 +35,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 # sim_telarray particle codes
-PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium"}
+PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium", 1608: "oxygen", 5626: "iron"}
 SPECTRA = {
     "gamma": (CRAB_MAGIC_JHEAP2015, "Crab Nebula, MAGIC, JHEAP 5-6 (2015) 30"),
     "proton": (IRFDOC_PROTON_SPECTRUM, "protons, CTA IRF document (prod3b)"),

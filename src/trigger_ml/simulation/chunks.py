@@ -22,8 +22,10 @@ from trigger_ml.simulation.threshold import Threshold
 
 Array = NDArray[np.float64]
 
-SHOWERS_PER_CHUNK = {"gamma": 100, "electron": 100, "proton": 400, "helium": 400}
-BLOCKS_PER_CHUNK = {"gamma": 3, "electron": 3, "proton": 6, "helium": 6}
+SHOWERS_PER_CHUNK = {
+    "gamma": 100, "electron": 100, "proton": 400, "helium": 400, "oxygen": 400, "iron": 400,
+}  # fmt: skip
+BLOCKS_PER_CHUNK = {"gamma": 3, "electron": 3, "proton": 6, "helium": 6, "oxygen": 6, "iron": 6}
 """Blocks of equal conditions in a chunk where conditions vary: about as many events of each particle."""
 NIGHT_SKY = "night_sky"
 """The production without showers."""
