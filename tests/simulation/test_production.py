@@ -19,7 +19,7 @@ from trigger_ml.simulation.production import simulate
 GAMMA = ParticleConfig(events=25, energy_min=2.0, energy_max=50.0, max_core_distance=250.0)
 PROTON = ParticleConfig(events=15, energy_min=5.0, energy_max=100.0, view_cone=3.0, max_core_distance=250.0)
 
-SMALL = {"gamma": 1, "electron": 2, "proton": 2, "helium": 2}
+SMALL = {"gamma": 1, "electron": 2, "proton": 2, "helium": 2, "oxygen": 2}
 
 
 def config(workers=1, **changes):
@@ -153,16 +153,17 @@ def test_seeds_differ(tmp_path, files):
     assert not np.array_equal(tables(other)[0].truth.energy, tables(files[0])[0].truth.energy)
 
 
-def test_stereo_electrons_and_helium(tmp_path):
+def test_stereo_electrons_and_nuclei(tmp_path):
     two = config(
         telescopes=((0.0, -70.0, 0.0), (0.0, 70.0, 5.0)),
         min_telescopes=2,
         particles={
             "electron": GAMMA.model_copy(update={"events": 6, "view_cone": 2.0}),
             "helium": PROTON.model_copy(update={"events": 4, "energy_min": 20.0, "energy_max": 200.0}),
+            "oxygen": PROTON.model_copy(update={"events": 2, "energy_min": 80.0, "energy_max": 200.0}),
         },
     )
-    for path, primary in zip(simulate(two, tmp_path, seed=1, progress=False), (1, 402), strict=True):
+    for path, primary in zip(simulate(two, tmp_path, seed=1, progress=False), (1, 402, 1608), strict=True):
         # telescope by telescope: both saw every event
         found = tables(path)
         ids = {tel: np.concatenate([t.event_id[t.tel_id == tel] for t in found]) for tel in (1, 2)}

@@ -41,7 +41,7 @@ class EvaluationEvents:
     obs_id, event_id, tel_id : numpy.ndarray of int64, shape (events,), optional
         Identity; with it, repeated events are found and left out.
     primary_id : numpy.ndarray of int64, shape (events,), optional
-        sim_telarray particle code (0 gamma, 1 electron, 101 proton, 402 helium).
+        sim_telarray particle code (0 gamma, 1 electron, 101 proton, 402 helium, 1608 oxygen, 5626 iron).
     size : numpy.ndarray of float64, shape (events,), optional
         Charge of the cleaned image in photo-electrons; 0 where nothing survived the cleaning.
     light_energy : numpy.ndarray of float64, shape (events,), optional

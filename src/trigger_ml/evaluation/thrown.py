@@ -18,7 +18,7 @@ THIN_RING = 0.1
 """Degrees: gammas thrown in a ring no wider than this ("ring wobble") stand for a source at one offset; bins
 of offset would be narrower than GADF files have them."""
 # sim_telarray particle codes
-PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium"}
+PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium", 1608: "oxygen", 5626: "iron"}
 # in which runs of one particle must agree
 SETTINGS = (
     "energy_min",

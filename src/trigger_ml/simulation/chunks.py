@@ -22,8 +22,10 @@ from trigger_ml.simulation.threshold import Threshold
 
 Array = NDArray[np.float64]
 
-SHOWERS_PER_CHUNK = {"gamma": 100, "electron": 100, "proton": 400, "helium": 400}
-BLOCKS_PER_CHUNK = {"gamma": 4, "electron": 4, "proton": 8, "helium": 8}
+SHOWERS_PER_CHUNK = {
+    "gamma": 100, "electron": 100, "proton": 400, "helium": 400, "oxygen": 400, "iron": 400,
+}  # fmt: skip
+BLOCKS_PER_CHUNK = {"gamma": 4, "electron": 4, "proton": 8, "helium": 8, "oxygen": 8, "iron": 8}
 """Blocks of equal conditions in a chunk where conditions vary: about as many events of each particle."""
 NIGHT_SKY = "night_sky"
 """The production without showers."""

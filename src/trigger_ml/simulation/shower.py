@@ -16,7 +16,8 @@ TOP_DEPTH = 0.05
 """g/cm2, vertical: where primaries enter."""
 MAX_WEIGHT = 25.0
 """Of a thinned particle at 1 TeV; grows with the square root of the energy above."""
-NUCLEONS = {"proton": 1, "helium": 4}
+NUCLEONS = {"proton": 1, "helium": 4, "oxygen": 16, "iron": 56}
+"""A nucleus is so many nucleons that interact one by one (superposition)."""
 PROFILE_STEP = 10.0
 """g/cm2 of vertical depth."""
 
@@ -80,7 +81,7 @@ class ShowerMaker:
         ----------
         rng : numpy.random.Generator
         particle : str
-            ``gamma``, ``electron``, ``proton`` or ``helium``.
+            ``gamma``, ``electron`` or one of ``NUCLEONS``.
         energy : float
             TeV.
         axis : numpy.ndarray, shape (3,)

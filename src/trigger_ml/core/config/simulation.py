@@ -30,11 +30,13 @@ class ParticleConfig(Section):
 class SimulationConfig(Section):
     """What the ``simulate`` stage produces."""
 
-    particles: dict[Literal["gamma", "proton", "electron", "helium"], ParticleConfig] = Field(
-        default={
-            "gamma": ParticleConfig(events=15_000, view_cone=6.0),
-            "proton": ParticleConfig(events=15_000, energy_min=0.5, energy_max=300.0, view_cone=8.0),
-        }
+    particles: dict[Literal["gamma", "proton", "electron", "helium", "oxygen", "iron"], ParticleConfig] = (
+        Field(
+            default={
+                "gamma": ParticleConfig(events=15_000, view_cone=6.0),
+                "proton": ParticleConfig(events=15_000, energy_min=0.5, energy_max=300.0, view_cone=8.0),
+            }
+        )
     )
     """The primaries and how they are drawn."""
     zenith: float = Field(20.0, ge=0, le=70)
