@@ -287,7 +287,7 @@ def write_project(
             )
             graph.config.trace_output = trace
             graph.write()
-        require_code(graph)
+        require_code(graph, names)
         settle(partial, name, config.backend)
         write_json(partial / MANIFEST, _manifest(graph, names, network, config, name))
     return HlsProject.open(directory)

@@ -5,6 +5,7 @@ The refusals below are those that a comparison of every kind of layer in every b
 """
 
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,14 @@ def lacking(backend: str, io_type: str, kind: str) -> str | None:
     return None if reason is None else reason.format(backend, io_type)
 
 
-def require_code(graph: Any) -> None:
+def require_code(graph: Any, names: Mapping[str, str]) -> None:
     """Refuse a converted model of which a layer has no code: hls4ml does not.
+
+    Parameters
+    ----------
+    graph : hls4ml.model.ModelGraph
+    names : mapping of str to str
+        hls4ml's name of each of the user's layers.
 
     Raises
     ------
@@ -123,7 +130,10 @@ def require_code(graph: Any) -> None:
     backend, io_type = graph.config.backend.name, graph.config.get_config_value("IOType")
     # oneAPI keeps the calls of both interfaces; its writer takes one
     code = "stream_function_cpp" if (backend, io_type) == ("oneAPI", "io_stream") else "function_cpp"
+    own = {theirs: ours for ours, theirs in names.items()}
     for layer in graph.get_layers():
         if isinstance(layer, COMPUTING) and not layer.attributes.get(code):
             why = DROPPED.format(backend, io_type)
-            raise MappingError(f"layer {layer.name} ({layer.class_name})", why, "Use another backend")
+            raise MappingError(
+                f"layer {own.get(layer.name, layer.name)} ({layer.class_name})", why, "Use another backend"
+            )

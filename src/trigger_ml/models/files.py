@@ -77,7 +77,9 @@ def load_model(path: Path) -> Any:
         If a Keras 3 model holds a layer without equivalent.
     """
     path = Path(path)
-    require_file(path)
+    if not path.is_dir():
+        # a folder may be a SavedModel, which is refused for what it is
+        require_file(path)
     content, version = topology(path)
     require_harmless(content, str(path))
     if version.startswith("3"):

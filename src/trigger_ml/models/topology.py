@@ -44,6 +44,7 @@ _OTHERS = frozenset({
     # ours; pruning wrappers, of which the user is told to strip them; what describes shapes and types
     "KernelRule", "PruneLowMagnitude", "PolynomialDecay", "ConstantSparsity", "Functional", "Sequential",
     "Model", "DTypePolicy", "Policy", "TensorShape", "InputSpec", "__tuple__", "__numpy__", "__tensor__",
+    "__keras_tensor__",
 })  # fmt: skip
 _MODULES = ("keras", "tf_keras", "qkeras", "tensorflow_model_optimization", "trigger_ml", "builtins")
 
