@@ -12,7 +12,7 @@ from pyirf.spectral import CRAB_MAGIC_JHEAP2015, PowerLaw, calculate_event_weigh
 from scipy.integrate import quad
 
 from trigger_ml.core.config.evaluation import EvaluationConfig, IrfConfig
-from trigger_ml.core.errors import InputError
+from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.evaluation import direction
 from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring, true_offset
 from trigger_ml.evaluation.evaluate import evaluate
@@ -266,3 +266,24 @@ def test_a_thin_ring_is_a_source_at_one_offset(diffuse, tmp_path):
     assert areas[0].max() > 0
     np.testing.assert_allclose(areas[0], areas[1], rtol=1e-6)
     np.testing.assert_array_equal(areas[0][0], areas[0][1])
+
+
+@pytest.mark.parametrize("name", ["x.fits", "x.fits.gz"])
+@pytest.mark.parametrize("part", [1, 4, 7])
+def test_responses_that_were_not_written_whole_replace_nothing(diffuse, tmp_path, monkeypatch, name, part):
+    events, score, _, thrown = diffuse
+    few = np.arange(0, len(events), 20)
+    path = tmp_path / name
+    path.write_bytes(b"old")
+    writeto = fits.HDUList.writeto
+
+    def lossy(self, target, **options):
+        writeto(self, target, **options)
+        with open(target, "r+b") as stream:
+            stream.truncate(target.stat().st_size * part // 8)
+
+    monkeypatch.setattr(fits.HDUList, "writeto", lossy)
+    with pytest.raises(StageError, match="not written whole"):
+        write_irfs(path, events[few], score[few], thrown, EvaluationConfig(bootstrap=20))
+    assert path.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == [name]

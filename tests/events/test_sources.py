@@ -45,6 +45,15 @@ def test_real_inputs_can_be_read(shared_data, name, kind, n_events, simulated):
     require_camera(source, axial_grid(digicam_geometry()))
 
 
+def test_raw_events_keep_their_times(shared_data):
+    events = concatenate(list(open_events(shared_data / RAW)))
+    with File(str(shared_data / RAW)) as zfits:
+        clock = [(event.local_time_sec, event.local_time_nanosec) for event in zfits.Events]
+    seconds, rest = np.array(clock, dtype=np.int64).T
+    # TAI is 37 s ahead of UTC since 2017
+    np.testing.assert_array_equal(events.time, (seconds + 37) * 1_000_000_000 + rest)
+
+
 def test_simulated_charges_follow_the_true_ones(shared_data):
     events = concatenate(list(open_events(shared_data / SIMTEL)))
     bright = events.true_image > 30

@@ -5,6 +5,8 @@ selection gives effective area, energy dispersion, point-spread function and bac
 a trigger-level selection gives the effective area alone, since nothing is reconstructed.
 """
 
+import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 from pyirf.io.gadf import (
     create_aeff2d_hdu,
@@ -31,7 +34,8 @@ from pyirf.irf import (
 from trigger_ml import __version__
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import atomic_path
+from trigger_ml.core.files import atomic_path, not_whole
+from trigger_ml.core.foreign import reason
 from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring, true_offset
 from trigger_ml.evaluation.events import EvaluationEvents, observed_bins
 from trigger_ml.evaluation.irf import Reconstruction, select
@@ -152,6 +156,25 @@ def write_irfs(
             create_psf_table_hdu(psf, edges, width, offsets, **cards),
             create_background_2d_hdu(noise, edges, np.linspace(0, config.irf.max_offset, 6) * u.deg, **cards),
         ]
-    with atomic_path(path) as partial:
-        fits.HDUList(hdus).writeto(partial, overwrite=True)
+    with atomic_path(path, lambda partial: _read_back(partial, path, len(hdus))) as partial:
+        fits.HDUList(hdus).writeto(partial, overwrite=True, checksum=True)
     return path
+
+
+def _read_back(partial: Path, path: Path, expected: int) -> None:
+    """Refuse a file whose tables, or their checksums, are not what was written.
+
+    Raises
+    ------
+    StageError
+    """
+    try:
+        with warnings.catch_warnings():
+            # astropy warns of a wrong checksum or of an end that is missing
+            warnings.simplefilter("error", AstropyUserWarning)
+            with fits.open(partial, checksum=True) as hdus:
+                found = sum(hdu.data is not None for hdu in hdus[1:]) + 1
+    except (OSError, EOFError, ValueError, TypeError, zlib.error, AstropyUserWarning) as error:
+        raise not_whole(path, reason(error)) from error
+    if found != expected:
+        raise not_whole(path, f"{found} of {expected} tables are there")

@@ -334,7 +334,7 @@ def _simtel_row(event: Any, tel_id: int, dl1: Any, waveform: bool) -> dict[str, 
         "pointing_alt": pointing.altitude.to_value(u.rad),
         "pointing_az": pointing.azimuth.to_value(u.rad),
         "event_type": event.trigger.event_type.value,
-        "time": int(nanoseconds(np.atleast_1d(event.trigger.time))[0]),
+        "time": int(nanoseconds(event.trigger.time.reshape(1))[0]),
         "true_image": event.simulation.tel[tel_id].true_image,
         # gain selection has left one channel
         "waveform": np.asarray(event.r1.tel[tel_id].waveform[0], dtype=np.float32) if waveform else None,
