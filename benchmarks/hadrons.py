@@ -194,6 +194,8 @@ def draw(result, path):
     }
     for ax, (quantity, label) in zip(axes, labels.items(), strict=False):
         for name, style in (("recorded", "ks"), ("nominal", "C0o-"), ("blurred", "C1^-")):
+            if name not in result["by_size"]:
+                continue
             rows = result["by_size"][name][quantity]
             full = [i for i, row in enumerate(rows) if row is not None]
             middle, low, high = np.array([rows[i] for i in full]).T
@@ -204,7 +206,7 @@ def draw(result, path):
         ax.set_ylabel(label)
     axes[0].set_yscale("log")
     axes[0].legend()
-    for k, name in enumerate(COMPARED):
+    for k, name in enumerate(n for n in COMPARED if n in result["separation"]):
         bands = result["separation"][name]
         middle = np.array([b["auc"] for b in bands.values()])
         low, high = np.array([b["auc_68"] for b in bands.values()]).T
