@@ -41,7 +41,7 @@ VARIANTS = {
     "blurred": Variant(point_spread=0.05),
     "lit from 0.6 spreads": Variant(lit=0.6),
     "stray light": Variant(stray=0.1, stray_spread=0.3),
-    "light in neighbours": Variant(neighbours=0.05),
+    "light in neighbours": Variant(neighbours=0.08),
     "brighter sky": Variant(night_sky=0.30),
     "lower ceiling": Variant(ceiling=2500.0),
 }
@@ -202,6 +202,7 @@ def draw(result, path):
             ax.errorbar(centre[full], middle, [np.maximum(middle - low, 0), np.maximum(high - middle, 0)],
                         fmt=style, capsize=3, label=name)  # fmt: skip
         ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter("")
         ax.set_xlabel("size / photo-electrons")
         ax.set_ylabel(label)
     axes[0].set_yscale("log")
