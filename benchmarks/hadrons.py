@@ -41,7 +41,7 @@ VARIANTS = {
     "blurred": Variant(point_spread=0.05),
     "lit from 0.6 spreads": Variant(lit=0.6),
     "stray light": Variant(stray=0.1, stray_spread=0.3),
-    "light in neighbours": Variant(neighbours=0.05),
+    "light in neighbours": Variant(neighbours=0.08),
     "brighter sky": Variant(night_sky=0.30),
     "lower ceiling": Variant(ceiling=2500.0),
 }
@@ -194,17 +194,20 @@ def draw(result, path):
     }
     for ax, (quantity, label) in zip(axes, labels.items(), strict=False):
         for name, style in (("recorded", "ks"), ("nominal", "C0o-"), ("blurred", "C1^-")):
+            if name not in result["by_size"]:
+                continue
             rows = result["by_size"][name][quantity]
             full = [i for i, row in enumerate(rows) if row is not None]
             middle, low, high = np.array([rows[i] for i in full]).T
             ax.errorbar(centre[full], middle, [np.maximum(middle - low, 0), np.maximum(high - middle, 0)],
                         fmt=style, capsize=3, label=name)  # fmt: skip
         ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter("")
         ax.set_xlabel("size / photo-electrons")
         ax.set_ylabel(label)
     axes[0].set_yscale("log")
     axes[0].legend()
-    for k, name in enumerate(COMPARED):
+    for k, name in enumerate(n for n in COMPARED if n in result["separation"]):
         bands = result["separation"][name]
         middle = np.array([b["auc"] for b in bands.values()])
         low, high = np.array([b["auc_68"] for b in bands.values()]).T

@@ -47,9 +47,10 @@ FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 RAW = Path("sst1m-digicam-raw") / "example_SST1M_20180822.fits.fz"
 NIGHT_SKY = {"raw": 0.18, "images": 0.17}
 """Photo-electrons per pixel and ns; the first from the noise section of ``simulation.json``."""
-SIZES = {"raw": np.array([0, 60, 90, 130, 200, 400, np.inf]),
-         "images": np.array([0, 170, 200, 250, 320, 400, 550, 800, 1200, 2000, 4000, np.inf])}  # fmt: skip
-"""Edges within which the model is given the recorded number of events."""
+SIZES = {"raw": np.array([120, 160, 250, 500, np.inf]),
+         "images": np.array([150, 170, 200, 250, 320, 400, 550, 800, 1200, 2000, 4000, np.inf])}  # fmt: skip
+"""Edges within which the model is given the recorded number of events; below the first one the stored photons
+are not complete, and recorded events are left out too."""
 CROSS_TALK = 1 - sst1m.CROSS_TALK
 """The file's charges hold their cross talk, the product's do not."""
 
@@ -144,7 +145,7 @@ def compare(rng, real, ours, weight, shower, draws=200):
 
 
 def raw(rng, emulator, events, data, variant):
-    """Logits and sizes of the raw file's physics events and of simulated ones."""
+    """Logits and sizes of the raw file's physics events and of simulated ones (None: all too small)."""
     source = open_events(data / RAW)
     noise = source_noise(source)
     found, own = [], []
@@ -152,14 +153,19 @@ def raw(rng, emulator, events, data, variant):
         kept = noise.assign(read)[read.event_type == EventType.SUBARRAY.value]
         found.append(logits(emulator, kept, noise.noise))
         own.append(sizes(kept.image, source.geometry))
+    real = np.concatenate(found), np.concatenate(own)
+    if real[1].max() < SIZES["raw"][0]:
+        return real, None
     detector = Detector(replace(variant, night_sky=NIGHT_SKY["raw"]))
     parts, images, numbers = detector.parts, [], []
     for number, waveform in waveforms_of(detector, events.photons, peak=sst1m.TRIGGER_SAMPLE):
         images.append(electronics.extract(waveform, parts.calibration, parts.correction)[0])
         numbers.append(number)
     images = np.array(images)
-    simulated = logits(emulator, table_of(images), noise_of_images([dark_charges(detector, 300)], "model"))
-    return (np.concatenate(found), np.concatenate(own)), (simulated, sizes(images, source.geometry), numbers)
+    # the file has 32 events and its noise is that of their images: the model's is measured in the same way
+    few = rng.choice(len(images), 32, replace=False)
+    simulated = logits(emulator, table_of(images), noise_of_images([images[few]], "model"))
+    return real, (simulated, sizes(images, source.geometry), numbers)
 
 
 def images(rng, emulator, events, data, variant):
@@ -192,9 +198,20 @@ def main() -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for ax, (name, measure) in zip(axes, {"raw": raw, "images": images}.items(), strict=True):
         rng = np.random.default_rng(3)
-        (real, real_size), (ours, size, numbers) = measure(rng, emulator, events, arguments.data, variant)
+        (real, real_size), simulated = measure(rng, emulator, events, arguments.data, variant)
+        least = SIZES[name][0]
+        if simulated is None:
+            ax.set_axis_off()
+            result[name] = {"recorded": 0, "too_small": len(real), "largest_size": float(real_size.max())}
+            print(name, result[name], flush=True)
+            continue
+        ours, size, numbers = simulated
+        real, real_size = real[real_size >= least], real_size[real_size >= least]
+        large, numbers = size >= least, np.asarray(numbers)
+        ours, size, numbers = ours[large], size[large], numbers[large]
         weight = matched(real_size, size, events.table["weight"][numbers], SIZES[name])
         result[name] = compare(rng, real, ours, weight, events.table["shower"][numbers])
+        result[name]["median_size"] = float(np.median(real_size))
         print(name, json.dumps(result[name]), flush=True)
         bins = np.linspace(*np.percentile(np.concatenate([real, ours]), [0.5, 99.5]), 30)
         ax.hist(real, bins, density=True, histtype="step", color="k", label="recorded")
