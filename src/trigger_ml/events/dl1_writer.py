@@ -108,9 +108,7 @@ class _Writer:
             times = as_time(events.time[starts])
         triggered = np.zeros((len(starts), len(self.subarray)), dtype=bool)
         triggered[place, self.subarray.tel_ids_to_indices(events.tel_id)] = True
-        kind = events.event_type
-        if kind is None:
-            kind = np.full(len(events), EventType.SUBARRAY.value, dtype=np.int64)
+        kind = events.kinds
         enum = {"ENUM": EventType, "TRANSFORM": "enum"}
         self.append(
             "/dl1/event/subarray/trigger",

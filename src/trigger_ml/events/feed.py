@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from ctapipe.containers import EventType
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import EventsConfig, InputConfig
@@ -22,7 +21,7 @@ from trigger_ml.events.domain import dark_fraction
 from trigger_ml.events.light import cleaned_charge
 from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.parameters import ImageParameters
-from trigger_ml.events.pedestals import FileNoise, measured_noise, monitored_noise
+from trigger_ml.events.pedestals import FileNoise, find_noise
 from trigger_ml.events.quantize import (
     ChargeRule,
     Counts,
@@ -46,7 +45,6 @@ __all__ = [
 
 Indices = NDArray[np.int64]
 NOT_FINITE = "pixel not finite"
-SHOWER = EventType.SUBARRAY.value
 TOO_SMALL = "below min_size"
 STEPS = ("read", "usable", "kept")
 
@@ -197,10 +195,8 @@ def conditions_of_events(
 
 
 def file_noise(reader: Dl1Reader, tel_ids: Sequence[int]) -> FileNoise:
-    """The noise of a file's events: of its monitoring tables, else measured in its events."""
-    if len(reader.conditions):
-        return monitored_noise(reader.conditions, str(reader.path))
-    return measured_noise(reader.tables(tel_ids), str(reader.path))
+    """The noise of an open file's events; see `find_noise`."""
+    return find_noise(reader.conditions, reader.tables(tel_ids), str(reader.path))
 
 
 def telescopes_of_camera(reader: Dl1Reader, config: EventsConfig) -> list[int]:
@@ -333,9 +329,6 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
     def column(name: str) -> Any:
         return np.concatenate([getattr(table, name) for table in collector.tables])
 
-    def kinds(table: EventTable) -> NDArray[np.int64]:
-        return np.full(len(table), SHOWER, dtype=np.int64) if table.event_type is None else table.event_type
-
     truths = [table.truth for table in collector.tables]
     names_of_conditions = dict.fromkeys(name for part in collector.conditions for name in part)
     truth = Truth(*(np.concatenate([getattr(part, item.name) for part in truths]) for item in fields(Truth)))
@@ -360,7 +353,7 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
             )
             for name in names_of_conditions
         },
-        event_type=np.concatenate([kinds(table) for table in collector.tables]),
+        event_type=np.concatenate([table.kinds for table in collector.tables]),
         noise_sources=tuple(collector.sources),
         grid=collector.grid,
         accounts=tuple(

@@ -6,6 +6,7 @@ with the night sky) and a spread. Telescopes measure both with clocked events, s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,17 +43,18 @@ class PixelNoise:
     def __len__(self) -> int:
         return len(self.mean)
 
-    @property
+    # of thousands of pixels in a hundred blocks, and every chunk of events asks
+    @cached_property
     def level(self) -> NDArray[np.float64]:
         """Median over the living pixels of the mean charge, photo-electrons, shape (blocks,)."""
         return _median_of_living(self.mean, self.dead)
 
-    @property
+    @cached_property
     def width(self) -> NDArray[np.float64]:
         """Median over the living pixels of the spread, photo-electrons, shape (blocks,)."""
         return _median_of_living(self.spread, self.dead)
 
-    @property
+    @cached_property
     def dead_fraction(self) -> NDArray[np.float64]:
         """Fraction of the pixels that are dead, shape (blocks,)."""
         return np.asarray(self.dead.mean(axis=1))

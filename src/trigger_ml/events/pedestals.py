@@ -12,7 +12,7 @@ from trigger_ml.events.monitoring import Conditions
 from trigger_ml.events.noise import LEAST_EVENTS, PixelNoise, noise_of_images
 from trigger_ml.events.table import EventTable
 
-__all__ = ["FileNoise", "measured_noise", "monitored_noise"]
+__all__ = ["FileNoise", "find_noise", "measured_noise", "monitored_noise"]
 
 MOST_IMAGES = 1000
 """Images of a telescope from which its noise is taken: more would not make it better, only slower."""
@@ -61,6 +61,27 @@ class FileNoise:
                 "does without",
             )
         return table
+
+
+def find_noise(conditions: Conditions | None, tables: Iterable[EventTable], path: str) -> FileNoise:
+    """The noise of a file's events: of its monitoring tables, else measured in its events.
+
+    Parameters
+    ----------
+    conditions : Conditions or None
+        Of the file; None, or without rows, where it has no monitoring tables.
+    tables : iterable of EventTable
+        The file's events; read only without monitoring tables.
+    path : str
+
+    Raises
+    ------
+    InputError
+        If there are neither monitoring tables nor events.
+    """
+    if conditions is not None and len(conditions):
+        return monitored_noise(conditions, path)
+    return measured_noise(tables, path)
 
 
 def monitored_noise(conditions: Conditions, path: str) -> FileNoise:
@@ -134,9 +155,6 @@ def measured_noise(tables: Iterable[EventTable], path: str) -> FileNoise:
 def _by_telescope(
     table: EventTable,
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int64]]]:
-    kinds = table.event_type
-    if kinds is None:
-        kinds = np.full(len(table), EventType.SUBARRAY.value, dtype=np.int64)
     for tel_id in np.unique(table.tel_id).tolist():
         mine = table.tel_id == tel_id
-        yield tel_id, table.image[mine], kinds[mine]
+        yield tel_id, table.image[mine], table.kinds[mine]

@@ -14,7 +14,7 @@ from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.digicam import digicam_geometry
 from trigger_ml.events.dl1 import image_telescopes, open_dl1, read_dl1, read_subarray
 from trigger_ml.events.monitoring import Conditions, read_conditions
-from trigger_ml.events.pedestals import FileNoise, measured_noise, monitored_noise
+from trigger_ml.events.pedestals import FileNoise, find_noise
 from trigger_ml.events.provenance import is_simulated
 from trigger_ml.events.raw import SimtelReader, read_zfits
 from trigger_ml.events.table import EventTable
@@ -209,16 +209,8 @@ def _open_simtel(path: Path, chunk_size: int, camera: str | None, waveform: bool
 
 
 def source_noise(source: EventSource) -> FileNoise:
-    """The noise of a file's events: of its monitoring tables, else measured in its events.
-
-    Raises
-    ------
-    InputError
-        If the file has no events.
-    """
-    if source.conditions is not None:
-        return monitored_noise(source.conditions, str(source.path))
-    return measured_noise(source, str(source.path))
+    """The noise of a source's events; see `find_noise`."""
+    return find_noise(source.conditions, source, str(source.path))
 
 
 def require_camera(source: EventSource, grid: AxialGrid) -> None:

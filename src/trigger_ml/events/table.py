@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from astropy.time import Time
+from ctapipe.containers import EventType
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
@@ -131,6 +132,13 @@ class EventTable:
 
     def __len__(self) -> int:
         return len(self.event_id)
+
+    @property
+    def kinds(self) -> NDArray[np.int64]:
+        """Ctapipe's ``EventType`` codes, those of triggered showers where the table does not tell."""
+        if self.event_type is None:
+            return np.full(len(self), EventType.SUBARRAY.value, dtype=np.int64)
+        return self.event_type
 
     def __getitem__(self, rows: Any) -> "EventTable":
         """Rows chosen by a slice, a mask or an index array."""
