@@ -8,8 +8,9 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from trigger_ml.compression import compress as module
+from trigger_ml.compression.allocation import removed
 from trigger_ml.compression.compress import compress
-from trigger_ml.compression.pruning import integer_kernel, removed
+from trigger_ml.compression.pruning import integer_kernel
 from trigger_ml.core.config import CompressionConfig, ModelConfig, PruningConfig, StageConfig, TrainConfig
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.models.batches import predict
@@ -51,16 +52,29 @@ def run(model, directory: Path, **pruning: object):
 
 
 @pytest.mark.parametrize(
-    ("sparsity", "epochs", "schedule"),
-    [(0.0, 1, "polynomial"), (0.5, 1, "polynomial"), (0.9, 0, "polynomial"), (0.8, 1, "constant")],
+    ("sparsity", "epochs", "schedule", "allocation"),
+    [
+        (0.0, 1, "polynomial", "lamp"),
+        (0.5, 1, "polynomial", "uniform"),
+        (0.9, 0, "polynomial", "uniform"),
+        (0.8, 1, "constant", "lamp"),
+        (0.5, 0, "constant", "lamp"),
+    ],
 )
-def test_the_sparsity_asked_is_reached_on_every_layer(
-    float_model, tmp_path: Path, sparsity: float, epochs: int, schedule: str
+def test_the_sparsity_asked_is_reached(
+    float_model, tmp_path: Path, sparsity: float, epochs: int, schedule: str, allocation: str
 ) -> None:
     before = [w.copy() for w in float_model.get_weights()]
-    result = run(float_model, tmp_path, sparsity=sparsity, epochs=epochs, schedule=schedule)
+    result = run(
+        float_model, tmp_path, sparsity=sparsity, epochs=epochs, schedule=schedule, allocation=allocation
+    )
+    weights, pruned = sum(row.weights for row in result.layers), sum(row.pruned for row in result.layers)
+    if allocation == "lamp":
+        assert pruned == removed(weights, sparsity)
     for row in result.layers:
-        assert row.pruned == (removed(row.weights, sparsity) if sparsity else 0)
+        assert row.pruned == removed(row.weights, row.asked)
+        if allocation == "uniform":
+            assert row.asked == sparsity
         # counted again, from the model alone
         _, integers = integer_kernel(result.model.get_layer(row.layer))
         assert (integers == 0).sum() == row.pruned + row.rounded

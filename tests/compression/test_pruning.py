@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qkeras import QDense, quantized_bits
 
+from trigger_ml.compression.allocation import removed
 from trigger_ml.compression.pruning import (
     apply_masks,
     integer_kernel,
@@ -13,7 +14,7 @@ from trigger_ml.compression.pruning import (
     prunable,
     pruned_step,
     pruning_schedule,
-    removed,
+    sparsities,
     strip,
     wrap,
 )
@@ -45,7 +46,7 @@ def test_the_last_update_reaches_the_sparsity_asked(
         sparsity=0.8, schedule=schedule, begin=begin, end=min(1.0, begin + length), frequency=frequency
     )
     try:
-        schedule_made = pruning_schedule(config, steps)
+        schedule_made = pruning_schedule(config, steps, 0.8)
     except StageError:
         # only when the schedule ends within one interval of the last step
         assert config.end * steps > steps - max(1, (config.end - config.begin) * steps / 10) - 1
@@ -68,7 +69,7 @@ def test_removed_agrees_with_the_library(size: int, sparsity: float) -> None:
     layer = tf_keras.layers.Dense(1, name="only")
     model = tf_keras.Model(counts, layer(counts))
     layer.set_weights([weights[:, None], np.zeros(1)])
-    wrapped = wrap(model, PruningConfig(sparsity=sparsity, schedule="constant"), 100)
+    wrapped = wrap(model, PruningConfig(schedule="constant"), 100, {"only": sparsity})
     wrapped.layers[1].pruning_obj._step_fn = lambda: 1
     wrapped.layers[1].pruning_obj.conditional_mask_update()
     gone = int((masks(wrapped)["only"] == 0).sum())
@@ -80,8 +81,9 @@ def test_removed_agrees_with_the_library(size: int, sparsity: float) -> None:
 def test_ties_do_not_keep_weights() -> None:
     model = small()
     model.get_layer("first").set_weights([np.full((6, 4), 0.5), np.zeros(4)])
-    wrapped = wrap(model, PruningConfig(sparsity=0.75, schedule="constant"), 100)
-    apply_masks(wrapped, 0.75)
+    asked = {"first": 0.75}
+    wrapped = wrap(model, PruningConfig(schedule="constant"), 100, asked)
+    apply_masks(wrapped, asked)
     assert masks(wrapped)["first"].sum() == 6
     stripped = strip(wrapped, model)
     assert np.count_nonzero(stripped.get_layer("first").kernel) == 6
@@ -89,7 +91,7 @@ def test_ties_do_not_keep_weights() -> None:
 
 def test_strip_gives_the_same_function_without_wrappers() -> None:
     model = small()
-    wrapped = wrap(model, PruningConfig(sparsity=0.5, schedule="constant"), 100)
+    wrapped = wrap(model, PruningConfig(schedule="constant"), 100, {"first": 0.5, "head": 0.5})
     wrapped.compile("adam", "mse")
     x = np.random.default_rng(0).random((32, 6), dtype=np.float32)
     callbacks = [tfmot.sparsity.keras.UpdatePruningStep()]
@@ -110,7 +112,7 @@ def test_zeros_are_told_apart() -> None:
     kernel = np.array([[31 / 32, 0.01], [0.0, 0.0], [-0.5, 0.25], [0.0, -1.0]])
     mask = np.array([[1, 1], [0, 0], [1, 1], [0, 1]])
     model.get_layer("first").set_weights([kernel, np.zeros(2)])
-    row, head = layer_sparsity(model, {"first": mask}, 0.375)
+    row, head = layer_sparsity(model, {"first": mask}, {"first": 0.375})
     assert (row.weights, row.pruned, row.rounded, row.bits) == (8, 3, 1, 6)
     assert row.sparsity == 0.5
     assert head.asked == 0.0
@@ -123,14 +125,20 @@ def test_a_broken_mask_or_a_missed_sparsity_is_an_error() -> None:
     model = small(units=2, inputs=4)
     model.get_layer("first").set_weights([np.full((4, 2), 0.5), np.zeros(2)])
     with pytest.raises(StageError, match="first: a pruned weight is not zero"):
-        layer_sparsity(model, {"first": np.zeros((4, 2))}, 0.5)
-    with pytest.raises(StageError, match=r"first: pruning reached 0\.000 instead of 0\.5"):
-        layer_sparsity(model, {"first": np.ones((4, 2))}, 0.5)
+        layer_sparsity(model, {"first": np.zeros((4, 2))}, {"first": 0.5})
+    with pytest.raises(StageError, match=r"first: pruning reached 0\.000 instead of 0\.500"):
+        layer_sparsity(model, {"first": np.ones((4, 2))}, {"first": 0.5})
 
 
 def test_skipped_layers() -> None:
     assert prunable(MODEL, PruningConfig(skip=("head",))) == ["first"]
     with pytest.raises(ConfigError, match="Did you mean `first`"):
         prunable(MODEL, PruningConfig(skip=("frist",)))
-    wrapped = wrap(MODEL, PruningConfig(skip=("head",)), 100)
+    config = PruningConfig(skip=("head",))
+    wrapped = wrap(MODEL, config, 100, sparsities(MODEL, config))
+    assert list(masks(wrapped)) == ["first"]
+
+
+def test_a_layer_that_loses_nothing_is_not_wrapped() -> None:
+    wrapped = wrap(MODEL, PruningConfig(), 100, {"first": 0.5, "head": 0.0})
     assert list(masks(wrapped)) == ["first"]

@@ -1,6 +1,7 @@
 """From a float model to the compressed one: prune, fold, quantize, fine-tune, strip, prove."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from trigger_ml.compression.fold import fold_batch_norm
 from trigger_ml.compression.pruning import (
     LayerSparsity,
     apply_masks,
+    kernel,
     layer_sparsity,
     masks,
     pruned_step,
+    sparsities,
     strip,
     wrap,
 )
@@ -143,11 +146,12 @@ def compress(
         symmetries=symmetries,
     )
     pruning, pruning_history = config.pruning, None
+    asked = sparsities(model, pruning) if pruning.sparsity > 0 else {}
     if pruning.sparsity > 0 and pruning.epochs > 0:
         first = replace(plan, epochs=pruning.epochs, learning_rate=pruning.learning_rate, label="pruning")
         pruned = tf_keras.models.clone_model(model)
         pruned.set_weights(model.get_weights())
-        model, pruning_history, _ = training.run(pruned, first, pruning, "pruning")
+        model, pruning_history, _ = training.run(pruned, first, pruning, asked, "pruning")
         # the removed weights are zero, so that this takes up the same masks at the first step
         pruning = pruning.model_copy(update={"schedule": "constant", "begin": 0.0})
 
@@ -155,8 +159,8 @@ def compress(
     calibration = counts[np.sort(chosen)].astype(np.float32) * np.float32(2.0**-bits)
     twin = quantized_twin(fold_batch_norm(model), config.quantization, input_type, calibration)
     second = replace(plan, label="fine-tuning")
-    twin, history, kept = training.run(twin, second, pruning, "fine-tuning")
-    table = layer_sparsity(twin, kept, pruning.sparsity)
+    twin, history, kept = training.run(twin, second, pruning, asked, "fine-tuning")
+    table = layer_sparsity(twin, kept, asked)
     snap_weights(twin)
     return CompressionResult(twin, table, history, pruning_history)
 
@@ -173,23 +177,24 @@ class _Training:
     tensorboard: bool
 
     def run(
-        self, model: Any, plan: Plan, pruning: PruningConfig, name: str
+        self, model: Any, plan: Plan, pruning: PruningConfig, asked: Mapping[str, float], name: str
     ) -> tuple[Any, History, dict[str, Any]]:
         """Train a model in place, pruning it where asked; the model, its history and the masks."""
         feed = (self.counts, self.target, self.validation)
         place = self.directory / name
-        if pruning.sparsity == 0:
+        if not any(asked.values()):
             history = fit(model, *feed, plan, directory=place, tensorboard=self.tensorboard)
             return model, history, {}
         steps_per_epoch = math.ceil(len(self.counts) / plan.batch_size)
-        wrapped = wrap(model, pruning, plan.epochs * steps_per_epoch)
+        wrapped = wrap(model, pruning, plan.epochs * steps_per_epoch, asked)
         last = pruned_step(pruning, plan.epochs * steps_per_epoch)
+        total = sum(int(np.prod(kernel(model.get_layer(name)).shape)) for name in asked)
 
         def after_epoch() -> dict[str, float]:
             ended = int(wrapped.optimizer.iterations) >= last
-            apply_masks(wrapped, pruning.sparsity if ended else None)
-            kept = list(masks(wrapped).values())
-            return {"sparsity": 1 - float(sum(m.sum() for m in kept)) / sum(m.size for m in kept)}
+            apply_masks(wrapped, asked if ended else None)
+            gone = sum(float((mask == 0).sum()) for mask in masks(wrapped).values())
+            return {"sparsity": gone / total}
 
         plan = replace(
             plan,

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow_model_optimization as tfmot
 from qkeras import QConv2D, QDense, QDepthwiseConv2D
 
+from trigger_ml.compression.allocation import allocate, removed
 from trigger_ml.core.config import PruningConfig
 from trigger_ml.core.errors import ConfigError, StageError
 from trigger_ml.core.fixed_point import FixedPoint
@@ -18,11 +20,12 @@ __all__ = [
     "LayerSparsity",
     "apply_masks",
     "integer_kernel",
+    "kernel",
     "layer_sparsity",
     "masks",
     "pruned_step",
     "pruning_schedule",
-    "removed",
+    "sparsities",
     "strip",
     "wrap",
 ]
@@ -83,14 +86,32 @@ def prunable(model: Any, config: PruningConfig) -> list[str]:
     return [name for name in names if name not in config.skip]
 
 
-def removed(weights: int, sparsity: float) -> int:
-    """Weights that pruning removes from a layer: those beyond ``round((1 - sparsity) * weights)``.
+def sparsities(model: Any, config: PruningConfig) -> dict[str, float]:
+    """Sparsity that pruning is to reach in each layer, from the weights as they are.
 
-    At least one weight stays. Halves round to even and the product is in float32, as
-    tensorflow-model-optimization computes it.
+    Parameters
+    ----------
+    model : tf_keras.Model
+        Before it is pruned.
+    config : PruningConfig
+
+    Returns
+    -------
+    dict of str to float
+        Without the layers of ``config.skip``.
+
+    Raises
+    ------
+    ConfigError
+        If ``skip`` names a layer that the model has not.
     """
-    kept = np.rint(np.float32(weights) * (np.float32(1) - np.float32(sparsity)))
-    return weights - max(int(kept), 1)
+    kernels = {name: kernel(model.get_layer(name)).numpy() for name in prunable(model, config)}
+    return allocate(kernels, config.sparsity, config.allocation)
+
+
+def kernel(layer: Any) -> Any:
+    """The variable that pruning acts on."""
+    return layer.depthwise_kernel if isinstance(layer, tf_keras.layers.DepthwiseConv2D) else layer.kernel
 
 
 def pruned_step(config: PruningConfig, steps: int) -> int:
@@ -114,8 +135,8 @@ def _update_step(step: float, config: PruningConfig, steps: int) -> int:
     return 1 + frequency * math.ceil(max(0.0, step - 1) / frequency)
 
 
-def pruning_schedule(config: PruningConfig, steps: int) -> Any:
-    """The library's schedule for a training of so many steps.
+def pruning_schedule(config: PruningConfig, steps: int, sparsity: float) -> Any:
+    """The library's schedule for a layer, in a training of so many steps.
 
     Raises
     ------
@@ -132,12 +153,12 @@ def pruning_schedule(config: PruningConfig, steps: int) -> Any:
         )
     if config.schedule == "polynomial" and end > begin:
         return tfmot.sparsity.keras.PolynomialDecay(
-            0.0, config.sparsity, begin_step=begin, end_step=end, frequency=frequency
+            0.0, sparsity, begin_step=begin, end_step=end, frequency=frequency
         )
-    return tfmot.sparsity.keras.ConstantSparsity(config.sparsity, begin_step=begin, frequency=frequency)
+    return tfmot.sparsity.keras.ConstantSparsity(sparsity, begin_step=begin, frequency=frequency)
 
 
-def wrap(model: Any, config: PruningConfig, steps: int) -> Any:
+def wrap(model: Any, config: PruningConfig, steps: int, asked: Mapping[str, float]) -> Any:
     """Copy of a model whose layers prune themselves while they are trained.
 
     Parameters
@@ -147,6 +168,8 @@ def wrap(model: Any, config: PruningConfig, steps: int) -> Any:
     config : PruningConfig
     steps : int
         Training steps to come.
+    asked : mapping of str to float
+        Sparsity by layer (see :func:`sparsities`); a layer that loses no weight is not wrapped.
 
     Returns
     -------
@@ -157,16 +180,13 @@ def wrap(model: Any, config: PruningConfig, steps: int) -> Any:
     ------
     StageError
         If there are too few steps to end the schedule.
-    ConfigError
-        If ``config.skip`` names a layer that the model has not.
     """
-    names = prunable(model, config)
-    schedule = pruning_schedule(config, steps)
 
     def with_pruning(layer: Any) -> Any:
-        if layer.name not in names:
-            return layer.__class__.from_config(layer.get_config())
-        copy = layer.__class__.from_config(layer.get_config())
+        copy, sparsity = layer.__class__.from_config(layer.get_config()), asked.get(layer.name, 0.0)
+        if sparsity == 0:
+            return copy
+        schedule = pruning_schedule(config, steps, sparsity)
         return tfmot.sparsity.keras.prune_low_magnitude(copy, pruning_schedule=schedule)
 
     wrapped = tf_keras.models.clone_model(model, clone_function=with_pruning)
@@ -186,24 +206,25 @@ def masks(wrapped: Any) -> dict[str, Any]:
     }
 
 
-def apply_masks(wrapped: Any, sparsity: float | None = None) -> None:
+def apply_masks(wrapped: Any, asked: Mapping[str, float] | None = None) -> None:
     """Set the masked weights to zero: the last step of an optimizer moved them away from it.
 
     Parameters
     ----------
     wrapped : tf_keras.Model
         From :func:`wrap`.
-    sparsity : float, optional
-        Once the schedule has ended: make each mask remove exactly :func:`removed` weights. Among weights
-        of equal magnitude (many may sit at the limit of their range) the library keeps all.
+    asked : mapping of str to float, optional
+        Sparsity by layer, once the schedule has ended: make each mask remove exactly the weights that
+        `trigger_ml.compression.allocation.removed` says. Among weights of equal magnitude (many may sit at
+        the limit of their range) the library keeps all.
     """
     for layer in wrapped.layers:
         for weight, mask, _ in getattr(layer, "pruning_vars", ()):
             masked = (weight * mask).numpy()
-            if sparsity is not None:
+            if asked is not None:
                 settled = np.ones(masked.size, dtype=np.float32)
                 order = np.argsort(np.abs(masked), axis=None, kind="stable")
-                settled[order[: removed(masked.size, sparsity)]] = 0.0
+                settled[order[: removed(masked.size, asked[layer.layer.name])]] = 0.0
                 mask.assign(settled.reshape(masked.shape))
                 masked *= settled.reshape(masked.shape)
             weight.assign(masked)
@@ -250,16 +271,19 @@ def integer_kernel(layer: Any) -> tuple[Any, Any] | None:
     return kernel.numpy(), np.rint(np.ldexp(quantized, fraction)).astype(np.int64)
 
 
-def layer_sparsity(model: Any, kept: dict[str, Any], asked: float) -> tuple[LayerSparsity, ...]:
+def layer_sparsity(
+    model: Any, kept: Mapping[str, Any], asked: Mapping[str, float]
+) -> tuple[LayerSparsity, ...]:
     """Zeros of every layer of a quantized model, counted on the integers that firmware gets.
 
     Parameters
     ----------
     model : tf_keras.Model
         Stripped.
-    kept : dict of str to array
+    kept : mapping of str to array
         Masks of the pruned layers (see :func:`masks`).
-    asked : float
+    asked : mapping of str to float
+        Sparsity by layer.
 
     Returns
     -------
@@ -278,6 +302,7 @@ def layer_sparsity(model: Any, kept: dict[str, Any], asked: float) -> tuple[Laye
         kernel, integers = found
         zero = integers == 0
         mask = kept.get(layer.name)
+        sparsity = 0.0 if mask is None else asked[layer.name]
         gone = np.zeros_like(zero) if mask is None else mask == 0
         if (gone & (kernel != 0)).any():
             raise StageError(
@@ -288,13 +313,13 @@ def layer_sparsity(model: Any, kept: dict[str, Any], asked: float) -> tuple[Laye
             weights=int(zero.size),
             pruned=int(gone.sum()),
             rounded=int((zero & ~gone).sum()),
-            asked=asked if mask is not None else 0.0,
+            asked=sparsity,
             bits=FixedPoint.holding(min(-1, int(integers.min())), int(integers.max()), 0).width,
         )
-        if mask is not None and row.pruned + row.rounded < removed(row.weights, asked):
+        if mask is not None and row.pruned + row.rounded < removed(row.weights, sparsity):
             raise StageError(
                 f"layer {row.layer}",
-                f"pruning reached {row.sparsity:.3f} instead of {asked}",
+                f"pruning reached {row.sparsity:.3f} instead of {sparsity:.3f}",
                 "Fine-tune for more epochs, or begin pruning earlier",
             )
         table.append(row)

@@ -49,8 +49,12 @@ class PruningConfig(Section):
     """
 
     sparsity: float = Field(0.5, ge=0, lt=1)
-    """Fraction of the weights of each pruned layer that become zero, to the nearest whole weight; at
-    least one weight stays. Corners that a hexagonal kernel masks count among the zeros."""
+    """Fraction of the weights of all pruned layers together that become zero, to the nearest whole weight; at
+    least one weight of each layer stays. Corners that a hexagonal kernel masks count among the zeros."""
+    allocation: Literal["lamp", "uniform"] = "lamp"
+    """Which layers give them. ``lamp``: layer-adaptive magnitudes (Lee et al. 2021): each weight counts
+    relative to what its layer would have left, so small layers (the first, shortcuts, the head) lose few.
+    ``uniform``: the same fraction of each layer."""
     schedule: Literal["polynomial", "constant"] = "polynomial"
     """``polynomial`` raises the sparsity from zero along a cubic; ``constant`` prunes at once."""
     epochs: int = Field(4, ge=0)
