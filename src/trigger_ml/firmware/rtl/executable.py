@@ -74,12 +74,13 @@ def _runtime(compiler: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path
         if result.exists():
             require_private(result)
         else:
-            partial = folder / f".{name}-{os.getpid()}.o"
-            flags = ["-std=c++17", "-O1", "-w", f"-I{include}", f"-I{include / 'vltstd'}"]
-            run_program(
-                [compiler, *flags, "-c", include / f"{name}.cpp", "-o", partial], folder, "the C++ compiler"
-            )
-            partial.replace(result)
+            # verify and synthesize may come here at once, in one process: each has a file of its own
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as own:
+                partial = Path(own) / result.name
+                flags = ["-std=c++17", "-O1", "-w", f"-I{include}", f"-I{include / 'vltstd'}"]
+                source = include / f"{name}.cpp"
+                run_program([compiler, *flags, "-c", source, "-o", partial], folder, "the C++ compiler")
+                partial.replace(result)
         return result
 
     return list(pool.map(compiled, names))
