@@ -1,4 +1,4 @@
-"""The count of bad inputs: the same for any number of workers; a whole session that tries too little fails."""
+"""The count of bad inputs is the same for any number of workers, and too few fail a whole session."""
 
 from pathlib import Path
 from types import SimpleNamespace
