@@ -33,21 +33,19 @@ def pytest_configure(config: pytest.Config) -> None:
 COSTLY = ("simulated", "event_files", "digicam_bilinear")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is costly to make go to one worker, so that it is made once.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Send tests that share what is costly to make to one worker, so that it is made once.
 
     That is a fixture above, or any fixture of a module: such a scope is chosen for no other reason.
     """
-    for item in items:
-        made = getattr(item, "_fixtureinfo", None)
-        if made is None or item.get_closest_marker("xdist_group"):
-            continue
-        shared = [name for name in COSTLY if name in made.names_closure]
-        if any(known[-1].scope == "module" for known in made.name2fixturedefs.values()):
-            shared.append(item.path.stem)
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(shared[0]))
+    made = getattr(item, "_fixtureinfo", None)
+    if made is None or item.get_closest_marker("xdist_group"):
+        return
+    shared = [name for name in COSTLY if name in made.names_closure]
+    if any(known[-1].scope == "module" for known in made.name2fixturedefs.values()):
+        shared.append(item.path.stem)
+    if shared:
+        item.add_marker(pytest.mark.xdist_group(shared[0]))
 
 
 @pytest.fixture(scope="session")

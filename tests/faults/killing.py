@@ -46,6 +46,7 @@ IMPORTED = [
 TIMES = {"seconds", "started", "inference"}
 # times, the random stamp of a project of hls4ml, and the temporary folder in which that was made
 MARKS = {
+    ".gz": [rb"DATE    = '[^']*'"],
     ".html": [rb"\d+ \w+ \d{4}, \d\d:\d\d \w+"],
     ".pdf": [rb"/CreationDate \([^)]*\)"],
     ".yml": [rb"Stamp: \w+", rb"\S*/\.partial-\S*"],
