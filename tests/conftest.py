@@ -29,25 +29,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Tally(config), "bad-inputs")
 
 
-# fixtures of a whole session that take seconds to make
-COSTLY = ("simulated", "event_files", "digicam_bilinear")
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Send tests that share what is costly to make to one worker, so that it is made once.
-
-    That is a fixture above, or any fixture of a module: such a scope is chosen for no other reason.
-    """
-    made = getattr(item, "_fixtureinfo", None)
-    if made is None or item.get_closest_marker("xdist_group"):
-        return
-    shared = [name for name in COSTLY if name in made.names_closure]
-    if any(known[-1].scope == "module" for known in made.name2fixturedefs.values()):
-        shared.append(item.path.stem)
-    if shared:
-        item.add_marker(pytest.mark.xdist_group(shared[0]))
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real telescope data; absent for most users, required in CI."""

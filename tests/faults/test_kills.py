@@ -80,8 +80,6 @@ def moments(stage: str, run: Path) -> Iterator[float]:
 
 
 @pytest.mark.slow
-# one worker makes the run and does all of this file
-@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_was_killed_ends_as_one_that_was_not(
     uninterrupted: Path, config: Path, tmp_path: Path, stage: str
