@@ -44,6 +44,8 @@ IMPORTED = [
 
 # when and how long, in JSON
 TIMES = {"seconds", "started", "inference"}
+# attributes of ctapipe's files that tell when, where and by which command they were made
+ACTIVITY = ("CTA ACTIVITY", "CTA PRODUCT CREATION", "CTA PRODUCT ID")
 # times, the random stamp of a project of hls4ml, and the temporary folder in which that was made
 MARKS = {
     ".gz": [rb"DATE    = '[^']*'"],
@@ -147,7 +149,8 @@ def _hdf5(path: Path) -> dict[str, Any]:
         if isinstance(item, h5py.Dataset):
             found[name] = _values(item)
         for key, value in item.attrs.items():
-            found[f"{name}@{key}"] = _hash(value)
+            if not key.startswith(ACTIVITY):
+                found[f"{name}@{key}"] = _hash(value)
 
     with h5py.File(path) as file:
         take("", file)
