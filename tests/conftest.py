@@ -5,15 +5,28 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import trigger_ml  # noqa: F401  (Keras 2 must be selected before any test imports TensorFlow)
 
-# the same examples in every run: a change fails by what it changed, not by what was drawn
-settings.register_profile("repeatable", derandomize=True)
+# what all tests share
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tally import Tally
+
+# the same examples in every run, however busy the machine is: a change fails by what it changed, not by what
+# was drawn, nor by how long an example took
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("repeatable")
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count the bad inputs, in the process that prints too."""
+    config.pluginmanager.register(Tally(config), "bad-inputs")
 
 
 @pytest.fixture(scope="session")

@@ -155,6 +155,25 @@ def test_a_killed_stage_starts_again_and_keeps_what_it_had(
     assert seen == [True, False]
 
 
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path, ran: list[str]) -> None:
+    go(tmp_path, goal="simulate")
+    (tmp_path / "model" / ".partial-float-x" / ".partial-y").mkdir(parents=True)
+    # a run of its own, as in a study: another process may work in it
+    below = go(tmp_path / "type", goal="simulate").path
+    for place in ("model/.partial-float-x/model.h5", ".partial-z.json", "model/kept.json"):
+        (tmp_path / place).write_text("{")
+    (below / ".partial-now").write_text("{")
+    with RunDirectory(tmp_path).lock():
+        # what another process still writes is left alone
+        (tmp_path / ".partial-now").write_text("{")
+        with pytest.raises(StageError, match="another process"):
+            go(tmp_path)
+    assert (tmp_path / ".partial-now").exists()
+    go(tmp_path, goal="simulate")
+    assert list(tmp_path.rglob(".partial-*")) == [below / ".partial-now"]
+    assert (tmp_path / "model/kept.json").exists()
+
+
 def test_a_stage_without_its_output_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stage, "run", lambda stage, workspace: None)
     with pytest.raises(StageError, match="did not leave events"):

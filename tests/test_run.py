@@ -23,9 +23,6 @@ from trigger_ml.firmware.csim import Csim
 from trigger_ml.firmware.hls import HlsProject
 from trigger_ml.pipeline import STAGES
 
-# one worker makes the run and does all of this file
-pytestmark = pytest.mark.xdist_group("run")
-
 EXPERIMENT = {
     "name": "tiny",
     "simulation": {

@@ -46,7 +46,7 @@ def simulated(n):
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(3, 30), st.integers(1, 36), st.integers(20, 2000))
 def test_no_area_is_above_the_one_thrown(seed, showers, uses, n):
     events, score = sample(seed, showers, uses)
@@ -78,7 +78,7 @@ def test_more_triggers_than_showers_are_capped_and_flagged():
     assert all(row["value"] == pytest.approx(np.pi * 500.0**2) for row in above)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(4, 30), st.integers(2, 12))
 def test_uses_of_a_shower_add_weight_and_no_statistics(seed, showers, uses):
     """Every shower used again, and thrown as often: the same figures and flags."""
@@ -112,14 +112,14 @@ def test_rates_do_not_depend_on_how_often_a_shower_is_used(uses):
         assert second == pytest.approx(first, rel=0.1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=20, max_size=60), st.floats(-1e3, 1e3), st.floats(0.05, 0.99))
 def test_an_interval_encloses_its_estimate(draws, value, confidence):
     (found,) = intervals(np.array([[value, *draws]]), confidence)
     assert found.low <= found.value <= found.high
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(3, 25), st.integers(1, 5))
 def test_every_efficiency_is_inside_its_own_interval(seed, showers, uses):
     events, score = sample(seed, showers, uses)

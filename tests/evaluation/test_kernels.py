@@ -79,7 +79,7 @@ def test_bins_without_a_class_are_nan():
 
 
 @given(seed=st.integers(0, 10_000), level=st.floats(0.01, 0.99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_quantiles_are_numpys_inverse_cdf(seed, level):
     s = sample(seed, n=60)
     r = resamples(s, draws=3)
@@ -109,7 +109,7 @@ def test_sums_are_those_of_repeated_events():
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_of_events_does_not_matter(seed):
     s = sample(seed, n=120)
     order = s["rng"].permutation(120)

@@ -36,7 +36,7 @@ def test_the_relation_of_a_power_law_is_found_and_continued():
     assert np.isnan(light([0.0, -3.0, np.nan])).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 400), st.integers(0, 10**6), st.floats(0.0, 3.0))
 def test_more_light_is_never_less_energy(n, seed, scatter):
     rng = np.random.default_rng(seed)

@@ -67,7 +67,7 @@ def test_agrees_with_ctapipe(shared_data, name):
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 5), dtype=st.sampled_from(["u1", "u2", "f4", "i8"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_is_inverted_exactly(seed, n, dtype):
     grid = axial_grid(digicam_geometry())
     pixels = np.random.default_rng(seed).integers(0, 200, (n, 1296)).astype(dtype)

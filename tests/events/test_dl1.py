@@ -220,7 +220,7 @@ def test_peak_times_that_are_not_numbers_stay_so(tmp_path, make_events):
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 40), width=st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_equal_rows_are_numbered_as_numpy_does(seed, n, width):
     rng = np.random.default_rng(seed)
     columns = rng.choice([0.0, 1.5, -2.0, np.nan], (width, n))

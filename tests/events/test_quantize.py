@@ -23,7 +23,7 @@ def by_hand(value: float, lsb: Fraction, bits: int) -> int:
     shift=st.integers(-4, 4),
     bits=st.integers(1, 16),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_rational_arithmetic(charges, shift, bits):
     lsb = Fraction(2) ** shift
     ours = quantize(np.array(charges, dtype=np.float32), float(lsb), bits)

@@ -1,9 +1,8 @@
-"""Bad inputs of every kind; each one tried is counted, and the number is printed."""
+"""Bad inputs of every kind; each one tried is reported, and `tally` counts them."""
 
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,8 @@ from trigger_ml.firmware.network import Dense, Flatten, Input, MaxPool2D, Networ
 # what the tests here share
 sys.path.insert(0, str(Path(__file__).parent))
 
-from contract import COUNTED, Product
+from contract import Product
+from tally import PROPERTY
 
 
 @pytest.fixture
@@ -25,21 +25,7 @@ def product(
 ) -> Iterator[Product]:
     made = Product(capsys, tmp_path)
     yield made
-    record_property(COUNTED, made.tried)
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how many bad inputs were tried."""
-    total = sum(
-        int(value)
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", None) == "teardown" or getattr(report, "when", None) == "call"
-        for name, value in getattr(report, "user_properties", ())
-        if name == COUNTED
-    )
-    if total:
-        terminalreporter.write_line(f"bad inputs tried: {total}")
+    record_property(PROPERTY, made.tried)
 
 
 @pytest.fixture(scope="session")

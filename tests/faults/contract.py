@@ -13,14 +13,16 @@ import pytest
 from trigger_ml import cli
 from trigger_ml.core.errors import TriggerMLError
 
-COUNTED = "bad_inputs"
-
 
 class Product:
-    """The command line in this process, and the count of bad inputs given to it."""
+    """The command line in this process, and the bad inputs given to it: each as a verb and a format."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], root: Path) -> None:
-        self._capsys, self._root, self.tried = capsys, root, 0
+        self._capsys, self._root = capsys, root
+        self.tried: list[tuple[str, str]] = []
+
+    def _count(self, verb: str, path: Path) -> None:
+        self.tried.append((verb, "".join(path.suffixes[-1:]) or "folder"))
 
     def run(self, *arguments: str | Path) -> tuple[int, str]:
         """Exit code and stderr."""
@@ -33,7 +35,7 @@ class Product:
 
     def refuses(self, *arguments: str | Path, naming: Path, absent: Path | None = None) -> str:
         """Give one bad input; the line that names it."""
-        self.tried += 1
+        self._count(str(arguments[0]), naming)
         code, said = self.run(*arguments)
         lines = [line for line in said.splitlines() if line.strip()]
         assert (code, len(lines)) == (2, 1), f"{arguments}: exit code {code}\n{said}"
@@ -44,7 +46,7 @@ class Product:
 
     def refused(self, read: Callable[[], Any], naming: Path) -> str:
         """The same for a reader that verbs use deep inside."""
-        self.tried += 1
+        self._count("a reader", naming)
         with pytest.raises(TriggerMLError) as raised:
             read()
         message = str(raised.value)

@@ -72,7 +72,7 @@ def real_node(node, inputs):
     return x.reshape(-1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6))
 def test_values_are_those_of_real_arithmetic(make, seed):
     network = make.network(seed)

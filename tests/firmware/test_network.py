@@ -32,7 +32,7 @@ def dense(name, source, kernel, bias=0):
     return Dense(name, (source,), kernel, BITS3, np.full(kernel.shape[1], bias), BITS3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6))
 def test_every_value_is_within_its_bounds_and_its_type(make, seed):
     network = make.network(seed)

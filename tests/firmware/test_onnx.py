@@ -41,14 +41,14 @@ def check_exact(network, counts):
         np.testing.assert_array_equal(values, expected[name], err_msg=name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6))
 def test_every_layer_of_random_networks_is_exact(make, seed):
     network = make.network(seed)
     check_exact(network, make.counts(network, 8, seed))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_layers_beyond_float32_are_split_and_exact(make, seed):
     network = make.network(seed, wide=True)

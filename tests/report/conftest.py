@@ -72,7 +72,8 @@ def _open(page: Path, folder: Path, widths: tuple[int, ...]) -> dict[int, dict[s
         "--dump-dom",
         wrapper.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    # against a browser that hangs; a busy machine takes long
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert match, done.stderr[-2000:]
     assert match[1], "the page did not load"

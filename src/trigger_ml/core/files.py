@@ -18,6 +18,17 @@ from trigger_ml.core.errors import InputError, StageError
 # formats that are archives, with a checksum of each part
 ZIPPED = (".npz", ".keras", ".zip")
 
+# how the names of temporary files and folders begin; a killed process leaves them
+PARTIAL = ".partial-"
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
 
 def require_file(path: Path, remedy: str = "Check the path") -> None:
     """Refuse a path that is no file, and say what it is instead.
@@ -89,7 +100,7 @@ def atomic_path(path: Path, check: Callable[[Path], None] | None = None) -> Iter
         If the file could not be written whole; what was at ``path`` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix="".join(path.suffixes))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix="".join(path.suffixes))
     os.close(handle)
     partial = Path(name)
     try:
@@ -111,7 +122,7 @@ def atomic_directory(final: Path) -> Iterator[Path]:
     An older folder of that name is replaced; if the block fails, it stays as it was.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".partial-{final.name}-"))
+    partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{PARTIAL}{final.name}-"))
     try:
         yield partial
         for written in partial.rglob("*"):
@@ -120,7 +131,7 @@ def atomic_directory(final: Path) -> Iterator[Path]:
                     os.fsync(stream.fileno())
         # mkdtemp makes folders private
         partial.chmod(0o755)
-        old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".partial-old-{final.name}-"))
+        old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{PARTIAL}old-{final.name}-"))
         kept = old / final.name
         try:
             if final.exists():

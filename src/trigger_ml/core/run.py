@@ -24,7 +24,7 @@ from typing import Any
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError, StageError
-from trigger_ml.core.files import require_file, sha256, write_json
+from trigger_ml.core.files import PARTIAL, remove, require_file, sha256, write_json
 from trigger_ml.core.foreign import reading, reason
 
 __all__ = ["RunDirectory", "fingerprint"]
@@ -158,7 +158,7 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run directory for one process.
+        """Hold the run directory for one process; what a killed one was about to write is removed.
 
         Raises
         ------
@@ -173,7 +173,17 @@ class RunDirectory:
                 raise StageError(
                     str(self.path), "another process works in this run directory", "Wait for it, or use --run"
                 ) from None
+            self._remove_partial()
             yield
+
+    def _remove_partial(self) -> None:
+        """Remove what a killed process was about to write; run directories below have locks of their own."""
+        for folder, folders, files in os.walk(self.path):
+            if Path(folder) != self.path and self.manifest_path.name in files:
+                folders.clear()
+                continue
+            for name in [name for name in (*folders, *files) if name.startswith(PARTIAL)]:
+                remove(Path(folder) / name)
 
     def record(self, stage: str) -> Mapping[str, Any] | None:
         """Record of a finished stage."""
@@ -220,11 +230,7 @@ class RunDirectory:
         marker = self.path / f".started-{name}"
         if not marker.exists() or marker.read_text(encoding="utf-8") != print_:
             for output in outputs:
-                target = self.path / output
-                if target.is_dir() and not target.is_symlink():
-                    shutil.rmtree(target)
-                else:
-                    target.unlink(missing_ok=True)
+                remove(self.path / output)
         marker.write_text(print_, encoding="utf-8")
         started, clock = _now(), time.perf_counter()
         yield

@@ -23,7 +23,7 @@ def through_logic(low, high, places, dtype, rounding, overflow):
     return values, make_kernel("k", [source], [(1,)], body, 1)(values[:, None]).ravel()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     low=st.integers(-600, 600),
     span=st.integers(0, 300),

