@@ -24,7 +24,7 @@ from trigger_ml.events.domain import DomainGuard
 from trigger_ml.events.joins import equal_pair
 from trigger_ml.events.predictions import write_dl2
 from trigger_ml.events.sources import EventSource, open_events, require_camera
-from trigger_ml.events.table import EventTable
+from trigger_ml.events.table import NO_TIME, EventTable
 from trigger_ml.firmware.onnx import Emulator
 
 __all__ = ["EmulationSummary", "emulate_files", "load_emulator"]
@@ -107,9 +107,8 @@ class _Columns:
 
     def append(self, table: EventTable, logit: NDArray[np.float64], place: NDArray[np.int8]) -> None:
         ids = {name: getattr(table, name) for name in ("obs_id", "event_id", "tel_id")}
-        for name in ("event_type", "time"):
-            if getattr(table, name) is not None:
-                ids[name] = getattr(table, name)
+        ids["event_type"] = table.kinds
+        ids["time"] = np.full(len(table), NO_TIME) if table.time is None else table.time
         ids["file"] = np.full(len(table), self.file, dtype=np.int64)
         self.parts.append({**ids, "logit": logit, "domain": place})
 
@@ -134,9 +133,6 @@ class _Columns:
             f"both hold {event}",
             "Emulate files that number their events alike apart, into an output each",
         )
-
-    def has(self, name: str) -> bool:
-        return all(name in part for part in self.parts)
 
 
 def _emulate_source(
@@ -267,8 +263,8 @@ def emulate_files(
         tel_id=columns.column("tel_id"),
         logit=logit,
         gammaness=gammaness,
-        event_type=columns.column("event_type") if columns.has("event_type") else None,
-        time=columns.column("time") if columns.has("time") else None,
+        event_type=columns.column("event_type"),
+        time=columns.column("time"),
         columns={"domain": columns.column("domain")},
         subarray=_subarray(sources),
         simulated=simulated,

@@ -245,6 +245,14 @@ def test_trees_see_the_pixels_as_networks_do(files, policy) -> None:
     assert np.isfinite(found["noise"]).all()
 
 
+@pytest.mark.parametrize("policy", ["zero", "interpolate"])
+@pytest.mark.parametrize("pedestal", ["pixel", "none"])
+def test_a_camera_without_a_living_pixel_saw_nothing(files, policy, pedestal) -> None:
+    _, paths = files(nan_at(slice(None)))
+    with pytest.raises(InputError, match="no usable gamma events"):
+        load_dataset(paths, config(policy, input={"pedestal": pedestal}))
+
+
 def test_flags_of_the_calibration_count_too(files) -> None:
     """ctapipe marks pixels in the table of its calibration coefficients; the pedestals may not."""
     _, paths = files(conditions=monitored)

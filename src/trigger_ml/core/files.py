@@ -17,6 +17,8 @@ from trigger_ml.core.errors import InputError, StageError
 
 # formats that are archives, with a checksum of each part
 ZIPPED = (".npz", ".keras", ".zip")
+# bytes: with less room than this what was lost was lost for want of it
+FULL = 1 << 16
 
 
 def require_file(path: Path, remedy: str = "Check the path") -> None:
@@ -36,6 +38,8 @@ def require_file(path: Path, remedy: str = "Check the path") -> None:
 def not_whole(path: Path, why: str) -> StageError:
     """The error of a file that was written without complaint and cannot be read back."""
     remedy = "Free space there, or write to another disk; what was there before is as it was"
+    if shutil.disk_usage(path.parent).free < FULL:
+        why = f"the disk is full; {why}"
     return StageError(str(path), f"was not written whole ({why})", remedy)
 
 

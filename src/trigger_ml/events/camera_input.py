@@ -122,7 +122,7 @@ class CameraInput:
             All events; dead pixels hold no light (their charge is the median pedestal), or the mean of their
             living neighbours.
         usable : numpy.ndarray of bool, shape (events,)
-            Events whose every pixel is finite, in all channels of the input.
+            Events with a living pixel and whose every pixel is finite, in all channels of the input.
 
         Raises
         ------
@@ -142,6 +142,7 @@ class CameraInput:
             if self._policy == "refuse":
                 refuse_dead(table, missing, self._noise.path)
             table = self._filled(table, missing)
+            return table, self._finite(table) & ~missing.all(axis=1)
         return table, self._finite(table)
 
     def _filled(self, table: EventTable, missing: NDArray[np.bool_]) -> EventTable:
