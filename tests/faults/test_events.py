@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from astropy.table import Table
 from astropy.time import Time
 from contract import Product, damaged
 from ctapipe.io import read_table, write_table
+from ctapipe.io.hdf5eventsource import COMPATIBLE_DATA_MODEL_VERSIONS
 from protozfits import File
 
 from trigger_ml.core.config import EventsConfig
@@ -249,6 +251,24 @@ def test_empty_files_and_files_of_others(
         product.refused(lambda: read_runs(path), path)
 
 
+def test_every_data_model_that_ctapipe_reads_is_read(tmp_path: Path, good: dict[str, Path]) -> None:
+    path, expected = tmp_path / "events.h5", next(read_dl1(good["gamma"]))
+    shutil.copy(good["gamma"], path)
+    for version in COMPATIBLE_DATA_MODEL_VERSIONS:
+        with tables.open_file(path, "a") as h5:
+            h5.root._v_attrs["CTA PRODUCT DATA MODEL VERSION"] = version
+        np.testing.assert_array_equal(next(read_dl1(path)).image, expected.image)
+
+
+def test_raw_files_of_other_cameras(product: Product, tmp_path: Path, emulator: Path) -> None:
+    """Of NectarCAM, of LST, and of later camera servers, as protozfits ships them."""
+    folder, output = Path(str(files("protozfits"))) / "tests" / "resources", tmp_path / "out.h5"
+    for name in ("example_9evts_NectarCAM", "example_LST_R1_10_evts", "10_CTA_R1_dummy_evts"):
+        path = folder / f"{name}.fits.fz"
+        said = product.refuses("emulate", emulator, path, "-o", output, naming=path, absent=output)
+        assert "DigiCam" in said
+
+
 def test_numbers_of_runs_are_kept_whole(
     tmp_path: Path, good: dict[str, Path], emulator: Path, product: Product
 ) -> None:
@@ -458,6 +478,21 @@ def test_archives_are_read_back(product: Product, tmp_path: Path, part: int) -> 
 
         product.refused(save, path)
         assert path.read_bytes() == b"old"
+
+
+def test_archives_in_a_folder_are_read_back(product: Product, tmp_path: Path) -> None:
+    final = tmp_path / "vectors"
+    with atomic_directory(final) as folder:
+        (folder / "a").write_text("old")
+
+    def again() -> None:
+        with atomic_directory(final) as folder:
+            (folder / "below").mkdir()
+            np.savez(folder / "below" / "x.npz", a=np.arange(5000))
+            Full(20_000).cut(folder / "below" / "x.npz")
+
+    product.refused(again, final / "below" / "x.npz")
+    assert [item.name for item in final.iterdir()] == ["a"]
 
 
 def test_what_the_system_says_late_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError, StageError
-from trigger_ml.core.files import require_file, sha256, write_json
+from trigger_ml.core.files import require_file, sha256, write_json, write_text
 from trigger_ml.core.foreign import reading, reason
 
 __all__ = ["RunDirectory", "fingerprint"]
@@ -225,7 +225,7 @@ class RunDirectory:
                     shutil.rmtree(target)
                 else:
                     target.unlink(missing_ok=True)
-        marker.write_text(print_, encoding="utf-8")
+        write_text(marker, print_)
         started, clock = _now(), time.perf_counter()
         yield
         missing = [output for output in outputs if not (self.path / output).exists()]
