@@ -145,7 +145,14 @@ def trees(config: ExperimentConfig, data: Dataset) -> dict[str, Any]:
     splits = split_by_shower(data, config.events.split, config.seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trees.npz"
-        save_trees(path, read_parameters(data), data.label, splits.train, splits.validation, config.seed)
+        save_trees(
+            path,
+            read_parameters(data, config.events),
+            data.label,
+            splits.train,
+            splits.validation,
+            config.seed,
+        )
         found, parameters = load_trees(path)
     logit = found.logits({name: column[splits.test] for name, column in parameters.items()})
     test = data[splits.test]

@@ -14,17 +14,17 @@ from rich.markup import escape
 from rich.progress import Progress
 from scipy.special import expit
 
-from trigger_ml.core.config import InputConfig
+from trigger_ml.core.config import EventsConfig, InputConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading
 from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.camera_input import NOT_FINITE, CameraInput
+from trigger_ml.events.dead_pixels import DeadPixels
 from trigger_ml.events.domain import DomainGuard
-from trigger_ml.events.feed import NOT_FINITE, conditions_of_events, usable
 from trigger_ml.events.joins import equal_pair
 from trigger_ml.events.predictions import write_dl2
-from trigger_ml.events.quantize import charge_rule, to_counts
-from trigger_ml.events.sources import EventSource, open_events, require_camera, source_noise
-from trigger_ml.events.table import EventTable
+from trigger_ml.events.sources import EventSource, open_events, require_camera
+from trigger_ml.events.table import NO_TIME, EventTable
 from trigger_ml.firmware.onnx import Emulator
 
 __all__ = ["EmulationSummary", "emulate_files", "load_emulator"]
@@ -107,9 +107,8 @@ class _Columns:
 
     def append(self, table: EventTable, logit: NDArray[np.float64], place: NDArray[np.int8]) -> None:
         ids = {name: getattr(table, name) for name in ("obs_id", "event_id", "tel_id")}
-        for name in ("event_type", "time"):
-            if getattr(table, name) is not None:
-                ids[name] = getattr(table, name)
+        ids["event_type"] = table.kinds
+        ids["time"] = np.full(len(table), NO_TIME) if table.time is None else table.time
         ids["file"] = np.full(len(table), self.file, dtype=np.int64)
         self.parts.append({**ids, "logit": logit, "domain": place})
 
@@ -135,34 +134,29 @@ class _Columns:
             "Emulate files that number their events alike apart, into an output each",
         )
 
-    def has(self, name: str) -> bool:
-        return all(name in part for part in self.parts)
-
 
 def _emulate_source(
     source: EventSource,
     emulator: Emulator,
     config: InputConfig,
+    dead_pixels: DeadPixels,
     guard: DomainGuard,
     columns: _Columns,
     advance: Any,
 ) -> str:
     """Add a file's answers to the columns; how the noise of its pixels was found."""
     output = next(iter(emulator.fractions))
-    noise = source_noise(source) if config.pedestal == "pixel" else None
-    pixels = None if noise is None else noise.noise
-    rule = charge_rule(config, pixels, source.grid.n_pixels)
+    feed = CameraInput.of_source(source, config, dead_pixels)
     for read in source:
-        table = read if noise is None else noise.assign(read)
-        good = usable(table, config, pixels)
+        table, good = feed.prepare(read)
         columns.dropped[NOT_FINITE] += int((~good).sum())
         kept = table[good]
-        counts = to_counts(kept, config, source.grid, rule)
-        place = guard.places(conditions_of_events(kept, noise, counts, source.grid.n_pixels), source.path)
+        counts = feed.counts(kept)
+        place = guard.places(feed.conditions(kept, counts), source.path)
         logit = emulator.values(counts)[output][:, 0]
         columns.append(kept, logit, place)
         advance(len(read))
-    return "not needed by this network" if pixels is None else pixels.source
+    return feed.noise_source or "not needed by this network"
 
 
 def _numbered(source: EventSource, number: int) -> EventSource:
@@ -222,6 +216,10 @@ def emulate_files(
     metadata = emulator.metadata
     with reading(network, "emulator", "Give an emulator that a run of trigger-ml left"):
         config = InputConfig.of_network(metadata["input"])
+        # older networks do not tell: zero was the only way
+        dead_pixels = EventsConfig.model_validate(
+            {"dead_pixels": metadata.get("dead_pixels", "zero")}
+        ).dead_pixels
         guard = DomainGuard.of_network(metadata, accept=outside_domain)
         grid = AxialGrid.from_dict(metadata["grid"])
         if emulator.input_shape != (*grid.shape, len(config.channels)):
@@ -240,7 +238,13 @@ def emulate_files(
             columns.file = number
             task = progress.add_task(escape(source.path.name), total=None)
             noise[source.path.name] = _emulate_source(
-                source, emulator, config, guard, columns, lambda n, task=task: progress.advance(task, n)
+                source,
+                emulator,
+                config,
+                dead_pixels,
+                guard,
+                columns,
+                lambda n, task=task: progress.advance(task, n),
             )
     logit = columns.column("logit") if columns.parts else np.zeros(0)
     if not len(logit):
@@ -259,8 +263,8 @@ def emulate_files(
         tel_id=columns.column("tel_id"),
         logit=logit,
         gammaness=gammaness,
-        event_type=columns.column("event_type") if columns.has("event_type") else None,
-        time=columns.column("time") if columns.has("time") else None,
+        event_type=columns.column("event_type"),
+        time=columns.column("time"),
         columns={"domain": columns.column("domain")},
         subarray=_subarray(sources),
         simulated=simulated,

@@ -25,7 +25,9 @@ __all__ = ["answers", "float_ending", "network_answers", "night_sky_answers", "n
 FloatArray = NDArray[np.float64]
 
 
-def write_trees(folder: Path, dataset: Dataset, splits: Splits, seed: int, console: Console) -> None:
+def write_trees(
+    folder: Path, dataset: Dataset, splits: Splits, config: ExperimentConfig, console: Console
+) -> None:
     """Train boosted trees; leaves ``trees.npz``, and in ``trees.json`` what they are or why there are none.
 
     Parameters
@@ -33,13 +35,13 @@ def write_trees(folder: Path, dataset: Dataset, splits: Splits, seed: int, conso
     folder : Path
     dataset : Dataset
     splits : Splits
-    seed : int
+    config : ExperimentConfig
     console : rich.console.Console
     """
     path, start = folder / "trees.npz", time.perf_counter()
     try:
-        parameters = read_parameters(dataset)
-        save_trees(path, parameters, dataset.label, splits.train, splits.validation, seed)
+        parameters = read_parameters(dataset, config.events)
+        save_trees(path, parameters, dataset.label, splits.train, splits.validation, config.seed)
         found, _ = load_trees(path)
     except InputError as error:
         path.unlink(missing_ok=True)

@@ -186,7 +186,7 @@ def trees(workspace: Workspace) -> None:
         write_json(folder / "trees.json", {"reason": f"this run reconstructs the {config.task}"})
         return
     sample = load_sample(workspace)
-    write_trees(folder, sample.dataset, sample.splits, config.seed, workspace.console)
+    write_trees(folder, sample.dataset, sample.splits, config, workspace.console)
 
 
 def _metadata(sample: Sample) -> dict[str, Any]:
@@ -200,6 +200,7 @@ def _metadata(sample: Sample) -> dict[str, Any]:
         "camera": grid.camera,
         "grid": grid.to_dict(),
         "input": config.events.input.model_dump(mode="json"),
+        "dead_pixels": config.events.dead_pixels,
     }
 
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import atomic_path, write_text
+from trigger_ml.core.files import write_bytes, write_text
 from trigger_ml.evaluation.reference import REFERENCES, against_reference
 from trigger_ml.sweep import Point, SweepConfig, finished
 
@@ -173,8 +173,9 @@ def _write_figure(table: list[Row], keys: list[str], path: Path) -> None:
         title += "; small dots: single trainings, which differ by their seed"
     figure.suptitle(title, fontsize=10)
     for suffix in (".png", ".pdf"):
-        with atomic_path(path.with_suffix(suffix)) as partial:
-            figure.savefig(partial, dpi=160)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=160, format=suffix[1:])
+        write_bytes(path.with_suffix(suffix), drawn.getvalue())
 
 
 def write_summary(sweep: SweepConfig, grid: list[Point], directory: Path) -> tuple[Path, Path]:

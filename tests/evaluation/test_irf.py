@@ -211,6 +211,30 @@ def test_evaluate_carries_the_response_or_the_reason(sample):
     assert "isotropic flux" in reason
 
 
+@pytest.mark.parametrize(
+    ("alone", "code", "reason"),
+    [
+        ("helium", 402, "missing for protons"),
+        ("electron", 1, "missing for protons"),
+        ("proton", 101, "isotropic flux"),
+    ],
+    ids=["helium", "electrons", "protons from one direction"],
+)
+def test_backgrounds_without_a_response_end_in_a_report_with_the_reason(
+    sample, tmp_path, alone, code, reason
+):
+    """Valid simulations, of which no rate follows: the comparison of the models does not need it."""
+    events, scores, _, _, _ = sample
+    hadrons = np.where(events.primary_id == 0, 0, code)
+    given = replace(events, primary_id=hadrons)
+    cone = 0.0 if alone == "proton" else 6.0
+    thrown = {"gamma": THROWN["gamma"], alone: Simulated(alone, 10, 0.5, 50.0, -2.0, 800.0, view_cone=cone)}
+    found = evaluate(*scores, given, CONFIG, 1, simulations=thrown).to_dict()
+    assert 0.8 < found["metrics"]["auc"]["float"]["value"] < 1
+    assert reason in found["irf"]["reason"]
+    json.dumps(found, allow_nan=False)
+
+
 def test_particles_without_a_spectrum_are_left_out_and_named(sample):
     events = sample[0]
     helium = EvaluationEvents(

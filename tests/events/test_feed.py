@@ -14,6 +14,7 @@ from trigger_ml.events.digicam import digicam_geometry, sst1m_subarray
 from trigger_ml.events.dl1 import write_dl1
 from trigger_ml.events.feed import NOT_FINITE, TOO_SMALL, load_dataset
 from trigger_ml.events.noise import PixelNoise
+from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.events.quantize import charge_rule, to_counts
 from trigger_ml.events.table import concatenate
 
@@ -96,19 +97,37 @@ def test_opposite_infinities_do_not_hide_each_other(two_files):
 
 
 def test_small_images_are_dropped_and_counted(two_files):
+    """What is small is told by one size, which is ctapipe's cleaning above the image's own noise."""
     events, paths = two_files
-    geometry = digicam_geometry()
-    size = np.array(
-        [
-            image[tailcuts_clean(geometry, image, 8, 4, min_number_picture_neighbors=2)].sum(dtype=np.float64)
-            for table in events
-            for image in table.image
-        ]
-    )
+    geometry, expected = digicam_geometry(), []
+    for image in np.concatenate([table.image for table in events]):
+        # of every third pixel the median, and the 16 % point below it
+        some = np.sort(image[::3])
+        level, spread = some[216], some[216] - some[68]
+        cuts = max(8, 4 * spread), max(4, 2 * spread)
+        lit = tailcuts_clean(geometry, image - level, *cuts, min_number_picture_neighbors=2)
+        expected.append((image - level)[lit].sum(dtype=np.float64))
+    size = load_dataset(paths, EventsConfig(input=RAW)).size
+    np.testing.assert_allclose(size, expected, rtol=1e-5)
     limit = float(np.median(size))
     dataset = load_dataset(paths, EventsConfig(input=RAW, min_size=limit))
     assert dataset.dropped == {TOO_SMALL: int((size < limit).sum())}
-    assert len(dataset) == int((size >= limit).sum())
+    np.testing.assert_array_equal(dataset.size, size[size >= limit])
+
+
+def test_a_bright_sky_is_not_large(tmp_path, make_events):
+    """At the fixed tail cuts each of these images would hold hundreds of photo-electrons."""
+    paths = []
+    for particle, light in (("gamma", 60), ("proton", 0)):
+        table = make_events(20, particle=particle)
+        image = np.random.default_rng(1).normal(0, 8, table.image.shape).astype(np.float32)
+        image[:, :50] += light
+        parameters = ImageParameters(digicam_geometry())
+        assert np.where(parameters.clean(image), image, 0).sum(axis=1).min() > 200
+        paths.append(tmp_path / f"{particle}.h5")
+        write_dl1(paths[-1], replace(table, image=image), sst1m_subarray())
+    with pytest.raises(InputError, match=r"no usable background events \(dropped: 20 below min_size\)"):
+        load_dataset(paths, EventsConfig(input=RAW, min_size=200))
 
 
 def test_max_events_takes_the_first_of_each_class(two_files):

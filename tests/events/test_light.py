@@ -3,7 +3,7 @@ import pytest
 from ctapipe.image import tailcuts_clean
 
 from trigger_ml.events.digicam import digicam_geometry
-from trigger_ml.events.light import cleaned_charge
+from trigger_ml.events.light import cleaned_charge, level_and_spread
 from trigger_ml.events.parameters import ImageParameters
 
 
@@ -54,6 +54,15 @@ def test_a_pedestal_adds_no_light(camera):
 def test_night_sky_alone_is_no_light(camera, spread):
     sizes = cleaned_charge(noisy(camera, 0, 3.0, spread, 400), ImageParameters(camera))
     assert (sizes > 0).mean() < 0.02
+
+
+def test_an_images_own_noise_is_that_of_its_dark_pixels():
+    rng = np.random.default_rng(3)
+    images = rng.normal(4.0, 2.0, (50, 1296)).astype(np.float32)
+    images[:, :60] += 300
+    level, spread = level_and_spread(images)
+    assert level.mean() == pytest.approx(4.0, abs=0.15)
+    assert spread.mean() == pytest.approx(2.0, rel=0.08)
 
 
 def test_nothing_is_nothing(camera):

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from astropy.table import Table
 from astropy.time import Time
 from contract import Product, damaged
 from ctapipe.io import read_table, write_table
+from ctapipe.io.hdf5eventsource import COMPATIBLE_DATA_MODEL_VERSIONS
+from protozfits import File
 
 from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import TriggerMLError
@@ -23,8 +27,9 @@ from trigger_ml.core.files import atomic_directory, atomic_path, write_bytes
 from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import read_dl1, read_runs, write_dl1
 from trigger_ml.events.feed import load_dataset
+from trigger_ml.events.predictions import write_dl2
 from trigger_ml.events.runs import SimulatedRun
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth, concatenate
+from trigger_ml.events.table import NO_TIME, PRIMARY_IDS, EventTable, Truth, concatenate, nanoseconds
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.onnx_writer import build_emulator
 
@@ -246,6 +251,24 @@ def test_empty_files_and_files_of_others(
         product.refused(lambda: read_runs(path), path)
 
 
+def test_every_data_model_that_ctapipe_reads_is_read(tmp_path: Path, good: dict[str, Path]) -> None:
+    path, expected = tmp_path / "events.h5", next(read_dl1(good["gamma"]))
+    shutil.copy(good["gamma"], path)
+    for version in COMPATIBLE_DATA_MODEL_VERSIONS:
+        with tables.open_file(path, "a") as h5:
+            h5.root._v_attrs["CTA PRODUCT DATA MODEL VERSION"] = version
+        np.testing.assert_array_equal(next(read_dl1(path)).image, expected.image)
+
+
+def test_raw_files_of_other_cameras(product: Product, tmp_path: Path, emulator: Path) -> None:
+    """Of NectarCAM, of LST, and of later camera servers, as protozfits ships them."""
+    folder, output = Path(str(files("protozfits"))) / "tests" / "resources", tmp_path / "out.h5"
+    for name in ("example_9evts_NectarCAM", "example_LST_R1_10_evts", "10_CTA_R1_dummy_evts"):
+        path = folder / f"{name}.fits.fz"
+        said = product.refuses("emulate", emulator, path, "-o", output, naming=path, absent=output)
+        assert "DigiCam" in said
+
+
 def test_numbers_of_runs_are_kept_whole(
     tmp_path: Path, good: dict[str, Path], emulator: Path, product: Product
 ) -> None:
@@ -275,6 +298,40 @@ def test_numbers_of_runs_are_kept_whole(
         h5.create_table("/dl1/event/telescope/images", "tel_001", wide)
     product.refuses("emulate", emulator, path, "-o", output, "--overwrite", naming=path)
     assert len(read_table(output, TRIGGERS)) == N
+
+
+RAW = "sst1m-digicam-raw/example_SST1M_20180822.fits.fz"
+
+
+def test_times_of_raw_events_reach_the_answers(
+    tmp_path: Path, emulator: Path, product: Product, shared_data: Path
+) -> None:
+    """The oracle: the camera's clock, which counts UTC, as the file's own reader gives it."""
+    output = tmp_path / "out.h5"
+    assert product.run("emulate", emulator, shared_data / RAW, "-o", output)[0] == 0
+    with File(str(shared_data / RAW)) as zfits:
+        clock = {e.eventNumber: (e.local_time_sec, e.local_time_nanosec) for e in zfits.Events}
+    found = read_table(output, TRIGGERS)
+    assert len(found) == len(clock) == 32
+    assert set(found["time"].utc.datetime64.astype("datetime64[Y]").astype(str)) == {"2018"}
+    for row in found:
+        seconds, rest = clock[int(row["event_id"])]
+        recorded = Time(seconds, rest * 1e-9, format="unix", scale="utc")
+        assert abs((row["time"] - recorded).to_value(u.ns)) < 1
+
+
+def test_one_unknown_time_does_not_take_the_others(tmp_path: Path, good: dict[str, Path]) -> None:
+    """Neither in events that are written nor in answers."""
+    path, output = tmp_path / "events.h5", tmp_path / "out.h5"
+    times = START + 1_000_000_007 * np.arange(N)
+    times[5] = NO_TIME
+    write_dl1(path, replace(events("gamma", 7), truth=None, time=times), sst1m_subarray(), parameters=False)
+    np.testing.assert_array_equal(concatenate(list(read_dl1(path))).time, times)
+    ids = {"obs_id": np.full(N, 7), "event_id": np.arange(N), "tel_id": np.ones(N, int)}
+    zeros = np.zeros(N)
+    for array in (sst1m_subarray(), None):
+        write_dl2(output, **ids, logit=zeros, gammaness=zeros, time=times, subarray=array)
+        np.testing.assert_array_equal(nanoseconds(read_table(output, TRIGGERS)["time"]), times)
 
 
 PLACES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -423,6 +480,21 @@ def test_archives_are_read_back(product: Product, tmp_path: Path, part: int) -> 
         assert path.read_bytes() == b"old"
 
 
+def test_archives_in_a_folder_are_read_back(product: Product, tmp_path: Path) -> None:
+    final = tmp_path / "vectors"
+    with atomic_directory(final) as folder:
+        (folder / "a").write_text("old")
+
+    def again() -> None:
+        with atomic_directory(final) as folder:
+            (folder / "below").mkdir()
+            np.savez(folder / "below" / "x.npz", a=np.arange(5000))
+            Full(20_000).cut(folder / "below" / "x.npz")
+
+    product.refused(again, final / "below" / "x.npz")
+    assert [item.name for item in final.iterdir()] == ["a"]
+
+
 def test_what_the_system_says_late_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quotas and network disks may tell only when the content is handed over."""
 
@@ -444,6 +516,31 @@ def test_what_the_system_says_late_is_an_error_too(tmp_path: Path, monkeypatch: 
         folder_again()
     assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "a").read_text() == "old"
     assert sorted(item.name for item in tmp_path.iterdir()) == ["file", "folder"]
+
+
+ABANDONED = """
+import sys
+from pathlib import Path
+from trigger_ml.core.errors import TriggerMLError
+from trigger_ml.events.dl1 import read_dl1
+for path in sys.argv[1:]:
+    try:
+        list(read_dl1(Path(path)))
+    except TriggerMLError as error:
+        print("refused", error.what == path)
+"""
+
+
+def test_no_traceback_at_the_end_of_a_process(tmp_path: Path, good: dict[str, Path]) -> None:
+    """Files that opened half, of every length: nothing more is said of them when the process ends."""
+    content, files = good["gamma"].read_bytes(), []
+    for part in range(16):
+        files.append(str(tmp_path / f"{part}.h5"))
+        Path(files[-1]).write_bytes(content[: len(content) * part // 16])
+    done = subprocess.run([sys.executable, "-c", ABANDONED, *files], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["refused True"] * len(files), done.stdout + done.stderr
+    for word in ("Traceback", "Exception ignored", "UnclosedFileWarning"):
+        assert word not in done.stderr, done.stderr
 
 
 FILL = """
@@ -482,3 +579,6 @@ def test_a_disk_that_is_full(tmp_path: Path, good: dict[str, Path]) -> None:
     assert lines[-1] == f"written {N}", done.stderr
     assert set(lines[:-1]) <= {"refused True 1", f"written {N}"}, done.stdout
     assert "refused True 1" in lines
+    # libraries that cannot close what they wrote, or opened half of it, say so at the end of the process
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "Exception ignored" not in done.stderr, done.stderr

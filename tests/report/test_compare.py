@@ -1,4 +1,6 @@
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from trigger_ml.core.errors import InputError
 from trigger_ml.report.compare import compare
 from trigger_ml.report.pareto import Axis, explorer, front
+from trigger_ml.report.style import LIGHT
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +112,47 @@ def test_explorer_leaves_out_what_is_not_known():
     assert found is not None
     assert [view["label"] for view in found.views] == ["loss against size"]
     assert explorer(["a"], [unknown], [loss]) is None
+
+
+def places(content, above=(), depth=4):
+    """Where the values of a JSON content lie; of lists the first alone."""
+    if depth and isinstance(content, dict):
+        for key, value in content.items():
+            yield (*above, key)
+            yield from places(value, (*above, key), depth - 1)
+    elif depth and isinstance(content, list) and content:
+        yield (*above, 0)
+        yield from places(content[0], (*above, 0), depth - 1)
+
+
+def changed(content, place, value):
+    result = json.loads(json.dumps(content))
+    inner = result
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is None:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return result
+
+
+@pytest.mark.parametrize("file", ["evaluation.json", "resources.json", "model/model.json"])
+@pytest.mark.parametrize("value", [None, [["x"]]], ids=["absent", "a list"])
+def test_files_of_another_version_are_named_or_do_not_matter(runs, tmp_path, monkeypatch, file, value):
+    """Values taken away, and replaced by another kind: a page, or one error that names the file."""
+    # figures take long; what they are drawn from is checked before, and here it is walked through
+    monkeypatch.setattr("trigger_ml.report.compare.save", lambda *given: given[3](LIGHT) and None)
+    run = tmp_path / "run"
+    shutil.copytree(runs[1], run)
+    content = json.loads((run / file).read_text())
+    page, refused = tmp_path / "page.html", []
+    # each page takes a part of a second: a third of the places, others for each value
+    for place in list(places(content, depth=3))[0 if value is None else 1 :: 3]:
+        (run / file).write_text(json.dumps(changed(content, place, value)))
+        try:
+            compare([runs[0], run], page)
+        except InputError as error:
+            refused.append((place, error.what))
+    assert {what for _, what in refused} <= {str(run / file), "runs to compare"}, refused
+    assert refused or file != "evaluation.json"

@@ -17,6 +17,8 @@ from trigger_ml.core.errors import InputError, StageError
 
 # formats that are archives, with a checksum of each part
 ZIPPED = (".npz", ".keras", ".zip")
+# bytes: with less room than this what was lost was lost for want of it
+FULL = 1 << 16
 
 # how the names of temporary files and folders begin; a killed process leaves them
 PARTIAL = ".partial-"
@@ -47,6 +49,10 @@ def require_file(path: Path, remedy: str = "Check the path") -> None:
 def not_whole(path: Path, why: str) -> StageError:
     """The error of a file that was written without complaint and cannot be read back."""
     remedy = "Free space there, or write to another disk; what was there before is as it was"
+    # the folder of a file in a folder that is being written is not there yet
+    folder = next(above for above in path.absolute().parents if above.is_dir())
+    if shutil.disk_usage(folder).free < FULL:
+        why = f"the disk is full; {why}"
     return StageError(str(path), f"was not written whole ({why})", remedy)
 
 
@@ -119,7 +125,8 @@ def atomic_path(path: Path, check: Callable[[Path], None] | None = None) -> Iter
 def atomic_directory(final: Path) -> Iterator[Path]:
     """Folder beside ``final`` that takes its place when the block ends well.
 
-    An older folder of that name is replaced; if the block fails, it stays as it was.
+    An older folder of that name is replaced; if the block fails, or a file could not be written whole, it
+    stays as it was.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{PARTIAL}{final.name}-"))
@@ -127,8 +134,7 @@ def atomic_directory(final: Path) -> Iterator[Path]:
         yield partial
         for written in partial.rglob("*"):
             if written.is_file() and not written.is_symlink():
-                with written.open("rb") as stream:
-                    os.fsync(stream.fileno())
+                _read_back(written, final / written.relative_to(partial), None)
         # mkdtemp makes folders private
         partial.chmod(0o755)
         old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{PARTIAL}old-{final.name}-"))

@@ -24,7 +24,7 @@ from typing import Any
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError, StageError
-from trigger_ml.core.files import PARTIAL, remove, require_file, sha256, write_json
+from trigger_ml.core.files import PARTIAL, remove, require_file, sha256, write_json, write_text
 from trigger_ml.core.foreign import reading, reason
 
 __all__ = ["RunDirectory", "fingerprint"]
@@ -231,7 +231,7 @@ class RunDirectory:
         if not marker.exists() or marker.read_text(encoding="utf-8") != print_:
             for output in outputs:
                 remove(self.path / output)
-        marker.write_text(print_, encoding="utf-8")
+        write_text(marker, print_)
         started, clock = _now(), time.perf_counter()
         yield
         missing = [output for output in outputs if not (self.path / output).exists()]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading, reason
+from trigger_ml.events.dead_pixels import MOST_IMAGES, silent_pixels
 from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.hdf5 import ColumnReader, as_ids, id_column, open_dl1
 from trigger_ml.events.joins import Companion, RowIndex, require_unique
@@ -42,6 +43,9 @@ TRUE_IMAGES = "/simulation/event/telescope/images"
 WAVEFORMS = "/r1/event/telescope"
 TRIGGERS = "/dl1/event/telescope/trigger"
 ARRAY_TRIGGERS = "/dl1/event/subarray/trigger"
+
+FEW_IMAGES = 16
+"""Images read at a time where some may suffice."""
 
 Ids = NDArray[np.int64]
 
@@ -195,6 +199,21 @@ class Dl1Reader:
             for tel_id, rows in zip(*np.unique(table.col("tel_id"), return_counts=True), strict=True):
                 found.setdefault(int(tel_id), {})[table.name] = int(rows)
         return found
+
+    def silent(self, tel_id: int) -> NDArray[np.bool_]:
+        """Pixels of a telescope that are NaN in all of its (first `MOST_IMAGES`) images, shape (pixels,)."""
+        return silent_pixels(self._first_images(tel_id), self.subarray.tel[tel_id].camera.geometry.n_pixels)
+
+    def _first_images(self, tel_id: int) -> Iterator[NDArray[np.float32]]:
+        for name in self._image_tables[tel_id]:
+            node = self._h5.get_node(f"{IMAGES}/{name}")
+            reader = ColumnReader(node, ["tel_id", "image"])
+            for start in range(0, min(node.nrows, MOST_IMAGES), FEW_IMAGES):
+                columns = reader.read(start, min(start + FEW_IMAGES, node.nrows))
+                image = np.asarray(columns["image"], dtype=np.float32)
+                # images of several gain channels are refused where they are read
+                if image.ndim == 2:
+                    yield image[columns["tel_id"] == tel_id]
 
     def n_images(self, tel_ids: Sequence[int]) -> int:
         """Number of images of some telescopes."""

@@ -102,7 +102,9 @@ class _Writer:
             "event_id": events.event_id,
         }
         array_index = {name: column[starts] for name, column in index.items()}
-        if events.time is None or (events.time[starts] == NO_TIME).any():
+        # what was recorded at an unknown time gets none that was made up
+        simulated = events.truth is not None
+        if events.time is None or (simulated and (events.time[starts] == NO_TIME).all()):
             times = self.clock.times(None if events.block is None else events.block[starts], len(starts))
         else:
             times = as_time(events.time[starts])

@@ -11,65 +11,23 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from trigger_ml.core.config import EventsConfig, InputConfig
+from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import CameraMismatchError, InputError
-from trigger_ml.events.bilinear import BilinearMap, bilinear_map
-from trigger_ml.events.camera import AxialGrid, axial_grid
+from trigger_ml.events.bilinear import BilinearMap
+from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.camera_input import NOT_FINITE, CameraInput
 from trigger_ml.events.dataset import Dataset, RunEvents
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
-from trigger_ml.events.domain import dark_fraction
 from trigger_ml.events.light import cleaned_charge
-from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.parameters import ImageParameters
-from trigger_ml.events.pedestals import FileNoise, find_noise
-from trigger_ml.events.quantize import (
-    ChargeRule,
-    Counts,
-    channel_values,
-    charge_rule,
-    count_dtype,
-    to_counts,
-    values,
-)
+from trigger_ml.events.quantize import Counts, count_dtype, values
 from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
 
-__all__ = [
-    "conditions_of_events",
-    "file_noise",
-    "load_dataset",
-    "pixel_map",
-    "telescopes_of_camera",
-    "usable",
-    "values",
-]
+__all__ = ["NOT_FINITE", "TOO_SMALL", "load_dataset", "telescopes_of_camera", "values"]
 
 Indices = NDArray[np.int64]
-NOT_FINITE = "pixel not finite"
 TOO_SMALL = "below min_size"
 STEPS = ("read", "usable", "kept")
-
-
-def pixel_map(geometry: Any, mapping: str) -> AxialGrid | BilinearMap:
-    """Map of a camera by the name that the configuration gives it."""
-    return axial_grid(geometry) if mapping == "axial" else bilinear_map(geometry)
-
-
-def usable(table: EventTable, config: InputConfig, noise: PixelNoise | None = None) -> NDArray[np.bool_]:
-    """Events whose every used pixel is finite, shape (n,); pixels known as dead do not matter."""
-    good = np.ones(len(table), dtype=bool)
-    for channel in config.channels:
-        pixels = channel_values(table, channel)
-        # a sum is finite only if every term is (opposite infinities make NaN), and costs no array of flags
-        with np.errstate(invalid="ignore"):
-            good &= np.isfinite(pixels.sum(axis=1))
-    if noise is not None and noise.dead.any() and not good.all():
-        bad = np.flatnonzero(~good)
-        block = np.zeros(len(bad), dtype=np.int64) if table.block is None else table.block[bad]
-        living = ~noise.dead[block]
-        good[bad] = True
-        for channel in config.channels:
-            good[bad] &= np.isfinite(np.where(living, channel_values(table[bad], channel), 0)).all(axis=1)
-    return good
 
 
 class _Collector:
@@ -80,9 +38,7 @@ class _Collector:
         self.grid = grid
         # of the file being read
         self.parameters: ImageParameters | None = None
-        # of the file being read; None where the input does without
-        self.noise: FileNoise | None = None
-        self.rule: ChargeRule | None = None
+        self.input: CameraInput | None = None
         self.sources: list[str] = []
         self.conditions: list[dict[str, NDArray[np.float64]]] = []
         self.dropped: dict[str, int] = {}
@@ -118,54 +74,51 @@ class _Collector:
     def _resize(self, n: int) -> None:
         self.counts.resize((n, *self.counts.shape[1:]), refcheck=False)
 
-    def start_file(self, noise: FileNoise | None) -> None:
-        """The noise of the file that is read next."""
-        self.noise = noise
-        self.sources.append("not needed" if noise is None else noise.noise.source)
-        if self.config.input.pedestal == "pixel":
-            assert noise is not None
-            self.rule = charge_rule(self.config.input, noise.noise, self.grid.n_pixels)
+    def start_file(self, feed: CameraInput, parameters: ImageParameters) -> None:
+        """What the file that is read next needs."""
+        self.grid, self.input, self.parameters = feed.grid, feed, parameters
+        self.sources.append(feed.noise_source or "not needed")
 
     def take(self, table: EventTable, number: int) -> None:
         """Keep the usable events of a table of file ``number``."""
-        if self.noise is not None:
-            table = self.noise.assign(table)
+        assert self.input is not None
+        table, good = self.input.prepare(table)
         self._account("read", table, number)
-        table = self._select(table, number)
+        table, size = self._select(table, good, number)
         self._account("kept", table, number)
-        if self.noise is not None and self.noise.noise.dead.any():
-            table = replace(table, image=np.where(np.isfinite(table.image), table.image, np.float32(0)))
         assert table.truth is not None
-        assert self.parameters is not None
-        self.sizes.append(cleaned_charge(table.image, self.parameters))
+        self.sizes.append(size)
         start, n_signal = self.n_kept, int((table.truth.primary_id == PRIMARY_IDS["gamma"]).sum())
         self.kept[1] += n_signal
         self.kept[0] += len(table) - n_signal
-        counts = self.counts[start : self.n_kept]
-        to_counts(table, self.config.input, self.grid, self.rule, out=counts)
-        self.conditions.append(conditions_of_events(table, self.noise, counts, self.grid.n_pixels))
+        counts = self.input.counts(table, out=self.counts[start : self.n_kept])
+        self.conditions.append(self.input.conditions(table, counts))
         nothing = np.zeros((len(table), 0), dtype=np.float32)
         self.tables.append(replace(table, image=nothing, peak_time=None))
         self.file_index.append(np.full(len(table), number, dtype=np.int64))
 
-    def _select(self, table: EventTable, number: int) -> EventTable:
-        good = usable(table, self.config.input, None if self.noise is None else self.noise.noise)
+    def _select(
+        self, table: EventTable, good: NDArray[np.bool_], number: int
+    ) -> tuple[EventTable, NDArray[np.float64]]:
+        """The events that are kept, and their sizes."""
         self._drop(NOT_FINITE, int((~good).sum()))
         table = table if good.all() else table[good]
+        assert self.parameters is not None
+        size = None
         if self.config.min_size > 0:
-            assert self.parameters is not None
-            lit = self.parameters.clean(table.image)
-            large = np.einsum("np,np->n", table.image, lit, dtype=np.float64) >= self.config.min_size
+            size = cleaned_charge(table.image, self.parameters)
+            large = size >= self.config.min_size
             self._drop(TOO_SMALL, int((~large).sum()))
-            table = table[large]
+            table, size = table[large], size[large]
         self._account("usable", table, number)
         if self.config.max_events is not None:
             assert table.truth is not None
             signal = table.truth.primary_id == PRIMARY_IDS["gamma"]
             rank = np.where(signal, np.cumsum(signal), np.cumsum(~signal))
             rank = rank + np.where(signal, self.kept[1], self.kept[0])
-            table = table[rank <= self.config.max_events]
-        return table
+            first = rank <= self.config.max_events
+            table, size = table[first], None if size is None else size[first]
+        return table, cleaned_charge(table.image, self.parameters) if size is None else size
 
     def _account(self, step: str, table: EventTable, number: int) -> None:
         assert table.truth is not None
@@ -179,24 +132,6 @@ class _Collector:
     def _drop(self, reason: str, number: int) -> None:
         if number:
             self.dropped[reason] = self.dropped.get(reason, 0) + number
-
-
-def conditions_of_events(
-    table: EventTable, noise: FileNoise | None, counts: Counts, n_pixels: int
-) -> dict[str, NDArray[np.float64]]:
-    """What is known of the camera while it took each event; see `Dataset.conditions`."""
-    found = {"dark": dark_fraction(counts, n_pixels)}
-    if noise is not None:
-        block, pixels = table.block, noise.noise
-        found |= {"pedestal": pixels.level[block], "spread": pixels.width[block]}
-        found |= {"dead": pixels.dead_fraction[block]}
-        found |= {f"true_{name}": values[block] for name, values in noise.nuisances.items()}
-    return found
-
-
-def file_noise(reader: Dl1Reader, tel_ids: Sequence[int]) -> FileNoise:
-    """The noise of an open file's events; see `find_noise`."""
-    return find_noise(reader.conditions, reader.tables(tel_ids), str(reader.path))
 
 
 def telescopes_of_camera(reader: Dl1Reader, config: EventsConfig) -> list[int]:
@@ -285,7 +220,8 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
             reader = Dl1Reader(h5, path)
             tel_ids = telescopes_of_camera(reader, config)
             geometry = reader.subarray.tel[tel_ids[0]].camera.geometry
-            grid = pixel_map(geometry, config.input.mapping)
+            feed = CameraInput.of_reader(reader, tel_ids, config)
+            grid = feed.grid
             if collector is None:
                 collector = _Collector(config, grid)
             elif not collector.grid.same_layout(grid):  # type: ignore[arg-type]
@@ -294,10 +230,7 @@ def load_dataset(paths: Sequence[Path], config: EventsConfig) -> Dataset:
                     f"its {config.camera} lies on another grid than that of {paths[0]}",
                     "Use files of one camera version together",
                 )
-            collector.grid = grid
-            collector.parameters = ImageParameters(geometry)
-            needs_noise = config.input.pedestal == "pixel"
-            collector.start_file(file_noise(reader, tel_ids) if needs_noise else None)
+            collector.start_file(feed, ImageParameters(geometry))
             collector.make_room(reader.n_images(tel_ids), len(paths) - number - 1)
             highest = next_shower
             tables = reader.tables(tel_ids, peak_time="peak_time" in config.input.channels)
@@ -320,10 +253,15 @@ def _dataset(collector: _Collector, paths: Sequence[Path]) -> Dataset:
     for label, name in ((1, "gamma"), (0, "background")):
         if collector.kept[label] == 0:
             lost = ", ".join(f"{number} {reason}" for reason, number in collector.dropped.items())
+            remedies = ["Give files of gammas and of hadrons"]
+            if TOO_SMALL in collector.dropped:
+                remedies.append("lower `events.min_size`")
+            if NOT_FINITE in collector.dropped:
+                remedies.append("set `events.dead_pixels: interpolate`")
             raise InputError(
                 names,
                 f"hold no usable {name} events" + (f" (dropped: {lost})" if lost else ""),
-                "Give files of gammas and of hadrons, or lower `events.min_size`",
+                ", or ".join(remedies),
             )
 
     def column(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Opening ctapipe's HDF5 files, and reading columns of their tables."""
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,21 +19,45 @@ from trigger_ml.core.files import atomic_path, not_whole, require_file
 from trigger_ml.core.foreign import naming
 
 
-def _forget(path: Path) -> None:
-    """Take a file off PyTables' list of open ones; else the end of the process brings a traceback."""
+def _handles(path: Path) -> set[tables.File]:
+    """Open handles of a file by this name."""
     registry = tables.file._open_files
-    for handle in list(registry.get_handlers_by_name(str(path)) if str(path) in registry.filenames else ()):
-        registry.remove(handle)
+    return set(registry.get_handlers_by_name(str(path))) if str(path) in registry.filenames else set()
 
 
-def _opened(path: Path) -> tables.File:
-    """The open file; one that opens only half is forgotten."""
-    others = str(path) in tables.file._open_files.filenames
+def _abandon(handle: tables.File, error: BaseException | None = None) -> None:
+    """Let go of a file that cannot be closed, or opened only half, without a word at the end of the process.
+
+    PyTables tries to close again what it counts as open: files when the process ends, nodes when the last
+    reference to them is gone. On a full or damaged disk each of these prints a traceback.
+
+    Parameters
+    ----------
+    handle : tables.File
+    error : BaseException, optional
+        That was raised: nodes at work then are known to its frames alone.
+    """
+    if handle in tables.file._open_files.handlers:
+        tables.file._open_files.remove(handle)
+    nodes = list(handle._node_manager.registry.values()) if handle.isopen else []
+    while error is not None:
+        nodes += [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        error = error.__context__
+    for node in nodes:
+        if isinstance(node, tables.Node):
+            node._v_isopen = False
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tables.File]:
+    """The open file; one that opens only half, or cannot be closed, is abandoned."""
+    before = _handles(path)
     try:
-        return tables.open_file(str(path), mode="r")
-    except Exception:
-        if not others:
-            _forget(path)
+        with tables.open_file(str(path), mode="r") as h5:
+            yield h5
+    except Exception as error:
+        for handle in _handles(path) - before:
+            _abandon(handle, error)
         raise
 
 
@@ -112,9 +137,10 @@ def written_hdf5(path: Path, rows: Mapping[str, int]) -> Iterator[Path]:
         with atomic_path(path, check) as partial:
             try:
                 yield partial
-            finally:
-                # one that could not be closed
-                _forget(partial)
+            except BaseException as error:
+                for handle in _handles(partial):
+                    _abandon(handle, error)
+                raise
     except tables.HDF5ExtError as error:
         raise not_whole(path, _cause(error)) from error
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.events.parameters import BOUNDARY_THRESHOLD, PICTURE_THRESHOLD, ImageParameters
 
-__all__ = ["cleaned_charge"]
+__all__ = ["cleaned_charge", "level_and_spread"]
 
 PICTURE_SPREADS = 4.0
 """Least picture threshold in units of the spread of the image's dark pixels."""
@@ -17,14 +17,34 @@ EVERY = 3
 ONE_SIGMA_BELOW = 0.1587
 
 
+def level_and_spread(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """An image's own noise: the median of its pixels, and the spread of the dark ones about it.
+
+    The spread is the distance from the median down to the 16 % point, which is the standard deviation of
+    normal noise; light above the median hardly moves either.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (n, pixels)
+        All finite.
+
+    Returns
+    -------
+    level, spread : numpy.ndarray, shape (n,)
+    """
+    some = images[:, ::EVERY]
+    places = (int(ONE_SIGMA_BELOW * some.shape[1]), some.shape[1] // 2)
+    ordered = np.partition(some, places, axis=1)
+    level = ordered[:, places[1]]
+    return level, level - ordered[:, places[0]]
+
+
 def cleaned_charge(images: NDArray[np.float32], parameters: ImageParameters) -> NDArray[np.float64]:
     """Charge of the cleaned images above the level of their dark pixels.
 
-    From each image the median of its pixels is taken off, and the tail cuts are those of
+    From each image its level is taken off (`level_and_spread`), and the tail cuts are those of
     `ImageParameters.clean`, raised where the night sky is bright: to `PICTURE_SPREADS` and `BOUNDARY_SPREADS`
-    times the distance from the median down to the 16 % point, which is the standard deviation of the dark
-    pixels, and which light above the median hardly moves. So a brighter sky neither adds charge nor lets
-    noise pass.
+    times the spread of its dark pixels. So a brighter sky neither adds charge nor lets noise pass.
 
     Parameters
     ----------
@@ -40,11 +60,7 @@ def cleaned_charge(images: NDArray[np.float32], parameters: ImageParameters) -> 
     """
     if not len(images):
         return np.zeros(0)
-    some = images[:, ::EVERY]
-    places = (int(ONE_SIGMA_BELOW * some.shape[1]), some.shape[1] // 2)
-    ordered = np.partition(some, places, axis=1)
-    low, level = ordered[:, places[0], np.newaxis], ordered[:, places[1], np.newaxis]
-    spread = level - low
+    level, spread = (column[:, np.newaxis] for column in level_and_spread(images))
     above = images - level
     lit = parameters.clean(
         above,

@@ -320,7 +320,7 @@ def conditions_of(h5: tables.File) -> Conditions:
 
 def _telescope(h5: tables.File, tel_id: int) -> Conditions:
     table = read_table(h5, f"{DL1_SKY_PEDESTAL_IMAGE_GROUP}/tel_{tel_id:03d}")
-    n = len(table)
+    n, start = len(table), seconds(table["time_start"])
     mean = _channel(table, "mean").astype(np.float32)
     baseline_mean = baseline_std = np.full_like(mean, np.nan)
     if f"{BASELINE_GROUP}/tel_{tel_id:03d}" in h5:
@@ -332,7 +332,7 @@ def _telescope(h5: tables.File, tel_id: int) -> Conditions:
         block=np.arange(n, dtype=np.int64),
         obs_id=np.full(n, -1, dtype=np.int64),
         tel_id=np.full(n, tel_id, dtype=np.int64),
-        time_start=seconds(table["time_start"]),
+        time_start=start,
         time_end=seconds(table["time_end"]),
         n_events=id_column(table, "n_events"),
         pedestal_mean=mean,
@@ -340,9 +340,26 @@ def _telescope(h5: tables.File, tel_id: int) -> Conditions:
         pedestal_std=_channel(table, "std").astype(np.float32),
         baseline_mean=baseline_mean,
         baseline_std=baseline_std,
-        dead=_channel(table, "outlier_mask").astype(bool),
+        dead=_channel(table, "outlier_mask").astype(bool) | _uncalibrated(h5, tel_id, start),
         nuisances={},
     )
+
+
+def _uncalibrated(h5: tables.File, tel_id: int, start: NDArray[np.float64]) -> NDArray[np.bool_] | bool:
+    """Pixels that the table of calibration coefficients flags at some times, shape (times, pixels)."""
+    name = f"{DL1_CAMERA_COEFFICIENTS_GROUP}/tel_{tel_id:03d}"
+    if name not in h5 or not len(h5.get_node(name)):
+        return False
+    table = read_table(h5, name)
+    if "outlier_mask" not in table.colnames or "time" not in table.colnames:
+        return False
+    time = seconds(table["time"])
+    order = np.argsort(time, kind="stable")
+    # what holds at a time is the row before it; half a millisecond for what the files round
+    row = np.searchsorted(time[order], start + 5e-4, side="right") - 1
+    flags = _channel(table, "outlier_mask").astype(bool)[order[np.maximum(row, 0)]]
+    flags[row < 0] = False
+    return flags
 
 
 def _nothing() -> Conditions:

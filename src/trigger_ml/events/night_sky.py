@@ -9,15 +9,10 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import InputError
+from trigger_ml.events.camera_input import CameraInput
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
-from trigger_ml.events.feed import (
-    conditions_of_events,
-    file_noise,
-    pixel_map,
-    telescopes_of_camera,
-    usable,
-)
-from trigger_ml.events.quantize import Counts, charge_rule, to_counts
+from trigger_ml.events.feed import telescopes_of_camera
+from trigger_ml.events.quantize import Counts
 
 __all__ = ["NightSky", "load_night_sky", "split_night_sky"]
 
@@ -69,15 +64,12 @@ def load_night_sky(paths: Sequence[Path], config: EventsConfig) -> NightSky | No
         with open_dl1(path) as h5:
             reader = Dl1Reader(h5, path)
             tel_ids = telescopes_of_camera(reader, config)
-            grid = pixel_map(reader.subarray.tel[tel_ids[0]].camera.geometry, config.input.mapping)
-            noise = file_noise(reader, tel_ids) if config.input.pedestal == "pixel" else None
-            pixels = None if noise is None else noise.noise
-            rule = charge_rule(config.input, pixels, grid.n_pixels)
+            feed = CameraInput.of_reader(reader, tel_ids, config)
             for read in reader.tables(tel_ids, peak_time="peak_time" in config.input.channels):
-                table = read if noise is None else noise.assign(read)
-                table = table[usable(table, config.input, pixels)]
-                counts = to_counts(table, config.input, grid, rule)
-                parts.append(NightSky(counts, conditions_of_events(table, noise, counts, grid.n_pixels)))
+                table, good = feed.prepare(read)
+                table = table[good]
+                counts = feed.counts(table)
+                parts.append(NightSky(counts, feed.conditions(table, counts)))
     if paths and not any(map(len, parts)):
         raise InputError(
             ", ".join(path.name for path in paths), "holds no usable clocked events", "Simulate it again"

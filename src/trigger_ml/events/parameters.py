@@ -18,6 +18,15 @@ ANGLES = ("fov_lon", "fov_lat", "r", "length", "width", "phi", "psi")
 """Hillas columns in degrees."""
 
 
+def neighbour_table(geometry: CameraGeometry) -> NDArray[np.intp]:
+    """Neighbours of each pixel, shape (pixels, most neighbours), filled up with the number of pixels."""
+    lists = geometry.neighbors
+    result = np.full((len(lists), max(map(len, lists))), len(lists), dtype=np.intp)
+    for pixel, own in enumerate(lists):
+        result[pixel, : len(own)] = own
+    return result
+
+
 class ImageParameters:
     """Tail-cut cleaning and Hillas parameters, vectorized over images.
 
@@ -42,12 +51,7 @@ class ImageParameters:
 
     @cached_property
     def _around(self) -> NDArray[np.intp]:
-        """Neighbours of each pixel, shape (pixels, most neighbours), filled up with the number of pixels."""
-        lists = self._geometry.neighbors
-        result = np.full((len(lists), max(map(len, lists))), len(lists), dtype=np.intp)
-        for pixel, own in enumerate(lists):
-            result[pixel, : len(own)] = own
-        return result
+        return neighbour_table(self._geometry)
 
     def clean(
         self,

@@ -1,6 +1,6 @@
 """Which noise holds for a file's events: from its monitoring tables, its clocked events or its images."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,14 @@ from trigger_ml.events.monitoring import Conditions
 from trigger_ml.events.noise import LEAST_EVENTS, PixelNoise, noise_of_images
 from trigger_ml.events.table import EventTable
 
-__all__ = ["FileNoise", "find_noise", "measured_noise", "monitored_noise"]
+__all__ = [
+    "FileNoise",
+    "FlaggedPixels",
+    "find_flagged",
+    "find_noise",
+    "measured_noise",
+    "monitored_noise",
+]
 
 MOST_IMAGES = 1000
 """Images of a telescope from which its noise is taken: more would not make it better, only slower."""
@@ -62,8 +69,59 @@ class FileNoise:
             )
         return table
 
+    def dead(self, table: EventTable) -> NDArray[np.bool_] | None:
+        """Dead pixels of events that `assign` gave, shape (events, pixels); None where there are none."""
+        return self.noise.dead[table.block] if self.noise.dead.any() else None
 
-def find_noise(conditions: Conditions | None, tables: Iterable[EventTable], path: str) -> FileNoise:
+
+@dataclass(frozen=True, eq=False)
+class FlaggedPixels:
+    """The dead pixels of a file's events, where their noise does not matter.
+
+    Parameters
+    ----------
+    monitored : numpy.ndarray of bool, shape (rows, pixels)
+        By the monitoring tables, whose rows the events' ``block`` is; no rows without such tables.
+    silent : mapping of int to numpy.ndarray of bool, shape (pixels,)
+        For each telescope, pixels that are NaN in all images.
+    path : str
+    """
+
+    monitored: NDArray[np.bool_]
+    silent: Mapping[int, NDArray[np.bool_]]
+    path: str
+
+    def assign(self, table: EventTable) -> EventTable:
+        """The events as they are."""
+        return table
+
+    def dead(self, table: EventTable) -> NDArray[np.bool_] | None:
+        """Dead pixels of events, shape (events, pixels); None where there are none."""
+        if not self.monitored.any() and not any(flags.any() for flags in self.silent.values()):
+            return None
+        dead = np.zeros(table.image.shape, dtype=bool)
+        if table.block is not None and len(self.monitored):
+            known = table.block >= 0
+            dead[known] = self.monitored[table.block[known]]
+        for tel_id, flags in self.silent.items():
+            dead[table.tel_id == tel_id] |= flags
+        return dead
+
+
+def find_flagged(
+    conditions: Conditions | None, path: str, silent: Mapping[int, NDArray[np.bool_]]
+) -> FlaggedPixels:
+    """The dead pixels of a file's events; see `find_noise`."""
+    empty = np.zeros((0, 0), dtype=bool)
+    return FlaggedPixels(empty if conditions is None else _dead(conditions), silent, path)
+
+
+def find_noise(
+    conditions: Conditions | None,
+    tables: Iterable[EventTable],
+    path: str,
+    silent: Mapping[int, NDArray[np.bool_]] | None = None,
+) -> FileNoise:
     """The noise of a file's events: of its monitoring tables, else measured in its events.
 
     Parameters
@@ -73,6 +131,8 @@ def find_noise(conditions: Conditions | None, tables: Iterable[EventTable], path
     tables : iterable of EventTable
         The file's events; read only without monitoring tables.
     path : str
+    silent : mapping of int to numpy.ndarray of bool, shape (pixels,), optional
+        For each telescope, pixels that are NaN in all images, whatever the monitoring tables say.
 
     Raises
     ------
@@ -80,11 +140,20 @@ def find_noise(conditions: Conditions | None, tables: Iterable[EventTable], path
         If there are neither monitoring tables nor events.
     """
     if conditions is not None and len(conditions):
-        return monitored_noise(conditions, path)
+        return monitored_noise(conditions, path, silent)
     return measured_noise(tables, path)
 
 
-def monitored_noise(conditions: Conditions, path: str) -> FileNoise:
+def _dead(conditions: Conditions) -> NDArray[np.bool_]:
+    """Pixels that are flagged, or whose noise is none: unknown, or without any spread."""
+    spread = conditions.pedestal_std
+    known = np.isfinite(conditions.pedestal_mean) & np.isfinite(spread)
+    return np.asarray(conditions.dead | ~known | ~(spread > 0))
+
+
+def monitored_noise(
+    conditions: Conditions, path: str, silent: Mapping[int, NDArray[np.bool_]] | None = None
+) -> FileNoise:
     """Noise from ctapipe's monitoring tables; the events' ``block`` is their row.
 
     Parameters
@@ -92,8 +161,12 @@ def monitored_noise(conditions: Conditions, path: str) -> FileNoise:
     conditions : Conditions
         Not empty.
     path : str
+    silent
+        See `find_noise`.
     """
-    dead = conditions.dead | ~np.isfinite(conditions.pedestal_mean) | ~np.isfinite(conditions.pedestal_std)
+    dead = _dead(conditions)
+    for tel_id, flags in (silent or {}).items():
+        dead[conditions.tel_id == tel_id] |= flags
     least = int(conditions.n_events.min())
     return FileNoise(
         PixelNoise(

@@ -127,7 +127,8 @@ def write_answers(
         ctapipe's ``EventType`` codes; an ``event_type`` column tells triggered showers from clocked events.
     time : numpy.ndarray of int64, shape (n,), optional
         Nanoseconds since 1970 (TAI), see `trigger_ml.events.table.EventTable`; kept in the trigger tables,
-        which come with a subarray. Where one is unknown, all get times in their order from 1970 on.
+        which come with a subarray or with times (that of the array only with a subarray). A single unknown
+        time is written as ctapipe does; where all are unknown, events get times in their order from 1970 on.
     subarray : ctapipe.instrument.SubarrayDescription, optional
     simulated : bool
     source : mapping of str to str, optional
@@ -177,7 +178,8 @@ def write_answers(
             )
         if subarray is not None:
             subarray.to_hdf(h5)
-            _write_triggers(h5, table, event_type, time, order, subarray)
+        if subarray is not None or time is not None:
+            written |= _write_triggers(h5, table, event_type, time, order, subarray)
         write_reference(
             h5,
             simulated=simulated,
@@ -251,49 +253,48 @@ def _order(table: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
     return np.asarray(np.lexsort((table["tel_id"], first[inverse.ravel()])))
 
 
+def _times(time: NDArray[np.int64] | None, starts: NDArray[np.int64], place: NDArray[np.int64]) -> Time:
+    """Times of the rows: as recorded; in their order from 1970 on where the input tells none at all."""
+    if time is None or (time == NO_TIME).all():
+        return (UNKNOWN_TIME + TimeDelta(np.arange(len(starts)) * 1e-3, format="sec"))[place]
+    return as_time(time)
+
+
 def _write_triggers(
     h5: tables.File,
     table: dict[str, NDArray[Any]],
     event_type: ArrayLike | None,
     time: NDArray[np.int64] | None,
     order: NDArray[np.int64],
-    subarray: SubarrayDescription,
-) -> None:
+    subarray: SubarrayDescription | None,
+) -> dict[str, int]:
+    """Trigger tables of the events; rows of each. Without a subarray that of the telescopes alone."""
     new = (np.diff(table["obs_id"], prepend=-1) != 0) | (np.diff(table["event_id"], prepend=-1) != 0)
     place, starts = np.cumsum(new) - 1, np.flatnonzero(new)
-    if time is None or (time == NO_TIME).any():
-        times = (UNKNOWN_TIME + TimeDelta(np.arange(len(starts)) * 1e-3, format="sec"))[place]
-    else:
-        times = as_time(time[order])
-    triggered = np.zeros((len(starts), len(subarray)), dtype=bool)
-    triggered[place, subarray.tel_ids_to_indices(table["tel_id"])] = True
+    times = _times(None if time is None else time[order], starts, place)
     kind = np.full(len(place), EventType.SUBARRAY.value, dtype=np.int64)
     if event_type is not None:
         kind = np.asarray(event_type, dtype=np.int64)[order]
     enum = {"ENUM": EventType, "TRANSFORM": "enum"}
-    write_table(
-        Table(
-            {
-                "obs_id": table["obs_id"][starts],
-                "event_id": table["event_id"][starts],
-                "time": times[starts],
-                "tels_with_trigger": Column(triggered, meta={"TRANSFORM": "tel_list_to_mask"}),
-                "event_type": Column(kind[starts], meta=enum),
-            }
-        ),
-        h5,
-        DL1_SUBARRAY_TRIGGER_TABLE,
-    )
-    write_table(
-        Table(
-            {
-                "obs_id": table["obs_id"],
-                "event_id": table["event_id"],
-                "tel_id": table["tel_id"],
-                "time": times,
-                "event_type": Column(kind, meta=enum),
-            }
-        ),
-        h5,
-        DL1_TEL_TRIGGER_TABLE,
-    )
+    rows = {DL1_TEL_TRIGGER_TABLE: len(place)}
+    if subarray is not None:
+        triggered = np.zeros((len(starts), len(subarray)), dtype=bool)
+        triggered[place, subarray.tel_ids_to_indices(table["tel_id"])] = True
+        array_events = {
+            "obs_id": table["obs_id"][starts],
+            "event_id": table["event_id"][starts],
+            "time": times[starts],
+            "tels_with_trigger": Column(triggered, meta={"TRANSFORM": "tel_list_to_mask"}),
+            "event_type": Column(kind[starts], meta=enum),
+        }
+        write_table(Table(array_events), h5, DL1_SUBARRAY_TRIGGER_TABLE)
+        rows[DL1_SUBARRAY_TRIGGER_TABLE] = len(starts)
+    telescope_events = {
+        "obs_id": table["obs_id"],
+        "event_id": table["event_id"],
+        "tel_id": table["tel_id"],
+        "time": times,
+        "event_type": Column(kind, meta=enum),
+    }
+    write_table(Table(telescope_events), h5, DL1_TEL_TRIGGER_TABLE)
+    return rows

@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import InputError
+from trigger_ml.events.camera_input import CameraInput
 from trigger_ml.events.dataset import Dataset
-from trigger_ml.events.dl1 import read_dl1, read_subarray
+from trigger_ml.events.dl1 import Dl1Reader, open_dl1
 from trigger_ml.events.joins import RowIndex
+from trigger_ml.events.light import level_and_spread
 from trigger_ml.events.parameters import ImageParameters
 
-__all__ = ["LEVELS", "Level", "RivalParameters", "noise_of", "read_parameters"]
+__all__ = ["LEVELS", "Level", "RivalParameters", "read_parameters"]
 
 FloatArray = NDArray[np.floating[Any]]
 Columns = dict[str, NDArray[np.float32]]
 
-# of a normal distribution: standard deviation over median absolute deviation
-MAD_TO_SIGMA = 1.4826
 CHUNK = 512
 DARK_SIGMA = 2.5
 
@@ -59,24 +60,6 @@ class Level:
 
 
 LEVELS = (Level("high", 8.0, 4.0, 5.0, 2.5), Level("low", 5.0, 3.0, 3.5, 2.0))
-
-
-def noise_of(images: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Median charge of each image, and the spread of its dark pixels about it.
-
-    The spread is the median absolute deviation, scaled to the standard deviation of normal noise: a shower
-    in fewer than half of the pixels hardly moves either.
-
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, pixels)
-
-    Returns
-    -------
-    median, spread : numpy.ndarray, shape (n,)
-    """
-    median = np.median(images, axis=1)
-    return median, MAD_TO_SIGMA * np.median(np.abs(images - median[:, np.newaxis]), axis=1)
 
 
 class RivalParameters:
@@ -113,8 +96,8 @@ class RivalParameters:
         return {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
 
     def _chunk(self, images: NDArray[np.float32]) -> Columns:
-        median, noise = noise_of(images)
-        charge = np.asarray(images - median[:, np.newaxis], dtype=np.float32)
+        dark, noise = level_and_spread(images)
+        charge = images - dark[:, np.newaxis]
         found: dict[str, Any] = {"noise": noise, "total": charge.sum(axis=1)}
         for level in LEVELS:
             lit = self._parameters.clean(charge, *level.thresholds(noise))
@@ -182,12 +165,14 @@ class RivalParameters:
         return np.bincount(owner, minlength=len(lit)), brightest
 
 
-def read_parameters(dataset: Dataset) -> Columns:
-    """Parameters of a dataset's events from the images in its files.
+def read_parameters(dataset: Dataset, config: EventsConfig) -> Columns:
+    """Parameters of a dataset's events from the images in its files, dead pixels treated as for networks.
 
     Parameters
     ----------
     dataset : Dataset
+    config : EventsConfig
+        With which it was loaded.
 
     Returns
     -------
@@ -204,16 +189,22 @@ def read_parameters(dataset: Dataset) -> Columns:
         of_file = np.flatnonzero(dataset.file_index == number)
         if not len(of_file):
             continue
-        for tel_id in np.unique(dataset.tel_id[of_file]):
-            mine = of_file[dataset.tel_id[of_file] == tel_id]
-            rival = RivalParameters(read_subarray(Path(path)).tel[int(tel_id)].camera.geometry)
-            index = RowIndex(dataset.obs_id[mine], dataset.event_id[mine])
-            for table in read_dl1(Path(path), tel_ids=[int(tel_id)]):
-                place = index.find(table.obs_id, table.event_id)
-                rows = mine[place[place >= 0]]
+        tel_ids = np.unique(dataset.tel_id[of_file]).tolist()
+        rows_of = {tel_id: of_file[dataset.tel_id[of_file] == tel_id] for tel_id in tel_ids}
+        index = {i: RowIndex(dataset.obs_id[rows], dataset.event_id[rows]) for i, rows in rows_of.items()}
+        with open_dl1(Path(path)) as h5:
+            reader = Dl1Reader(h5, Path(path))
+            feed = CameraInput.of_reader(reader, tel_ids, config)
+            rival = RivalParameters(reader.subarray.tel[tel_ids[0]].camera.geometry)
+            # a table has the events of one telescope
+            for table in reader.tables(tel_ids):
+                tel_id = int(table.tel_id[0])
+                place = index[tel_id].find(table.obs_id, table.event_id)
+                rows = rows_of[tel_id][place[place >= 0]]
                 if not len(rows):
                     continue
-                for name, column in rival.compute(table.image[place >= 0]).items():
+                images = feed.prepare(table)[0].image[place >= 0]
+                for name, column in rival.compute(images).items():
                     target = found.setdefault(name, np.full(len(dataset), np.nan, dtype=np.float32))
                     target[rows] = column
                 missing[rows] = False

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from ctapipe.instrument import CameraGeometry, SubarrayDescription
+from numpy.typing import NDArray
 
 from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.core.files import require_file
 from trigger_ml.events.camera import AxialGrid, axial_grid
+from trigger_ml.events.dead_pixels import silent_by_telescope
 from trigger_ml.events.digicam import digicam_geometry
-from trigger_ml.events.dl1 import image_telescopes, open_dl1, read_dl1, read_subarray
+from trigger_ml.events.dl1 import Dl1Reader, image_telescopes, open_dl1, read_dl1, read_subarray
 from trigger_ml.events.monitoring import Conditions, read_conditions
 from trigger_ml.events.pedestals import FileNoise, find_noise
 from trigger_ml.events.provenance import is_simulated
@@ -63,6 +66,17 @@ class EventSource:
     def __iter__(self) -> Iterator[EventTable]:
         """Tables of events; each with at most (simtel: about) the chunk size."""
         return self._read()
+
+    def silent(self) -> dict[int, NDArray[np.bool_]]:
+        """For each telescope, pixels that are NaN in all of its first images, shape (pixels,)."""
+        if self.kind != "ctapipe":
+            return silent_by_telescope(self._read(), self.grid.n_pixels)
+        with open_dl1(self.path) as h5:
+            reader = Dl1Reader(h5, self.path)
+            cameras = {tel_id: reader.subarray.tel[tel_id].camera.name for tel_id in reader.telescopes}
+            return {
+                tel_id: reader.silent(tel_id) for tel_id, name in cameras.items() if name == self.grid.camera
+            }
 
 
 def _one_camera(names: list[str], camera: str | None, path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from astropy.time import Time
-from ctapipe.containers import EventType
+from ctapipe.containers import NAN_TIME, EventType
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
@@ -29,17 +29,22 @@ def nanoseconds(time: Time) -> NDArray[np.int64]:
     days, rest = np.asarray(tai.jd1) - EPOCH, np.asarray(tai.jd2)
     whole = np.round(days * DAY)
     rest = (days * DAY - whole) * 1e9 + rest * (DAY * 1e9)
-    # ctapipe's unknown time is of 1858
-    known = np.isfinite(rest) & (whole >= 0)
-    result = np.full(known.shape, NO_TIME, dtype=np.int64)
-    result[known] = whole[known].astype(np.int64) * 1_000_000_000 + np.round(rest[known]).astype(np.int64)
+    finite = np.isfinite(rest) & (whole >= 0)
+    result = np.full(finite.shape, NO_TIME, dtype=np.int64)
+    result[finite] = whole[finite].astype(np.int64) * 1_000_000_000 + np.round(rest[finite]).astype(np.int64)
+    # ctapipe's unknown time is of 1858, of which its files keep the start of 1970: they hold nothing earlier
+    result[result <= 0] = NO_TIME
     return result
 
 
 def as_time(nanoseconds: NDArray[np.int64]) -> Time:
-    """The inverse of `nanoseconds`, all of them known."""
-    seconds, rest = np.divmod(nanoseconds, 1_000_000_000)
-    return Time(seconds.astype(np.float64), rest * 1e-9, format="unix_tai")
+    """The inverse of `nanoseconds`; what is not known gets ctapipe's unknown time, of 1858."""
+    known = nanoseconds != NO_TIME
+    seconds, rest = np.divmod(np.where(known, nanoseconds, 0), 1_000_000_000)
+    time = Time(seconds.astype(np.float64), rest * 1e-9, format="unix_tai")
+    if not known.all():
+        time[~known] = NAN_TIME
+    return time
 
 
 @dataclass(frozen=True, eq=False)

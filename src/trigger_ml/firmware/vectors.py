@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trigger_ml.core.files import atomic_directory, write_json
+from trigger_ml.core.files import atomic_directory, atomic_path, write_json, write_text
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_float
 from trigger_ml.core.foreign import reading
 from trigger_ml.firmware.interpreter import evaluate
@@ -71,7 +71,8 @@ def write_vectors(
     nodes: dict[str, dict[str, Any]] = {}
     with atomic_directory(directory) as folder:
         arrays: dict[str, Any] = {f"{name}/output": values[name] for name in files}
-        np.savez_compressed(folder / "vectors.npz", **arrays)
+        with atomic_path(folder / "vectors.npz") as partial:
+            np.savez_compressed(partial, **arrays)
         for node in network.nodes:
             dtype = network.types[node.name]
             entry: dict[str, Any] = {
@@ -81,10 +82,10 @@ def write_vectors(
                 "type": {**dtype.to_dict(), "name": str(dtype)},
                 "dat": f"{files[node.name]}.dat",
             }
-            (folder / entry["dat"]).write_text(_lines(values[node.name]), encoding="utf-8")
+            write_text(folder / entry["dat"], _lines(values[node.name]))
             if node is network.input or node.name in network.outputs:
                 entry["mem"] = f"{files[node.name]}.mem"
-                (folder / entry["mem"]).write_text(_hex(values[node.name], dtype), encoding="utf-8")
+                write_text(folder / entry["mem"], _hex(values[node.name], dtype))
             nodes[node.name] = entry
         manifest = {
             "events": len(counts),
@@ -139,7 +140,6 @@ def write_testbench(network: Network, counts: ArrayLike, project: Path) -> None:
         axis=1,
     )
     folder = project / "tb_data"
-    folder.mkdir(exist_ok=True)
     for name, rows in (("tb_input_features", inputs), ("tb_output_predictions", outputs)):
         text = "".join(" ".join(f"{x:.17g}" for x in row) + "\n" for row in rows.tolist())
-        (folder / f"{name}.dat").write_text(text, encoding="utf-8")
+        write_text(folder / f"{name}.dat", text)

@@ -11,8 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.foreign import reading
 from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report import formatting
+from trigger_ml.report.checked import require_comparable
 from trigger_ml.report.content import RunContent, read_run
 from trigger_ml.report.facts import HEADLINES, PERCENTAGES, TASKS
 from trigger_ml.report.pareto import Axis, Explorer, explorer
@@ -326,12 +328,15 @@ def compare(
     Raises
     ------
     InputError
-        If no run has been evaluated, tasks differ, or the reference is not among the runs.
+        If no run has been evaluated, a file of one lacks what is compared, tasks differ, or the reference is
+        not among the runs.
     """
     contents = [read_run(Path(path)) for path in run_dirs]
     runs = [content for content in contents if content.evaluation]
     if not runs:
         raise InputError("runs to compare", "none has been evaluated", "Run `trigger-ml evaluate` on them")
+    for run in runs:
+        require_comparable(run)
     tasks = sorted({run.task for run in runs})
     if len(tasks) > 1:
         raise InputError(
@@ -345,18 +350,22 @@ def compare(
             raise InputError(str(reference), "is not among the runs compared", "Name one of the runs")
         chosen = paths.index(Path(reference).resolve())
     folder = output.with_name(f"{output.stem}-figures")
-    columns, rows = _table(runs, names, task, chosen, output)
     curves = [] if published is None else read_reference(published)
+    again = "Run `trigger-ml evaluate` for all of them again, with this version"
+    with reading("runs to compare", "set of evaluations of this version", again):
+        columns, rows = _table(runs, names, task, chosen, output)
+        answer, plot = _answer(runs, names, task), _explorer(runs, names, task)
+        gaps = _gaps(contents, runs, names, curves)
     return write_page(
         output,
         "compare.html",
         task=TASKS[task],
         reference=names[chosen],
-        answer=_answer(runs, names, task),
+        answer=answer,
         columns=columns,
         rows=rows,
-        plot=_explorer(runs, names, task),
+        plot=plot,
         figures=_curves(runs, names, task, curves, folder),
-        gaps=_gaps(contents, runs, names, curves),
+        gaps=gaps,
         folder=folder.name,
     )

@@ -12,7 +12,7 @@ from typing import Any, cast
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from trigger_ml.core.files import atomic_path
+from trigger_ml.core.files import write_bytes
 
 __all__ = ["DARK", "LIGHT", "Drawn", "Palette", "figure", "save"]
 
@@ -187,8 +187,7 @@ def save(name: str, title: str, caption: str, make: Callable[[Palette], Figure],
         content.draw_without_rendering()
         content.set_layout_engine("none")
         for kind, options in (("pdf", {}), ("png", {"dpi": 200})):
-            with atomic_path(folder / f"{name}.{kind}") as partial:
-                partial.write_bytes(_bytes(content, kind, **options))
+            write_bytes(folder / f"{name}.{kind}", _bytes(content, kind, **options))
         light = _bytes(content, "svg", dpi=150)
     images = [
         "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 
@@ -8,6 +9,7 @@ from strategies import counts, small
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.interpreter import logits
+from trigger_ml.firmware.network import Dense, Input, Network
 from trigger_ml.firmware.rtl.beats import from_beats, pack, to_beats, unpack
 from trigger_ml.firmware.rtl.project import TOP, design, sources, write_project
 from trigger_ml.firmware.rtl.simulate import Disturbance, build_netlist
@@ -68,12 +70,51 @@ def test_writing_again_replaces_the_folder(project, tmp_path):
     assert not (folder / "stale.txt").exists()
 
 
+def test_a_failure_leaves_the_old_project(project, tmp_path, monkeypatch):
+    x = counts(np.random.default_rng(0), project.network, 1)
+    folder = write_project(project, x, tmp_path / "again")
+    before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_project(project, x, folder)
+    after = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 @pytest.mark.parametrize("signed", [True, False])
 def test_beats_hold_every_integer(signed):
     stream = Stream(3, 5, 2, 4, FixedPoint(signed, 7, 0))
     dtype = stream.dtype
     x = np.random.default_rng(0).integers(dtype.minimum, dtype.maximum + 1, (4, 3, 5, 2))
     np.testing.assert_array_equal(from_beats(to_beats(x, stream), stream), x)
+
+
+def test_events_of_a_flat_input_are_frames_of_one_pixel():
+    stream = Stream(1, 1, 16, 1, FixedPoint(True, 7, 0))
+    x = np.random.default_rng(0).integers(-64, 64, (4, 16))
+    np.testing.assert_array_equal(from_beats(to_beats(x, stream), stream)[:, 0, 0], x)
+
+
+def test_a_project_of_a_network_on_features_is_written(tmp_path):
+    rng, dtype = np.random.default_rng(1), FixedPoint(True, 8, 4)
+    nodes = (
+        Input("features", (), dtype, (16,)),
+        Dense(
+            "logit", ("features",), rng.integers(-8, 8, (16, 1)), FixedPoint(True, 4, 2), np.array([1]), dtype
+        ),
+    )
+    network = Network(nodes, ("logit",))
+    x = rng.integers(-128, 128, (3, 16))
+    folder = write_project(design(network, RtlConfig(style="unrolled")), x, tmp_path / "flat")
+    words = [int(line, 16) for line in (folder / "sim" / "frames.hex").read_text().split()]
+    np.testing.assert_array_equal(
+        words, [sum((int(v) & 255) << 8 * i for i, v in enumerate(row)) for row in x]
+    )
 
 
 def test_pack_is_little_endian():

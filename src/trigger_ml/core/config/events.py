@@ -78,9 +78,16 @@ class EventsConfig(Section):
     """Telescopes to use; empty means all that share the camera."""
     camera: str = "DigiCam"
     """Camera name that the files must have."""
+    dead_pixels: Literal["interpolate", "zero", "refuse"] = "zero"
+    """Pixels that the file flags as dead, whose pedestal has no spread, or that are NaN in all of its images.
+    ``zero``: they count nothing; an event with another pixel that is no number is dropped and counted.
+    ``interpolate``: they, and pixels that are NaN in one event, get the mean of their living neighbours.
+    ``refuse``: a file with such a pixel is refused, and the pixel named. The network keeps this for whoever
+    feeds it."""
     min_size: float = Field(0.0, ge=0)
-    """Least charge in photo-electrons of an image cleaned with tail cuts (8 and 4 photo-electrons); events
-    with less are dropped and counted. CTLearn's reader drops those below 50 by default."""
+    """Least charge in photo-electrons of an image cleaned with tail cuts (8 and 4 photo-electrons, or 4 and 2
+    spreads of the image's dark pixels where that is more) above its median; events with less are dropped
+    and counted. CTLearn's reader drops those below 50 by default."""
     max_events: int | None = Field(None, gt=0)
     """Use at most this many events of each class (the first ones)."""
     input: InputConfig = InputConfig()

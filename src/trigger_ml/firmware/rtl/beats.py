@@ -39,7 +39,11 @@ def unpack(words: NDArray[np.uint32], fields: list[tuple[int, int, bool]]) -> In
 
 
 def to_beats(frames: IntArray, stream: Stream) -> NDArray[np.uint32]:
-    """Frames (n, height, width, channels) as the words of their beats (n * beats, words)."""
+    """Frames (n, height, width, channels) as the words of their beats (n * beats, words).
+
+    The events of a flat input (n, features) are frames of one pixel.
+    """
+    frames = frames.reshape(len(frames), stream.height, stream.width, stream.channels)
     missing = stream.row_beats * stream.lanes - stream.width
     padded = np.pad(frames, ((0, 0), (0, 0), (0, missing), (0, 0)))
     return pack(padded.reshape(len(frames) * stream.beats, -1), stream.dtype.width)

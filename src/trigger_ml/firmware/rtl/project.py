@@ -1,8 +1,6 @@
 """The RTL project: the design in memory, and on disk with everything that belongs to it."""
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import numpy as np
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import InputError
-from trigger_ml.core.files import write_json, write_text
+from trigger_ml.core.files import atomic_directory, write_json, write_text
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.interpreter import logits
 from trigger_ml.firmware.network import Network
@@ -197,11 +195,6 @@ def write_project(project: RtlProject, counts: IntArray, directory: Path) -> Pat
     directory : Path
     """
     counts = np.asarray(counts, dtype=np.int64)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".partial-") as name:
-        partial = Path(name) / "project"
+    with atomic_directory(directory) as partial:
         _write(project, counts, partial)
-        if directory.exists():
-            shutil.rmtree(directory)
-        partial.rename(directory)
     return directory

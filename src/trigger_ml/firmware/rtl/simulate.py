@@ -113,7 +113,7 @@ class Simulator:
         """Send frames (n, height, width, channels) through the design."""
         pipeline = self.project.pipeline
         source = pipeline.input
-        frames = np.asarray(counts, dtype=np.int64).reshape(-1, source.height, source.width, source.channels)
+        frames = np.asarray(counts, dtype=np.int64)
         with tempfile.TemporaryDirectory(prefix="trigger_ml-rtl-") as name:
             folder = Path(name)
             words = to_beats(frames, source)
