@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trigger_ml.compression.pruning import wrap
+from trigger_ml.compression.pruning import prunable, wrap
 from trigger_ml.core.config import ModelConfig, PruningConfig, StageConfig
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models import normalization
@@ -38,7 +38,7 @@ def normalizations(model) -> list:
 def test_averages_are_those_of_each_layers_input_in_inference(chunk: int, pruned: bool) -> None:
     model, x = spoiled(), events(90)
     if pruned:
-        model = wrap(model, PruningConfig(sparsity=0.5), 100)
+        model = wrap(model, PruningConfig(), 100, dict.fromkeys(prunable(model, PruningConfig()), 0.5))
     weights = {w.name: w.numpy() for w in model.trainable_weights}
     measure_averages(model, x, 8, seed=1, chunk=chunk)
     found = normalizations(model)
