@@ -100,15 +100,18 @@ def test_a_stage_that_was_killed_ends_as_one_that_was_not(
     # always the same folder: results hold for the place where they are
     run = tmp_path / "run"
     rng = np.random.default_rng([1, list(STAGES).index(stage)])
-    moments = sorted(float(moment) for moment in seconds * rng.random(KILLS))
+    moments = sorted(rng.random(KILLS).tolist())
     copies: list[Path] = []
     while moments:
         shutil.rmtree(run, ignore_errors=True)
         without({stage, *below(stage)}, whole, run)
         left = tmp_path / f"left-{len(copies)}"
-        found = StageProcess(config, run, stage).killed(moments, left)
-        # a stage that was quicker this time is killed earlier
-        moments = [moment / 2 for moment in moments[len(found) :]]
+        process = StageProcess(config, run, stage)
+        found = process.killed([moment * seconds for moment in moments], left)
+        moments = moments[len(found) :]
+        if moments:
+            # it was quicker this time
+            seconds = process.spent()
         copies += found
     # a run goes on from what is on the disk: what was left twice in the same state is resumed once
     states = {state(copy): copy for copy in copies}
@@ -118,5 +121,5 @@ def test_a_stage_that_was_killed_ends_as_one_that_was_not(
         copy.rename(run)
         resumed = StageProcess(config, run, stage)
         assert resumed.end() == 0, resumed.said()
-        moment = f"killed after {copy.name} of {seconds:.3f} s"
+        moment = f"killed when it had worked for {copy.name} s"
         assert differing(contents(run), expected) == {}, moment
