@@ -109,8 +109,8 @@ def record(
             value = offset + scale * sky[start + k] + spread * unit_noise[other + k]
             counts = np.float32(min(max(math.floor(value), 0), sst1m.MAX_ADC))
             waveform[p, k] = counts - less
-            first += counts
-            second += np.float64(counts) * counts
+            first += float(counts)
+            second += float(counts) * float(counts)
         total[p] += first
         squares[p] += second
 
