@@ -1,7 +1,7 @@
 """A stage in a process group of its own, to be killed at any moment; what a run left, without its times.
 
-The processes are forked from one that has imported all that stages need and computed nothing: two hundred
-of them cost two hundred stages, not two hundred imports of TensorFlow.
+The processes are forked from one that has imported all that stages need and computed nothing: they cost what
+stages cost, not imports of TensorFlow.
 """
 
 import gzip
@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import sys
 import zipfile
@@ -19,6 +21,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import tables
 
 IMPORTED = [
     "trigger_ml.core.keras2",
@@ -42,18 +45,49 @@ IMPORTED = [
     "trigger_ml.simulation.production",
 ]
 
+# imported when a stage first needs them
+LATE = ["alkaid", "tf2onnx", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"]
+LATE += ["matplotlib.backends.backend_svg", "hls4ml.converters", "sklearn.ensemble", "pyirf.irf"]
+
 # when and how long, in JSON
 TIMES = {"seconds", "started", "inference"}
 # attributes of ctapipe's files that tell when, where and by which command they were made
 ACTIVITY = ("CTA ACTIVITY", "CTA PRODUCT CREATION", "CTA PRODUCT ID")
-# times, the random stamp of a project of hls4ml, and the temporary folder in which that was made
+# times
 MARKS = {
     ".gz": [rb"DATE    = '[^']*'"],
     ".html": [rb"\d+ \w+ \d{4}, \d\d:\d\d \w+"],
     ".pdf": [rb"/CreationDate \([^)]*\)"],
-    ".yml": [rb"Stamp: \w+", rb"\S*/\.partial-\S*"],
-    ".sh": [rb"LIB_STAMP=\w+"],
 }
+
+
+def _make_cheap() -> None:
+    """Let a stage take seconds: what it writes, where, when and from what stays as it is.
+
+    Graphs are not traced (that takes longer than the few batches), the drawings have no letters and ticks
+    (nine tenths of their time), and chunks of showers are small.
+    """
+    import matplotlib.axis
+    import matplotlib.text
+    from matplotlib.transforms import Bbox
+
+    from trigger_ml.core.keras2 import tf
+    from trigger_ml.simulation import chunks
+
+    tf.config.run_functions_eagerly(True)
+    tf.data.experimental.enable_debug_mode()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    nowhere = Bbox.from_bounds(0, 0, 1, 1)
+    for kind, name, answer in (
+        (matplotlib.axis.Axis, "draw", None),
+        (matplotlib.axis.Axis, "get_tightbbox", None),
+        (matplotlib.text.Text, "draw", None),
+        (matplotlib.text.Text, "get_window_extent", nowhere),
+    ):
+        setattr(kind, name, lambda *_, answer=answer, **__: answer)
+    chunks.SHOWERS_PER_CHUNK.update(gamma=24, proton=60)
+    chunks.BLOCKS_PER_CHUNK.update(gamma=2, proton=2)
 
 
 def _work(config: Path, directory: Path, goal: str, log: Path) -> None:
@@ -67,11 +101,28 @@ def _work(config: Path, directory: Path, goal: str, log: Path) -> None:
     from trigger_ml.core.errors import TriggerMLError
     from trigger_ml.pipeline import execute
 
+    _make_cheap()
     try:
         execute(load_experiment(config), directory, goal)
     except TriggerMLError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(f"{SPENT}{sum(usage.ru_utime + usage.ru_stime for usage in spent)}", flush=True)
+
+
+SPENT = "seconds of processors: "
+
+
+def _group(leader: int) -> list[list[str]]:
+    """What the system knows of each process of a group: the fields of ``stat`` behind the name."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[2]) == leader:
+                found.append(fields)
+    return found
 
 
 class StageProcess:
@@ -86,10 +137,10 @@ class StageProcess:
     """
 
     def __init__(self, config: Path, directory: Path, goal: str) -> None:
-        self._marker = directory / f".started-{goal}"
+        self.directory = directory
         self._log = directory.parent / f"{directory.name}.log"
         context = get_context("forkserver")
-        context.set_forkserver_preload(IMPORTED)
+        context.set_forkserver_preload([*IMPORTED, *LATE])
         self._process = context.Process(target=_work, args=(config, directory, goal, self._log))
         self._process.start()
 
@@ -103,16 +154,67 @@ class StageProcess:
         assert self._process.exitcode is not None
         return self._process.exitcode
 
-    def killed(self, after: float) -> bool:
-        """Whether the whole group was killed some seconds after the stage began, and not ended before."""
-        while self._process.is_alive() and not self._marker.exists():
-            self._process.join(0.005)
-        self._process.join(after)
-        if not self._process.is_alive():
-            return False
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        return self.end() == -signal.SIGKILL
+    def spent(self) -> float:
+        """Seconds of processors that it and its children took; when it has ended well."""
+        return float(re.findall(rf"{SPENT}([\d.]+)", self.said())[-1])
+
+    def _stop(self) -> None:
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        # what is within the system is let out first
+        while any(fields[0] not in "TZX" for fields in _group(self._process.pid)):
+            self._process.join(0.001)
+
+    def killed(self, moments: list[float], left: Path) -> list[Path]:
+        """Copies of what is left by a kill at each of some moments.
+
+        The processes are stopped at the moments before the last one, their files copied, and let go on: what
+        they wrote until then is what they had left if they had been killed there. At the last they are.
+
+        Parameters
+        ----------
+        moments : list of float
+            In seconds of processors, ascending.
+        left : Path
+            Folder for the copies.
+
+        Returns
+        -------
+        list of Path
+            One for each moment that came before the end.
+        """
+        ticks = os.sysconf("SC_CLK_TCK")
+        copies: list[Path] = []
+        for moment in moments:
+            while self._process.is_alive():
+                spent = sum(int(n) for fields in _group(self._process.pid) for n in fields[11:15])
+                if spent / ticks >= moment:
+                    break
+                self._process.join(0.01)
+            if not self._process.is_alive():
+                break
+            try:
+                self._stop()
+            except ProcessLookupError:
+                break
+            if len(copies) == len(moments) - 1:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                if self.end() != -signal.SIGKILL:
+                    break
+            copies.append(left / f"{moment:.3f}")
+            shutil.copytree(self.directory, copies[-1], symlinks=True)
+            if self._process.is_alive():
+                os.killpg(self._process.pid, signal.SIGCONT)
+        self._process.join()
+        return copies
+
+
+def state(run: Path) -> str:
+    """Hash of every byte below a folder, and of the names but for the random part of temporary ones."""
+    lines = []
+    for path in run.rglob("*"):
+        name = re.sub(r"(\.partial-(?:\w+-)*)\w{8}", r"\1", str(path.relative_to(run)))
+        lines.append(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ''}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _without_times(content: Any) -> Any:
@@ -124,6 +226,9 @@ def _without_times(content: Any) -> Any:
 
 
 def _hash(content: Any) -> str:
+    if isinstance(content, np.ndarray) and content.dtype.names:
+        # what lies between the fields of a row is no value
+        return str({name: _hash(content[name]) for name in content.dtype.names})
     if isinstance(content, np.ndarray) and content.dtype.kind != "O":
         return f"{content.dtype} {content.shape} {hashlib.sha256(content.tobytes()).hexdigest()}"
     if not isinstance(content, bytes):
@@ -131,15 +236,14 @@ def _hash(content: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _values(dataset: Any) -> str:
-    """Hash of a data set; as it is stored where it is compressed, by filters that h5py may not have."""
-    if dataset.chunks is None:
+def _values(dataset: Any, path: Path) -> str:
+    """Hash of a data set's values; PyTables reads what is packed by filters that h5py does not have."""
+    packing = dataset.id.get_create_plist()
+    filters = [packing.get_filter(number)[0] for number in range(packing.get_nfilters())]
+    if all(h5py.h5z.filter_avail(number) for number in filters):
         return _hash(dataset[()])
-    stored = hashlib.sha256(f"{dataset.dtype} {dataset.shape}".encode())
-    for number in range(dataset.id.get_num_chunks()):
-        place = dataset.id.get_chunk_info(number).chunk_offset
-        stored.update(repr(place).encode() + dataset.id.read_direct_chunk(place)[1])
-    return stored.hexdigest()
+    with tables.open_file(path) as file:
+        return _hash(file.get_node(dataset.name).read())
 
 
 def _hdf5(path: Path) -> dict[str, Any]:
@@ -147,7 +251,7 @@ def _hdf5(path: Path) -> dict[str, Any]:
 
     def take(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            found[name] = _values(item)
+            found[name] = _values(item, path)
         for key, value in item.attrs.items():
             if not key.startswith(ACTIVITY):
                 found[f"{name}@{key}"] = _hash(value)

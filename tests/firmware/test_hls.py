@@ -1,7 +1,10 @@
 """hls4ml projects and their C simulation."""
 
+import json
 import os
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from trigger_ml.firmware.corners import corner_inputs
 from trigger_ml.firmware.csim import Csim, compile_csim
 from trigger_ml.firmware.extract import extract
 from trigger_ml.firmware.hls import HlsProject, preflight, write_project
+from trigger_ml.firmware.hls_backends import _renumbered
 from trigger_ml.firmware.hls_model import project_name
 from trigger_ml.firmware.interpreter import evaluate
 
@@ -275,3 +279,53 @@ def test_a_failed_conversion_leaves_the_old_project(models, simulated, tmp_path,
 def test_no_project(tmp_path):
     with pytest.raises(InputError, match="no hls4ml project"):
         HlsProject.open(tmp_path)
+
+
+def files(directory):
+    return {path.relative_to(directory): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("backend", ["Vitis", "Catapult", "oneAPI"])
+def test_a_project_tells_neither_where_nor_when_it_was_written(models, tmp_path, backend):
+    model = models.residual(size=(7, 6))
+    network = extract(model, input_type=INPUT)
+    config = HlsConfig(backend=backend)
+    # a place whose path hls4ml's description breaks into lines
+    long = tmp_path / ("a very long name " * 8) / "p"
+    contents = [
+        files(write_project(model, network, config, directory).directory)
+        for directory in (tmp_path / "p", long)
+    ]
+    assert contents[0].keys() == contents[1].keys()
+    assert [name for name in contents[0] if contents[0][name] != contents[1][name]] == []
+    for name, content in contents[0].items():
+        assert b".partial-" not in content, name
+        assert str(tmp_path).encode() not in content, name
+    description = contents[0][Path("hls4ml_config.yml")].decode()
+    assert "\nOutputDir: .\n" in description
+    assert "\nKerasModel: !keras_model 'keras_model.keras'\n" in description
+
+
+def test_projects_of_different_content_have_different_stamps(models, tmp_path):
+    """A process takes two libraries of one name for one."""
+    model = models.residual(size=(7, 6))
+    other = tf_keras.models.clone_model(model)
+    other.set_weights([np.zeros_like(weights) for weights in model.get_weights()])
+    stamps = set()
+    for number, (one, config) in enumerate(
+        [(model, HlsConfig()), (other, HlsConfig()), (model, HlsConfig(reuse_factor=2))]
+    ):
+        project = write_project(one, extract(one, input_type=INPUT), config, tmp_path / str(number))
+        description = (project.directory / "hls4ml_config.yml").read_text()
+        (stamp,) = re.findall(r"(?m)^Stamp: '?(\w{8})'?$", description)
+        assert f"LIB_STAMP={stamp}" in (project.directory / "build_lib.sh").read_text()
+        stamps.add(stamp)
+    assert len(stamps) == 3
+
+
+def test_shared_objects_stay_shared_when_their_numbers_are_settled():
+    config = (
+        '{"a": {"shared_object_id": 1403}, "b": {"shared_object_id": 99}, "c": {"shared_object_id": 1403}}'
+    )
+    found = json.loads(_renumbered(config))
+    assert found == {"a": {"shared_object_id": 0}, "b": {"shared_object_id": 1}, "c": {"shared_object_id": 0}}

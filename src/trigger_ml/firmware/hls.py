@@ -24,7 +24,7 @@ from trigger_ml.core.errors import InputError, MappingError, ToolMissingError
 from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import hls4ml_sees_keras2
-from trigger_ml.firmware import hls4ml_rules
+from trigger_ml.firmware import hls4ml_rules, serialize
 from trigger_ml.firmware.hls_backends import (
     CSIM_BACKENDS,
     conversion_options,
@@ -33,6 +33,7 @@ from trigger_ml.firmware.hls_backends import (
     require_backend,
     require_code,
     settle,
+    stamped,
 )
 from trigger_ml.firmware.hls_model import project_name, twin_for_hls4ml
 from trigger_ml.firmware.network import AveragePool2D, MaxPool2D, Network, Quantize
@@ -286,7 +287,8 @@ def write_project(
                 **conversion_options(config.backend),
             )
             graph.config.trace_output = trace
-            graph.write()
+            with stamped(serialize.digest(network), config.model_dump(mode="json"), name, trace):
+                graph.write()
         require_code(graph, names)
         settle(partial, name, config.backend)
         write_json(partial / MANIFEST, _manifest(graph, names, network, config, name))

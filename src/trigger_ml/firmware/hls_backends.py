@@ -4,24 +4,35 @@ The refusals below are those that a comparison of every kind of layer in every b
 (``docs/hls-backends.md`` holds its outcome; a test makes it again).
 """
 
+import hashlib
+import json
+import re
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import hls4ml
 from hls4ml.model.layers import Conv2D, Dense, DepthwiseConv2D, GlobalPooling2D, Merge, Pooling2D
+from hls4ml.model.optimizer.passes.stamp import MakeStamp
 
 from trigger_ml.core.errors import MappingError
-from trigger_ml.core.files import write_text
+from trigger_ml.core.files import atomic_path, write_text
 
 __all__ = [
     "CSIM_BACKENDS", "conversion_options", "lacking", "part_of", "require_backend", "require_code", "settle",
+    "stamped",
 ]  # fmt: skip
 
 CSIM_BACKENDS = ("Vitis", "Vivado", "Quartus", "Catapult")
 """Backends whose C++ is compiled with g++ alone: hls4ml brings the headers of their types."""
+
+MODEL = "keras_model.keras"
+"""What a project was made from, as hls4ml saves it."""
 
 DROPPED = "hls4ml's {} backend writes no code for it with {}, and leaves the layer out without a word"
 UNEQUAL = "the code of hls4ml's {} backend gives other values than the layer with {}"
@@ -64,12 +75,66 @@ def conversion_options(backend: str) -> dict[str, Any]:
     return {"smarthls_path": Path(tool).parent.parent if tool else Path("$(SMARTHLS_ROOT)")}
 
 
+@contextmanager
+def stamped(*content: Any) -> Iterator[None]:
+    """Let hls4ml name its compiled libraries after what is in them, not at random.
+
+    Parameters
+    ----------
+    *content : JSON-able
+        All that makes a project differ from others: a process takes two libraries of one name for one.
+    """
+    stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+    def transform(self: Any, model: Any) -> bool:
+        model.config.config["Stamp"] = stamp
+        return False
+
+    with mock.patch.object(MakeStamp, "transform", transform):
+        yield
+
+
+def _renumbered(config: str) -> str:
+    """A Keras model's configuration with its shared objects counted, where it has their places in memory."""
+    key = r'("shared_object_id": )(\d+)'
+    numbers: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        return f"{found[1]}{numbers.setdefault(found[2], len(numbers))}"
+
+    return re.sub(key, number, config)
+
+
+def _without_chance(model: Path) -> None:
+    """Let a ``.keras`` archive say nothing of when, and where in memory, it was written."""
+    with zipfile.ZipFile(model) as archive:
+        parts = {part.filename: archive.read(part) for part in archive.infolist()}
+    facts = json.loads(parts["metadata.json"])
+    facts.pop("date_saved", None)
+    parts["metadata.json"] = json.dumps(facts).encode()
+    parts["config.json"] = _renumbered(parts["config.json"].decode()).encode()
+    with atomic_path(model) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
 def settle(folder: Path, name: str, backend: str) -> None:
     """Make a written project independent of the folder it was written in.
 
+    hls4ml's own description, with which the project can be built again there, names its model and its place
+    by absolute paths, and the model's archive has the time in it and numbers of the process that wrote it.
     Catapult's bridge holds the absolute path of the weights and ends the process when they are not there;
     like Vivado's, it now takes the path from the script that compiles it.
     """
+    description = folder / "hls4ml_config.yml"
+    text = description.read_text(encoding="utf-8")
+    # a long path is broken into lines
+    model = f"KerasModel: !keras_model '{MODEL}'\n"
+    text = re.sub(r"(?m)^KerasModel: !keras_model.*\n(?: .*\n)*", model, text)
+    text = re.sub(r"(?m)^OutputDir:.*\n(?: .*\n)*", "OutputDir: .\n", text)
+    write_text(description, text)
+    if (folder / MODEL).is_file():
+        _without_chance(folder / MODEL)
     if backend != "Catapult":
         return
     bridge, script = folder / f"{name}_bridge.cpp", folder / "build_lib.sh"

@@ -4,6 +4,7 @@ No pickle takes part, so a file from a stranger is safe to open. The format is d
 ``docs/network-format.md``.
 """
 
+import hashlib
 import io
 import json
 from dataclasses import fields
@@ -27,7 +28,7 @@ from trigger_ml.firmware.network import (
     Shape,
 )
 
-__all__ = ["load", "save"]
+__all__ = ["digest", "load", "save"]
 
 WRITE_AGAIN = "Write it again with `trigger-ml compress`, or check the path"
 
@@ -65,8 +66,8 @@ def _decode(record: dict[str, Any], arrays: Any) -> Node:
     return cls(**values)
 
 
-def save(network: Network, path: Path) -> None:
-    """Write a network, atomically."""
+def _content(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is written of a network: its structure, and the arrays of its nodes by name."""
     arrays: dict[str, Any] = {}
     structure = {
         "format": FORMAT_VERSION,
@@ -74,6 +75,21 @@ def save(network: Network, path: Path) -> None:
         "outputs": network.outputs,
         "metadata": dict(network.metadata),
     }
+    return structure, arrays
+
+
+def digest(network: Network) -> str:
+    """Hash of all that a network holds: equal for equal networks, in any process."""
+    structure, arrays = _content(network)
+    result = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
+    for name, values in sorted(arrays.items()):
+        result.update(f"\0{name} {values.shape}\0".encode() + values.astype("<i8").tobytes())
+    return result.hexdigest()
+
+
+def save(network: Network, path: Path) -> None:
+    """Write a network, atomically."""
+    structure, arrays = _content(network)
     arrays["structure"] = np.frombuffer(json.dumps(structure).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)

@@ -94,7 +94,9 @@ def record(
     waveform : numpy.ndarray of float32, shape (pixels, samples)
         Overwritten: ADC counts above the baseline.
     total, squares : numpy.ndarray, shape (pixels,)
-        To which each pixel's samples and their squares are added.
+        To which each pixel's samples and their squares are added, in ADC counts with the baseline: integers,
+        whose sums are exact. Sums of float32 depend on their order, which a compiler chooses by where the
+        arrays happen to lie in memory.
     """
     n_samples = waveform.shape[1]
     for p in range(waveform.shape[0]):
@@ -102,13 +104,13 @@ def record(
         other = int(rng.random() * (unit_noise.shape[0] - n_samples))
         scale, spread = np.float32(gain[p]), np.float32(noise[p])
         offset, less = np.float32(sst1m.BASELINE + 0.5), np.float32(subtract[p])
-        first, second = np.float32(0), np.float32(0)
+        first, second = 0.0, 0.0
         for k in range(n_samples):
             value = offset + scale * sky[start + k] + spread * unit_noise[other + k]
-            counts = np.float32(min(max(math.floor(value), 0), sst1m.MAX_ADC)) - less
-            waveform[p, k] = counts
-            first += counts
-            second += counts * counts
+            counts = np.float32(min(max(math.floor(value), 0), sst1m.MAX_ADC))
+            waveform[p, k] = counts - less
+            first += float(counts)
+            second += float(counts) * float(counts)
         total[p] += first
         squares[p] += second
 
@@ -142,8 +144,8 @@ def measure_pedestal(
         record(rng, sky, unit_noise, parts.gain, parts.noise, subtract, waveform, total, squares)
         charge[i], _ = extract(waveform, parts.calibration, parts.correction)
     n = n_windows * n_samples
-    mean = total / n
-    spread = np.sqrt(np.maximum(squares / n - mean**2, 0))
+    mean = total / n - subtract.astype(np.float32)
+    spread = np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0))
     std = charge.std(axis=0, ddof=1)
     return Pedestal(
         mean=charge.mean(axis=0),
