@@ -97,31 +97,24 @@ def main() -> None:
     detector = Detector(replace(Variant(), night_sky=NIGHT_SKY["raw"]))
     parts = detector.parts
     images = gammas(arguments.run, arguments.gammas, rng)
+    nothing = np.zeros(0, np.int64), np.zeros(0)
+    quiet = np.array([detector.waveform(*nothing) for _ in range(2 * len(windows) + 400)])
+    empty = np.array([electronics.extract(w, parts.calibration, parts.correction)[0] for w in quiet])
+    ours, others, many = np.split(empty, [len(windows), 2 * len(windows)])
     recorded, simulated = [], []
     for number, image in enumerate(images):
-        pixel, time = arrivals(rng, image, parts.peak)
-        light = pulses(rng, detector, pixel, time)
-        samples = windows[number % len(windows)] + light[:, : windows.shape[2]] / ADC_PER_PHOTOELECTRON
-        recorded.append(window_sum(samples.astype(np.float32))[0])
-        own = detector.waveform(pixel, time)
-        simulated.append(electronics.extract(own, parts.calibration, parts.correction)[0])
-    nothing = np.zeros(0, np.int64), np.zeros(0)
-    empty = np.array(
-        [
-            electronics.extract(detector.waveform(*nothing), parts.calibration, parts.correction)[0]
-            for _ in range(400)
-        ]
-    )
-    # as many as the file has: its noise was measured on so few
-    model_noise = noise_of_images([empty[: sum(map(len, tables))]], "model")
-    answers = {
-        "recorded": logits(emulator, table_of(np.array(recorded)), noise.noise),
-        "simulated": logits(emulator, table_of(np.array(simulated)), model_noise),
-    }
-    nights = {
-        "recorded": np.concatenate([logits(emulator, table, noise.noise) for table in dark]),
-        "simulated": logits(emulator, table_of(empty), model_noise),
-    }
+        light = pulses(rng, detector, *arrivals(rng, image, parts.peak))
+        window = number % len(windows)
+        samples = windows[window] + light[:, : windows.shape[2]] / np.float32(ADC_PER_PHOTOELECTRON)
+        recorded.append(window_sum(samples)[0])
+        simulated.append(electronics.extract(quiet[window] + light, parts.calibration, parts.correction)[0])
+    answers, nights = {}, {}
+    answers["recorded"] = logits(emulator, table_of(np.array(recorded)), noise.noise)
+    nights["recorded"] = np.concatenate([logits(emulator, table, noise.noise) for table in dark])
+    for name, measured in {"simulated": ours, "other_windows": others, "many_windows": many}.items():
+        known = noise_of_images([measured], "model")
+        answers[name] = logits(emulator, table_of(np.array(simulated)), known)
+        nights[name] = logits(emulator, table_of(ours), known)
     total = images.sum(axis=1)
     result = {"threshold": cut, "night_sky": NIGHT_SKY["raw"], "windows": len(windows), "bins": []}
     for name in answers:

@@ -202,6 +202,9 @@ def main() -> None:
         least = SIZES[name][0]
         if simulated is None:
             ax.set_axis_off()
+            largest = real_size.max(initial=0)
+            why = f"{name}: the largest of {len(real)} events\nkeeps {largest:.0f} p.e.: too few to compare"
+            ax.text(0.5, 0.5, why, ha="center", va="center")
             result[name] = {"recorded": 0, "too_small": len(real), "largest_size": float(real_size.max())}
             print(name, result[name], flush=True)
             continue
