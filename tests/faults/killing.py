@@ -186,8 +186,10 @@ class StageProcess:
         copies: list[Path] = []
         for moment in moments:
             while self._process.is_alive():
-                spent = sum(int(n) for fields in _group(self._process.pid) for n in fields[11:15])
-                if spent / ticks >= moment:
+                group = _group(self._process.pid)
+                spent = sum(int(n) for fields in group for n in fields[11:15])
+                # it is a group of its own when it has begun
+                if group and spent / ticks >= moment:
                     break
                 self._process.join(0.01)
             if not self._process.is_alive():
