@@ -55,7 +55,7 @@ TIMES = {"seconds", "started", "inference"}
 ACTIVITY = ("CTA ACTIVITY", "CTA PRODUCT CREATION", "CTA PRODUCT ID")
 # times
 MARKS = {
-    ".gz": [rb"DATE    = '[^']*'"],
+    ".gz": [rb"DATE    = '[^']*'", rb"CHECKSUM= '[^']*'", rb"checksum updated [-\dT:]+"],
     ".html": [rb"\d+ \w+ \d{4}, \d\d:\d\d \w+"],
     ".pdf": [rb"/CreationDate \([^)]*\)"],
 }

@@ -74,6 +74,11 @@ def settled(model: onnx.ModelProto) -> onnx.ModelProto:
         copy.attribute.extend(attributes)
         nodes.append(copy)
         done.update(node.output)
+    for port in (*graph.input, *graph.output):
+        # the number of events is named after a count of all unknown dimensions, too
+        for size in port.type.tensor_type.shape.dim[:1]:
+            if size.dim_param:
+                size.dim_param = "events"
     for field, content in (("node", nodes), ("initializer", constants), ("value_info", [])):
         graph.ClearField(field)
         getattr(graph, field).extend(content)
