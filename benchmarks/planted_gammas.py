@@ -14,7 +14,6 @@ this sky.
 import argparse
 import itertools
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +93,7 @@ def main() -> None:
     windows = np.concatenate([table.waveform for table in dark])
     print(f"{sum(map(len, tables))} recorded events, {len(windows)} without a cleaned pixel")
 
-    detector = Detector(replace(Variant(), night_sky=NIGHT_SKY["raw"]))
+    detector = Detector(Variant(night_sky=NIGHT_SKY["raw"]))
     parts = detector.parts
     images = gammas(arguments.run, arguments.gammas, rng)
     nothing = np.zeros(0, np.int64), np.zeros(0)

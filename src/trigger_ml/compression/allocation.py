@@ -48,7 +48,7 @@ def allocate(
 
     Parameters
     ----------
-    kernels : mapping of str to numpy.ndarray
+    kernels : dict of str to numpy.ndarray
         Weights of the layers to prune.
     sparsity : float
         Fraction of all these weights.

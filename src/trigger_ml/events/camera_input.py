@@ -130,7 +130,7 @@ class CameraInput:
             If no noise is known for an event, or dead pixels are to be refused.
         """
         table = self._noise.assign(table)
-        missing = self._noise.dead(table)
+        missing = known = self._noise.dead(table)
         if self._policy != "zero":
             # a sum is finite only if every term is, and costs no array of flags
             with np.errstate(invalid="ignore"):
@@ -141,17 +141,19 @@ class CameraInput:
         if missing is not None and missing.any():
             if self._policy == "refuse":
                 refuse_dead(table, missing, self._noise.path)
-            table = self._filled(table, missing)
+            table = self._filled(table, missing, known)
             return table, self._finite(table) & ~missing.all(axis=1)
         return table, self._finite(table)
 
-    def _filled(self, table: EventTable, missing: NDArray[np.bool_]) -> EventTable:
+    def _filled(
+        self, table: EventTable, missing: NDArray[np.bool_], known: NDArray[np.bool_] | None
+    ) -> EventTable:
         times = table.peak_time
         if self._policy == "interpolate":
             image, left = fill_with_neighbours(table.image, missing, self._around)
             if times is not None:
                 times = fill_with_neighbours(times, missing, self._around)[0]
-            dark = left & self._known_dead(table)
+            dark = np.zeros_like(left) if known is None else left & known
             # what only this event lacks, and no neighbour tells, makes it unusable
             image[left & ~dark] = np.nan
         else:
@@ -162,10 +164,6 @@ class CameraInput:
         event, pixel = np.nonzero(dark)
         image[event, pixel] = level[event]
         return replace(table, image=image, peak_time=times)
-
-    def _known_dead(self, table: EventTable) -> NDArray[np.bool_]:
-        known = self._noise.dead(table)
-        return np.zeros(table.image.shape, dtype=bool) if known is None else known
 
     def _finite(self, table: EventTable) -> NDArray[np.bool_]:
         good = np.ones(len(table), dtype=bool)
