@@ -111,7 +111,7 @@ def main() -> None:
     answers["recorded"] = logits(emulator, table_of(np.array(recorded)), noise.noise)
     nights["recorded"] = np.concatenate([logits(emulator, table, noise.noise) for table in dark])
     for name, measured in {"simulated": ours, "other_windows": others, "many_windows": many}.items():
-        known = noise_of_images([measured], "model")
+        known = noise_of_images([measured], "model", judged=name == "simulated")
         answers[name] = logits(emulator, table_of(np.array(simulated)), known)
         nights[name] = logits(emulator, table_of(ours), known)
     total = images.sum(axis=1)

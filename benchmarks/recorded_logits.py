@@ -164,7 +164,7 @@ def raw(rng, emulator, events, data, variant):
     images = np.array(images)
     # the file has 32 events and its noise is that of their images: the model's is measured in the same way
     few = rng.choice(len(images), 32, replace=False)
-    simulated = logits(emulator, table_of(images), noise_of_images([images[few]], "model"))
+    simulated = logits(emulator, table_of(images), noise_of_images([images[few]], "model", judged=False))
     return real, (simulated, sizes(images, source.geometry), numbers)
 
 
@@ -172,7 +172,7 @@ def images(rng, emulator, events, data, variant):
     """The same for the cleaned images, one recorded image in five."""
     detector = Detector(replace(variant, night_sky=NIGHT_SKY["images"]))
     dark = dark_charges(detector, 400)
-    noise = noise_of_images([dark], "model")
+    noise = noise_of_images([dark], "model", judged=False)
     with h5py.File(data / "digicam-real-images" / "images.h5") as file:
         recorded = file["image"][::5].astype(np.float32)
     cleaned, numbers = detector.images(events.photons)

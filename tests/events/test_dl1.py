@@ -126,7 +126,8 @@ def test_ctapipe_event_source_opens_it(written):
 
 @pytest.mark.parametrize(
     # CTLearn's default takes half a minute to make its table of weights
-    "mapper", [pytest.param("BilinearMapper", marks=pytest.mark.slow), "AxialMapper"]
+    "mapper",
+    [pytest.param("BilinearMapper", marks=pytest.mark.slow), "AxialMapper"],
 )
 def test_dl1_data_handler_opens_it(event_files, mapper):
     from dl1_data_handler.reader import DLImageReader

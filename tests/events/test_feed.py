@@ -236,7 +236,7 @@ def test_without_monitoring_the_noise_is_that_of_the_files_images(two_files):
     events, paths = two_files
     dataset = load_dataset(paths, EventsConfig())
     for number, table in enumerate(events):
-        mean, _, spread = sigma_clipped_stats(table.image, sigma=3, axis=0)
+        mean, _, spread = sigma_clipped_stats(table.image, sigma=4, axis=0)
         config = InputConfig()
         rule = charge_rule(
             config,
@@ -245,6 +245,8 @@ def test_without_monitoring_the_noise_is_that_of_the_files_images(two_files):
                 np.float32(spread)[np.newaxis],
                 np.zeros((1, 1296), dtype=bool),
                 "the same by astropy",
+                np.array([len(table)]),
+                np.array([True]),
             ),
             1296,
         )

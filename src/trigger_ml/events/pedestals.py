@@ -174,6 +174,7 @@ def monitored_noise(
             spread=np.where(dead, np.float32(0), conditions.pedestal_std),
             dead=dead,
             source=f"monitoring tables, {len(conditions)} times, {least} clocked events or more each",
+            windows=conditions.n_events,
         ),
         None,
         conditions.nuisances,
@@ -212,15 +213,17 @@ def measured_noise(tables: Iterable[EventTable], path: str) -> FileNoise:
     for tel_id, parts in images.items():
         enough = sum(map(len, clocked[tel_id])) >= LEAST_EVENTS
         rows.append(
-            noise_of_images(clocked[tel_id], "clocked events")
+            noise_of_images(clocked[tel_id], "clocked events", judged=False)
             if enough
-            else noise_of_images(parts, "images of all events, light clipped")
+            else noise_of_images(parts, "images of all events, light clipped", judged=True)
         )
     noise = PixelNoise(
         mean=np.concatenate([row.mean for row in rows]),
         spread=np.concatenate([row.spread for row in rows]),
         dead=np.concatenate([row.dead for row in rows]),
         source="; ".join(sorted({row.source for row in rows})[:3]),
+        windows=np.concatenate([row.windows for row in rows if row.windows is not None]),
+        judged=np.concatenate([row.judged for row in rows if row.judged is not None]),
     )
     return FileNoise(noise, {tel_id: row for row, tel_id in enumerate(images)}, {}, path)
 

@@ -140,7 +140,8 @@ def charge_rule(config: InputConfig, noise: PixelNoise | None, n_pixels: int) ->
         return ChargeRule(np.zeros((1, n_pixels), np.float32), np.ones((1, n_pixels), np.float32))
     if noise is None or noise.mean.shape[1] != n_pixels:
         raise ValueError(f"the noise of {n_pixels} pixels is needed")
-    above = np.maximum(config.threshold * noise.spread, config.threshold_charge)
+    spreads = (config.threshold * noise.factors(config.threshold))[:, np.newaxis].astype(np.float32)
+    above = np.maximum(spreads * noise.spread, config.threshold_charge)
     least = np.maximum(np.ceil(above / config.charge_lsb), 1)
     return ChargeRule(
         pedestal=np.rint(noise.mean / config.charge_lsb).astype(np.float32),
