@@ -16,6 +16,7 @@ from trigger_ml.core.errors import ConfigError, InputError, MappingError, StageE
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.given import judge, keep, owner_input, owner_outputs, prepare
 from trigger_ml.models.batches import predict
+from trigger_ml.report.rivals import given_facts
 
 EVENTS, SHAPE = 400, (4, 4, 1)
 
@@ -100,6 +101,10 @@ def test_it_is_the_owners_model_on_photo_electrons(
     )
     assert found["counts"]["value"] == pytest.approx(roc_auc_score(events.label, expected), abs=1e-6)
     assert found["own"]["value"] > 0.7
+    rows = dict(given_facts({"given": found}))
+    assert rows["Given model"] == f"{model_file}, {found['framework']}, takes photo-electrons"
+    assert rows["AUC on its own input, by its framework"].startswith(f"{found['own']['value']:.2f}"[:3])
+    assert given_facts({}) == []
     assert found["framework"].startswith("Keras 3")
 
 

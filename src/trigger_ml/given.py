@@ -16,7 +16,7 @@ from trigger_ml.core.config import ExperimentConfig, InputConfig, UnitConfig
 from trigger_ml.core.errors import ConfigError, InputError, MappingError, StageError
 from trigger_ml.core.files import atomic_path
 from trigger_ml.core.foreign import naming
-from trigger_ml.evaluation.uncertainty import Resamples, intervals, resample_showers
+from trigger_ml.evaluation.uncertainty import Interval, Resamples, intervals, resample_showers
 from trigger_ml.events.again import charges
 from trigger_ml.events.dataset import Dataset
 from trigger_ml.feasibility import require_feasible, require_outputs
@@ -30,6 +30,8 @@ UNITS = (FRACTION, UnitConfig(of="counts"), UnitConfig(of="photo-electrons"))
 FOLDER = Path("model/float")
 # outputs of a converted model may differ from the owner's by the rounding of float32 sums, not more
 ROUNDING = 1e-3
+UNIT_MATTERS = 0.05
+"""So much better in another unit, and a model whose unit was not said is refused."""
 MEASURES = {"type": "AUC", "energy": "correlation", "direction": "correlation"}
 
 
@@ -190,7 +192,7 @@ def judge(
     -------
     dict
         ``file``, ``framework``, ``input``, ``measure``, ``events``; ``own``, ``counts`` and ``difference``
-        (own minus counts), each an interval; ``units``: the measure in every unit that was tried.
+        (own minus counts), each an interval; ``units``: the measure on counts in every unit that was tried.
 
     Raises
     ------
@@ -205,42 +207,34 @@ def judge(
 
     given, owner, test = prepared.given, prepared.owner, dataset[rows]
     source = f"model.weights: {config.model.weights}"
-    answers = {owner.name: given.outputs(owner.of_counts(test.counts))}
-    converted = predict(prepared.model, test.counts, config.events.input.bits)
-    _require_same(given, answers[owner.name], converted, source)
-    # whoever did not say the unit is not taken by their word
-    units = (
-        [owner] if config.model.input is not None else [owner_input(u, config.events.input) for u in UNITS]
-    )
-    own: dict[str, FloatArray] = {}
-    for unit in units:
-        if unit.name not in answers:
-            answers[unit.name] = given.outputs(unit.of_counts(test.counts))
-        own[unit.name] = answers[unit.name]
-    counted = [unit for unit in units if unit.lsb is not None]
-    if counted:
-        own |= _of_charges(given, counted, config, dataset, rows)
-    measure = _Measure(config, test, np.asarray(targets[rows], dtype=np.float64))
-    # columns: the sample itself, then its resamples
-    draws = {name: measure(output) for name, output in own.items()}
-    fed = measure(answers[owner.name])
-    quality = {name: intervals(values, config.evaluation.confidence)[0] for name, values in draws.items()}
-    figures = {
-        "own": quality[owner.name],
-        "counts": intervals(fed, config.evaluation.confidence)[0],
-        "difference": intervals(draws[owner.name] - fed, config.evaluation.confidence)[0],
-    }
     name, most = MEASURES[config.task], config.model.input_loss
-    for values in draws.values():
-        better = intervals(values - draws[owner.name], config.evaluation.confidence)[0]
-        if better.value > most and better.low > 0:
-            found = ", ".join(f"{quality[unit].value:.3f} on {unit}" for unit in quality)
+    measure = _Measure(config, test, np.asarray(targets[rows], dtype=np.float64))
+
+    def interval(values: FloatArray) -> Interval:
+        return intervals(values, config.evaluation.confidence)[0]
+
+    answers = given.outputs(owner.of_counts(test.counts))
+    converted = predict(prepared.model, test.counts, config.events.input.bits)
+    _require_same(given, answers, converted, source)
+    # of the sample itself, then of its resamples
+    fed = measure(answers)
+    units = {owner.name: fed}
+    if config.model.input is None:
+        # whoever did not say the unit is not taken by their word
+        for unit in (owner_input(unit, config.events.input) for unit in UNITS):
+            if unit.name not in units:
+                units[unit.name] = measure(given.outputs(unit.of_counts(test.counts)))
+        better = [interval(values - fed) for values in units.values()]
+        if any(found.value > UNIT_MATTERS and found.low > 0 for found in better):
+            found = ", ".join(f"{interval(values).value:.3f} on {unit}" for unit, values in units.items())
             raise ConfigError(
                 source,
                 f"it does not say what its model takes, and that matters: its {name} by {given.framework} is "
                 f"{found} (counts / 2**{config.events.input.bits})",
                 "Say its unit, `model.input: photo-electrons` or another",
             )
+    own = fed if owner.lsb is None else measure(_of_charges(given, owner, config, dataset, rows))
+    figures = {"own": interval(own), "counts": interval(fed), "difference": interval(own - fed)}
     if figures["difference"].value > most and figures["difference"].low > 0:
         raise InputError(
             source,
@@ -256,7 +250,7 @@ def judge(
         "measure": name,
         "events": len(test),
         **{key: value.to_dict() for key, value in figures.items()},
-        "units": {key: value.to_dict() for key, value in quality.items()},
+        "units": {unit: interval(values).to_dict() for unit, values in units.items()},
     }
 
 
@@ -278,20 +272,16 @@ def _require_same(given: Any, expected: FloatArray, found: FloatArray, source: s
 
 
 def _of_charges(
-    given: Any, units: list[OwnerInput], config: ExperimentConfig, dataset: Dataset, rows: NDArray[np.int64]
-) -> dict[str, FloatArray]:
-    """Outputs for the events' charges as their files give them, by unit."""
+    given: Any, owner: OwnerInput, config: ExperimentConfig, dataset: Dataset, rows: NDArray[np.int64]
+) -> FloatArray:
+    """Outputs for the events' charges as their files give them, never counted."""
     place = np.full(len(dataset), -1)
     place[rows] = np.arange(len(rows))
-    found: dict[str, FloatArray] = {}
+    found = np.zeros((len(rows), given.model.output_shape[-1]))
     for read, images in charges(dataset, config.events):
         mine = place[read] >= 0
-        if not mine.any():
-            continue
-        for unit in units:
-            output = given.outputs(unit.of_charges(images[mine]))
-            target = found.setdefault(unit.name, np.zeros((len(rows), output.shape[1])))
-            target[place[read[mine]]] = output
+        if mine.any():
+            found[place[read[mine]]] = given.outputs(owner.of_charges(images[mine]))
     return found
 
 

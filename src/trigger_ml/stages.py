@@ -356,7 +356,8 @@ def evaluate(workspace: Workspace) -> None:
     content = evaluation.to_dict()
     content["reference"] = reference_of(content, HEADLINES[config.task][0], float_ending(path))
     content["not_judged"] = not_judged(path)
-    content["given"] = given_facts(path)
+    if (given := given_facts(path)) is not None:
+        content["given"] = given
     if config.task == "type":
         night = night_sky_answers(path, config, sample.night_test)
         content["robustness"] = robustness(
