@@ -216,6 +216,12 @@ def emulate_files(
     metadata = emulator.metadata
     with reading(network, "emulator", "Give an emulator that a run of trigger-ml left"):
         config = InputConfig.of_network(metadata["input"])
+        if config.mapping != "axial":
+            raise InputError(
+                str(network),
+                f"its input is interpolated between pixels (mapping: {config.mapping}), as in no trigger",
+                "Give a network of the axial mapping; `trigger-ml evaluate` judges this one",
+            )
         # older networks do not tell: zero was the only way
         dead_pixels = EventsConfig.model_validate(
             {"dead_pixels": metadata.get("dead_pixels", "zero")}

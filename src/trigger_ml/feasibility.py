@@ -7,7 +7,7 @@ import numpy as np
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import MappingError
 
-__all__ = ["require_feasible"]
+__all__ = ["require_feasible", "require_outputs"]
 
 _IMAGES = 4
 
@@ -36,11 +36,11 @@ def require_feasible(model: Any, config: ExperimentConfig) -> None:
     from trigger_ml.compression.pruning import prunable
     from trigger_ml.compression.quantization import quantized_twin, snap_weights
     from trigger_ml.firmware.extract import extract
-    from trigger_ml.models.heads import OUTPUTS, without_squashing
+    from trigger_ml.models.heads import without_squashing
 
     plain = without_squashing(model)
     prunable(plain, config.compression.pruning)
-    _require_outputs(plain, config.task, OUTPUTS[config.task])
+    require_outputs(plain, config.task)
     input_type = config.events.input.dtype
     # any images do: ranges of activations decide on widths, not on what there is
     counts = np.random.default_rng(1).integers(0, input_type.maximum + 1, (_IMAGES, *plain.input_shape[1:]))
@@ -59,7 +59,22 @@ def require_feasible(model: Any, config: ExperimentConfig) -> None:
         outline(network, firmware.rtl)
 
 
-def _require_outputs(model: Any, task: str, number: int) -> None:
+def require_outputs(model: Any, task: str) -> None:
+    """Refuse a model without one image as input, or with other outputs than its task has.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+        With linear outputs.
+    task : {'type', 'energy', 'direction'}
+
+    Raises
+    ------
+    MappingError
+    """
+    from trigger_ml.models.heads import OUTPUTS
+
+    number = OUTPUTS[task]
     if len(model.inputs) != 1 or None in model.input_shape[1:]:
         raise MappingError(f"model {model.name}", "has not one input of a fixed shape", "Use one image input")
     found = [tuple(tensor.shape[1:]) for tensor in model.outputs]

@@ -20,7 +20,15 @@ from trigger_ml.events.night_sky import NightSky
 from trigger_ml.events.rival import LEVELS, read_parameters
 from trigger_ml.models.trees import load_trees, save_trees
 
-__all__ = ["answers", "float_ending", "network_answers", "night_sky_answers", "not_judged", "write_trees"]
+__all__ = [
+    "answers",
+    "float_ending",
+    "given_facts",
+    "network_answers",
+    "night_sky_answers",
+    "not_judged",
+    "write_trees",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -140,6 +148,13 @@ def not_judged(path: Path) -> dict[str, str]:
     for name, file in (("control", "control/history.json"), ("trees", "trees/trees.json")):
         if reason := json.loads((path / "model" / file).read_text()).get("reason"):
             found[name] = str(reason)
+    return found
+
+
+def given_facts(path: Path) -> dict[str, Any] | None:
+    """What a given model is worth by its own framework (see `trigger_ml.given.judge`); None without one."""
+    file = path / "model" / "float" / "given.json"
+    found: dict[str, Any] | None = json.loads(file.read_text()) if file.is_file() else None
     return found
 
 

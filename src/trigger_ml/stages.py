@@ -14,10 +14,8 @@ import numpy as np
 from rich.console import Console
 
 from trigger_ml import __version__
-from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
-from trigger_ml.core.foreign import naming
 from trigger_ml.events.dataset import Dataset
 from trigger_ml.feasibility import require_feasible
 from trigger_ml.pipeline import Workspace
@@ -38,8 +36,10 @@ def simulate(workspace: Workspace) -> None:
 
     config, folder = workspace.config, workspace.path / "events"
     if config.model.weights is not None:
+        from trigger_ml.given import prepare
+
         # a model that firmware cannot hold is refused before anything is made
-        _given_model(config)
+        prepare(config)
     folder.mkdir(exist_ok=True)
     files = {"events": list(config.events.files), "night_sky": list(config.events.night_sky_files)}
     if not config.events.files:
@@ -64,20 +64,23 @@ def _settings(sample: Sample) -> dict[str, Any]:
 
 def train(workspace: Workspace) -> None:
     """Train the float model, or take the one that the configuration names."""
+    from trigger_ml.given import judge, keep, prepare
     from trigger_ml.models.files import save_model
     from trigger_ml.models.heads import start_at
     from trigger_ml.models.registry import build_model
     from trigger_ml.models.training import train as fit
 
     config, folder = workspace.config, workspace.path / FLOAT_MODEL.parent
-    given = None if config.model.weights is None else _given_model(config)
+    given = None if config.model.weights is None else prepare(config)
     sample = load_sample(workspace)
     dataset, splits = sample.dataset, sample.splits
     rows = {name: subset(dataset, getattr(splits, name), config) for name in ("train", "validation", "test")}
     history: dict[str, Any] | None = None
     if given is not None:
-        model = given
+        model = given.model
         _check_input(model, dataset, str(config.model.weights))
+        write_json(folder / "given.json", judge(given, config, dataset, sample.targets, rows["test"]))
+        keep(config, workspace.path)
     else:
         counts, target, validation = sample.training()
         model = build_model(config.model, dataset.counts.shape[1:], config.task, config.seed)
@@ -101,17 +104,6 @@ def train(workspace: Workspace) -> None:
     write_json(
         folder / "history.json", {"history": history, "events": {**events, "dropped": dataset.dropped}}
     )
-
-
-def _given_model(config: ExperimentConfig) -> Any:
-    """The user's model, refused if firmware cannot hold it."""
-    from trigger_ml.models.files import load_model
-
-    assert config.model.weights is not None
-    model = load_model(Path(config.model.weights))
-    with naming(f"model.weights: {config.model.weights}"):
-        require_feasible(model, config)
-    return model
 
 
 def _check_input(model: Any, dataset: Dataset, source: str) -> None:
@@ -272,6 +264,7 @@ def verify(workspace: Workspace) -> None:
     from trigger_ml.firmware.hls import HlsProject
     from trigger_ml.firmware.verify import Check
     from trigger_ml.firmware.verify import verify as compare
+    from trigger_ml.given import owner_outputs
     from trigger_ml.models.batches import predict
     from trigger_ml.models.files import load_model
 
@@ -295,6 +288,10 @@ def verify(workspace: Workspace) -> None:
         for disturbance in (None, Disturbance(gap=0.25, stall=0.25, seed=config.seed)):
             rtl = RtlBackend(network, config.firmware.rtl, disturbance, path / "firmware" / "rtl")
             checks.append(Check(rtl, config.verify.rtl_events))
+    if config.model.weights is not None:
+        float_logits = owner_outputs(config, path, test.counts)
+    else:
+        float_logits = predict(load_model(path / FLOAT_MODEL), test.counts, config.events.input.bits)
     result = compare(
         network,
         test.counts,
@@ -302,7 +299,7 @@ def verify(workspace: Workspace) -> None:
         config.verify,
         seed=config.seed,
         event_ids=[f"{o}/{e}/{t}" for o, e, t in zip(*_identity(test), strict=True)],
-        float_logits=predict(load_model(path / FLOAT_MODEL), test.counts, config.events.input.bits),
+        float_logits=float_logits,
         labels=test.label if config.task == "type" else None,
         gamma_efficiency=config.evaluation.gamma_efficiency,
     )
@@ -324,7 +321,7 @@ def evaluate(workspace: Workspace) -> None:
     from trigger_ml.evaluation.reference import reference_of
     from trigger_ml.evaluation.robustness import robustness
     from trigger_ml.judging import judged, thrown, write_predictions
-    from trigger_ml.rivals import answers, float_ending, night_sky_answers, not_judged
+    from trigger_ml.rivals import answers, float_ending, given_facts, night_sky_answers, not_judged
 
     config, path = workspace.config, workspace.path
     sample = load_sample(workspace)
@@ -359,6 +356,8 @@ def evaluate(workspace: Workspace) -> None:
     content = evaluation.to_dict()
     content["reference"] = reference_of(content, HEADLINES[config.task][0], float_ending(path))
     content["not_judged"] = not_judged(path)
+    if (given := given_facts(path)) is not None:
+        content["given"] = given
     if config.task == "type":
         night = night_sky_answers(path, config, sample.night_test)
         content["robustness"] = robustness(

@@ -29,6 +29,10 @@ def _physics(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     others = evaluation.get("others", {})
     reference = evaluation.get("reference", {"model": "float"})["model"]
+    if given := evaluation.get("given"):
+        what = f"{given['measure']}, given model by {given['framework']}"
+        rows.append((f"{what}, own input ({given['input']})", _interval(given["own"])))
+        rows.append((f"{what}, counts", _interval(given["counts"])))
     for name, comparison in evaluation["metrics"].items():
         if evaluation["task"] == "type" and name not in ("auc", "hadron_efficiency", "gamma_efficiency"):
             continue

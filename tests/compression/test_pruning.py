@@ -3,7 +3,7 @@ import pytest
 import tensorflow_model_optimization as tfmot
 from hypothesis import given
 from hypothesis import strategies as st
-from qkeras import QDense, quantized_bits
+from qkeras import QDense, QDepthwiseConv2D, quantized_bits
 
 from trigger_ml.compression.allocation import removed
 from trigger_ml.compression.pruning import (
@@ -59,6 +59,23 @@ def test_the_last_update_reaches_the_sparsity_asked(
 
 
 MODEL = small()
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_depthwise_kernels_are_pruned_like_others(quantized: bool) -> None:
+    settings = {"depthwise_quantizer": quantized_bits(6, 0, alpha=1), "bias_quantizer": quantized_bits(6)}
+    make = QDepthwiseConv2D if quantized else tf_keras.layers.DepthwiseConv2D
+    x = tf_keras.Input((4, 4, 2), name="counts")
+    y = make(3, name="deep", **(settings if quantized else {}))(x)
+    model = tf_keras.Model(x, tf_keras.layers.Flatten()(y))
+    asked = sparsities(model, PruningConfig(sparsity=0.5))
+    wrapped = wrap(model, PruningConfig(schedule="constant"), 100, asked)
+    before = np.abs(model.get_layer("deep").get_weights()[0])
+    apply_masks(wrapped, asked)
+    stripped = strip(wrapped, model).get_layer("deep").get_weights()[0]
+    # the nine smallest of eighteen
+    np.testing.assert_array_equal(stripped == 0, before < np.sort(before, axis=None)[9])
+    np.testing.assert_array_equal(masks(wrapped)["deep"] == 0, stripped == 0)
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.8, 0.95, 0.99])

@@ -198,3 +198,14 @@ def test_an_emulator_of_another_shape_of_input(product: Product, tmp_path: Path,
     path.write_bytes(build_emulator(other).SerializeToString())
     assert Emulator(path).input_shape == (48, 48, 2)
     product.refuses("emulate", path, tmp_path / "none.h5", "-o", output, naming=path, absent=output)
+
+
+def test_an_emulator_of_interpolated_images(product: Product, tmp_path: Path, network: Network) -> None:
+    """Its metadata tell of a map that no firmware has: no cell of it is a pixel."""
+    described = dict(network.metadata)
+    described["grid"] = {"camera": "DigiCam", "shape": [48, 48], "mapping": "bilinear"}
+    described["input"] = {**described["input"], "mapping": "bilinear"}
+    path, output = tmp_path / "e.onnx", tmp_path / "out.h5"
+    path.write_bytes(build_emulator(replace(network, metadata=described)).SerializeToString())
+    said = product.refuses("emulate", path, tmp_path / "none.h5", "-o", output, naming=path, absent=output)
+    assert "interpolated between pixels" in said

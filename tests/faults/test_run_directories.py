@@ -32,9 +32,9 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(stage: pipeline.Stage, workspace: pipeline.Workspace) -> None:
         if workspace.config.model.weights is None:
             pytest.fail("a bad run directory was accepted")
-        from trigger_ml import stages
+        from trigger_ml import given
 
-        stages._given_model(workspace.config)
+        given.prepare(workspace.config)
         pytest.fail("a bad model was accepted")
 
     monkeypatch.setattr(pipeline.Stage, "run", work)

@@ -88,6 +88,17 @@ def test_changed_sources_are_compiled_again(project: HlsProject) -> None:
     assert (int(before[0, 0]), int(after[0, 0])) == (4, 5)
 
 
+def test_a_simulation_does_not_answer_for_a_project_written_since(project: HlsProject) -> None:
+    counts = np.array([[1, 2]])
+    old = Csim(project)
+    source = project.directory / "firmware" / "trigger.cpp"
+    source.write_text(source.read_text().replace("2 * in[0]", "3 * in[0]"))
+    new = Csim(project)
+    with pytest.raises(InputError, match="was written again"):
+        old.run(counts)
+    assert int(new.run(counts)["logit"][0, 0]) == 5
+
+
 def test_code_that_does_not_compile_is_an_error(project: HlsProject) -> None:
     (project.directory / "firmware" / "trigger.cpp").write_text("no C++")
     with pytest.raises(StageError, match=r"does not compile: .*error"):

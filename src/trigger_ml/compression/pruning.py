@@ -187,6 +187,9 @@ def wrap(model: Any, config: PruningConfig, steps: int, asked: Mapping[str, floa
         if sparsity == 0:
             return copy
         schedule = pruning_schedule(config, steps, sparsity)
+        if isinstance(copy, tf_keras.layers.DepthwiseConv2D):
+            # the library prunes nothing of a depthwise layer unless the layer itself says what
+            copy.get_prunable_weights = lambda: [copy.depthwise_kernel]
         return tfmot.sparsity.keras.prune_low_magnitude(copy, pruning_schedule=schedule)
 
     wrapped = tf_keras.models.clone_model(model, clone_function=with_pruning)

@@ -5,7 +5,6 @@ count from the image's median, and thresholds are at least so many times the spr
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from trigger_ml.core.config import EventsConfig
-from trigger_ml.core.errors import InputError
-from trigger_ml.events.camera_input import CameraInput
+from trigger_ml.events.again import read_again
 from trigger_ml.events.dataset import Dataset
-from trigger_ml.events.dl1 import Dl1Reader, open_dl1
-from trigger_ml.events.joins import RowIndex
 from trigger_ml.events.light import level_and_spread
 from trigger_ml.events.parameters import ImageParameters
 
@@ -184,35 +180,12 @@ def read_parameters(dataset: Dataset, config: EventsConfig) -> Columns:
         If a file cannot be read again, or lacks the image of an event.
     """
     found: Columns = {}
-    missing = np.ones(len(dataset), dtype=bool)
-    for number, path in enumerate(dataset.files):
-        of_file = np.flatnonzero(dataset.file_index == number)
-        if not len(of_file):
-            continue
-        tel_ids = np.unique(dataset.tel_id[of_file]).tolist()
-        rows_of = {tel_id: of_file[dataset.tel_id[of_file] == tel_id] for tel_id in tel_ids}
-        index = {i: RowIndex(dataset.obs_id[rows], dataset.event_id[rows]) for i, rows in rows_of.items()}
-        with open_dl1(Path(path)) as h5:
-            reader = Dl1Reader(h5, Path(path))
-            feed = CameraInput.of_reader(reader, tel_ids, config)
-            rival = RivalParameters(reader.subarray.tel[tel_ids[0]].camera.geometry)
-            # a table has the events of one telescope
-            for table in reader.tables(tel_ids):
-                tel_id = int(table.tel_id[0])
-                place = index[tel_id].find(table.obs_id, table.event_id)
-                rows = rows_of[tel_id][place[place >= 0]]
-                if not len(rows):
-                    continue
-                images = feed.prepare(table)[0].image[place >= 0]
-                for name, column in rival.compute(images).items():
-                    target = found.setdefault(name, np.full(len(dataset), np.nan, dtype=np.float32))
-                    target[rows] = column
-                missing[rows] = False
-    if missing.any():
-        row = int(np.flatnonzero(missing)[0])
-        raise InputError(
-            f"{dataset.files[dataset.file_index[row]]}: event {dataset.event_id[row]}",
-            "has no image there any more",
-            "Run the experiment again from its event files",
-        )
+    rival, file = None, None
+    for rows, table, geometry, feed in read_again(dataset, config):
+        if rival is None or feed is not file:
+            # one for each file: its camera may be turned
+            rival, file = RivalParameters(geometry), feed
+        for name, column in rival.compute(table.image).items():
+            target = found.setdefault(name, np.full(len(dataset), np.nan, dtype=np.float32))
+            target[rows] = column
     return found

@@ -11,9 +11,12 @@ from trigger_ml.core.config.firmware import HlsConfig
 from trigger_ml.core.fixed_point import IntArray, from_grid, to_float
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.firmware.csim import Csim
+from trigger_ml.firmware.exactness import prove_float32_exact
 from trigger_ml.firmware.hls import MANIFEST, HlsProject, write_project
 from trigger_ml.firmware.network import Network
 from trigger_ml.firmware.onnx import Emulator, changed_constants
+from trigger_ml.firmware.qkeras64 import predict_in_float64
+from trigger_ml.models.heads import before_squashing, squashing
 
 __all__ = ["Backend", "CsimBackend", "KerasBackend", "OnnxBackend"]
 
@@ -39,31 +42,48 @@ class Backend(Protocol):
 
 
 class KerasBackend:
-    """The QKeras model itself.
+    """The QKeras model itself, as its owner has it.
+
+    It is evaluated in float32, which is how it was trained, where that holds every sum of the network; where
+    it does not, QKeras' own code runs in float64 (see `trigger_ml.firmware.qkeras64`): the model's function
+    is what its quantizers say, not what float32 makes of it.
 
     Parameters
     ----------
     model : tf_keras.Model
+        Also one that ends with a softmax or sigmoid: what comes before that is compared, and for two classes
+        the difference of their columns.
     network : Network
         Extracted from it.
     batch : int
+    gamma_column : int
+        Column of a two-class softmax that means gamma.
     """
 
     name = "qkeras"
 
-    def __init__(self, model: Any, network: Network, *, batch: int = 256) -> None:
-        self._model = model
+    def __init__(self, model: Any, network: Network, *, batch: int = 256, gamma_column: int = 1) -> None:
+        self._joins = squashing(model) == "softmax"
+        self._model = before_squashing(model)
         self._network = network
         self._batch = batch
+        self._gamma_column = gamma_column
+        self._single = all(layer.exact for layer in prove_float32_exact(network))
 
     def _evaluate(self, model: Any, counts: NDArray[Any]) -> list[NDArray[Any]]:
-        x = to_float(counts, self._network.input.dtype.fraction).astype(np.float32)
-        results = model.predict(x, batch_size=self._batch, verbose=0)
+        x = to_float(counts, self._network.input.dtype.fraction)
+        if self._single:
+            results = model.predict(x.astype(np.float32), batch_size=self._batch, verbose=0)
+        else:
+            results = predict_in_float64(model, x, self._batch)
         return list(results) if isinstance(results, list) else [results]
 
     def run(self, counts: NDArray[Any]) -> dict[str, IntArray]:
         """See :class:`Backend`."""
-        results = self._evaluate(self._model, counts)
+        results = [result.astype(np.float64) for result in self._evaluate(self._model, counts)]
+        if self._joins:
+            gamma = self._gamma_column
+            results = [result[..., [gamma]] - result[..., [1 - gamma]] for result in results]
         network = self._network
         return {
             name: from_grid(result, network.types[name].fraction)
@@ -73,7 +93,13 @@ class KerasBackend:
     def taps(self, counts: NDArray[Any]) -> dict[str, IntArray]:
         """See :class:`Backend`."""
         present = {layer.name: layer for layer in self._model.layers}
-        names = [node.name for node in self._network.nodes if node.name in present]
+        shapes = self._network.shapes
+        # a head whose columns the network has joined is another tensor
+        names = [
+            node.name
+            for node in self._network.nodes
+            if node.name in present and tuple(present[node.name].output.shape[1:]) == shapes[node.name]
+        ]
         inner = tf_keras.Model(self._model.inputs, [present[name].output for name in names])
         bounds = self._network.bounds
         return {
@@ -82,8 +108,8 @@ class KerasBackend:
         }
 
     def type_of(self, layer: str) -> str:
-        """Keras computes in float32."""
-        return "float32"
+        """Number format in which Keras computes."""
+        return "float32" if self._single else "float64"
 
 
 class OnnxBackend:
@@ -167,7 +193,7 @@ class CsimBackend:
         directory = self.project.directory
         folder = directory.with_name(f"{directory.name}-trace")
         written, own = folder / MANIFEST, directory / MANIFEST
-        if written.is_file() and written.stat().st_mtime >= own.stat().st_mtime:
+        if written.is_file() and written.stat().st_mtime_ns > own.stat().st_mtime_ns:
             return HlsProject.open(folder)
         return write_project(
             model, network, config, folder, name=self.project.manifest["project"], trace=True

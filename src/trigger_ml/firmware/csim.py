@@ -43,6 +43,15 @@ def _sources(directory: Path) -> str:
     return result.hexdigest()
 
 
+def _code(directory: Path) -> str:
+    """Hash of a project's C++ and weights: what its answers follow from."""
+    result = hashlib.sha256()
+    for path in sorted((directory / "firmware").rglob("*")):
+        if path.is_file() and path.suffix not in (".so", ".o"):
+            result.update(f"\0{path.relative_to(directory)}\0{sha256(path)}".encode(errors="surrogateescape"))
+    return result.hexdigest()
+
+
 def _receipt(sources: str, library: Path) -> Path:
     """Where it is noted that a library with this content was built here from these sources."""
     return cache_folder("csim") / hashlib.sha256(f"{sources} {sha256(library)}".encode()).hexdigest()
@@ -147,6 +156,7 @@ class Csim:
             why = f"its description is not complete ({error})"
             raise InputError(str(project.directory), why, "Write it again with `trigger-ml build`") from None
         self._library = compile_csim(project)
+        self._made_from = _code(project.directory)
 
     def _values(self, counts: ArrayLike) -> NDArray[np.float64]:
         x = np.asarray(counts)
@@ -159,9 +169,17 @@ class Csim:
 
         Raises
         ------
+        InputError
+            If the project's code is not what it was: a folder can be written again in one process.
         StageError
             If the process dies, with the last that it said.
         """
+        if _code(self.project.directory) != self._made_from:
+            raise InputError(
+                str(self.project.directory),
+                "was written again since its C simulation was made: it would give another network's answers",
+                "Open the project again, with the network that is in it now",
+            )
         job = {
             "library": str(self._library.resolve()),
             "function": self._function,

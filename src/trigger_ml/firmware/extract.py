@@ -31,6 +31,7 @@ from trigger_ml.firmware.network import (
     window_shape,
 )
 from trigger_ml.firmware.quantizers import integer_weights, quantizer_type, refuse
+from trigger_ml.models.graph import functional
 
 __all__ = ["extract", "layer_sources"]
 
@@ -372,6 +373,7 @@ def extract(
         raise MappingError(
             f"{type(model).__name__}", "is no Keras 2 model", "Load it with trigger_ml's own functions"
         )
+    model = functional(model)
     state = _Extraction([_input_node(model, input_type)])
     state.tensors[state.nodes[0].name] = _Padded(state.nodes[0].name)
     for layer in model.layers:

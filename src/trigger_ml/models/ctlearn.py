@@ -12,10 +12,11 @@ import numpy as np
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.foreign import reading
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.topology import require_harmless, topology
 
-__all__ = ["from_keras3", "load_keras3"]
+__all__ = ["flat_twin", "from_keras3", "load_keras3", "read_keras3"]
 
 # settings that define a layer's function; whatever else its configuration holds concerns training
 _SETTINGS: dict[str, tuple[str, ...]] = {
@@ -23,6 +24,8 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "DepthwiseConv2D": ("kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate", "use_bias"),
     "Dense": ("units", "use_bias"),
     "BatchNormalization": ("axis", "epsilon", "center", "scale"),
+    "Rescaling": (),
+    "Normalization": (),
     "ReLU": ("max_value", "negative_slope", "threshold"),
     "Activation": (),
     "Softmax": ("axis",),
@@ -38,32 +41,42 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 _WITHOUT_ACTIVATION = ("SpatialDropout2D", "Dropout")
 
 
-def load_keras3(path: Path) -> Any:
-    """Read a Keras 3 file and convert it; see :func:`from_keras3`.
+def read_keras3(path: Path) -> Any:
+    """Read a Keras 3 file as its owner's framework does.
 
     Raises
     ------
     InputError
         If the file is missing or is no Keras model.
-    MappingError
-        Naming the layer that has no equivalent.
     """
     import keras
 
     require_harmless(topology(path)[0], str(path))
     with reading(path, "Keras 3 model", "Save it again with model.save('x.keras')"):
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    return from_keras3(model)
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def load_keras3(path: Path) -> Any:
+    """Read a Keras 3 file and convert it; see :func:`read_keras3` and :func:`from_keras3`."""
+    return from_keras3(read_keras3(path))
 
 
 def from_keras3(model: Any) -> Any:
     """Flat tf_keras model of the same function, with a linear output.
 
+    A two-class softmax whose column 1 means gamma (CTLearn's order) becomes the logit ``z[1] - z[0]``; see
+    :func:`flat_twin` for all else.
+    """
+    return without_squashing(flat_twin(model))
+
+
+def flat_twin(model: Any) -> Any:
+    """Flat tf_keras model of the same function, its softmax or sigmoid included.
+
     Parameters
     ----------
     model : keras.Model
-        Keras 3, functional; models inside it are flattened. One input, one output. A two-class softmax
-        whose column 1 means gamma (CTLearn's order) becomes the logit ``z[1] - z[0]``.
+        Keras 3, functional or sequential; models inside it are flattened. One input, one output.
 
     Returns
     -------
@@ -76,6 +89,10 @@ def from_keras3(model: Any) -> Any:
     MappingError
         Naming the layer that has no equivalent, for instance those of Dual-SE attention.
     """
+    if not getattr(model, "built", True) or not getattr(model, "inputs", None):
+        raise MappingError(
+            model.name, "does not say the shape of its input", "Begin it with keras.Input(shape), and save it"
+        )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise MappingError(
             model.name, f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs", "Use one of each"
@@ -86,7 +103,7 @@ def from_keras3(model: Any) -> Any:
     twin = tf_keras.Model(counts, output, name="model")
     for layer, weights in converter.made:
         layer.set_weights(weights)
-    return without_squashing(twin)
+    return twin
 
 
 class _Converter:
@@ -97,7 +114,8 @@ class _Converter:
         self.names: set[str] = {"counts"}
 
     def call(self, model: Any, inputs: list[Any], prefix: str) -> list[Any]:
-        """Outputs of a (nested) functional model."""
+        """Outputs of a (nested) functional or sequential model."""
+        model = getattr(model, "_functional", model)
         if not hasattr(model, "_nodes_by_depth"):
             raise MappingError(
                 model.name, "is no functional model", "Build it with keras.Model(inputs, outputs)"
@@ -109,7 +127,7 @@ class _Converter:
                 if type(operation).__name__ == "InputLayer":
                     continue
                 sources = [values[id(tensor)] for tensor in node.input_tensors]
-                if hasattr(operation, "_nodes_by_depth"):
+                if hasattr(getattr(operation, "_functional", operation), "_nodes_by_depth"):
                     results = self.call(operation, sources, f"{prefix}{operation.name}_")
                 else:
                     results = [self._layer(operation, sources, prefix)]
@@ -138,6 +156,10 @@ class _Converter:
                 raise MappingError(f"layer {name}", "has an activation of its own", "Use a named activation")
         if config.get("data_format", "channels_last") != "channels_last":
             raise MappingError(f"layer {name}", "is not channels_last", "Build the model with channels last")
+        if kind in ("Rescaling", "Normalization"):
+            # both are one factor and one summand for each channel, and have nothing to be trained
+            scale, offset = scale_and_offset(layer)
+            return tf_keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=name)(sources[0])
         twin = getattr(tf_keras.layers, kind)(**settings, name=name)
         result = twin(sources if len(sources) > 1 else sources[0])
         self.made.append((twin, [np.asarray(w) for w in layer.get_weights()]))

@@ -12,11 +12,12 @@ from trigger_ml.core.files import atomic_path, not_whole, require_file
 from trigger_ml.core.foreign import reading, reason
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models.constraints import KernelRule
-from trigger_ml.models.ctlearn import load_keras3
-from trigger_ml.models.heads import without_squashing
+from trigger_ml.models.ctlearn import flat_twin, read_keras3
+from trigger_ml.models.given import GivenModel
+from trigger_ml.models.graph import functional
 from trigger_ml.models.topology import KIND, require_harmless, topology
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "open_model", "save_model"]
 
 
 def save_model(model: Any, path: Path) -> None:
@@ -55,19 +56,18 @@ def _read_item(_: str, item: Any) -> None:
         item[()]
 
 
-def load_model(path: Path) -> Any:
-    """Read a model for inference, compression or firmware.
+def open_model(path: Path) -> GivenModel:
+    """Read a model as its owner has it.
 
     Parameters
     ----------
     path : Path
         ``.h5`` or ``.keras`` of Keras 2 (quantized layers included), or a ``.keras`` file of Keras 3
-        (CTLearn), which is flattened and converted.
+        (CTLearn), which is flattened and converted for what comes after.
 
     Returns
     -------
-    tf_keras.Model
-        With one logit in place of a sigmoid or of a two-class softmax.
+    GivenModel
 
     Raises
     ------
@@ -83,14 +83,26 @@ def load_model(path: Path) -> Any:
     content, version = topology(path)
     require_harmless(content, str(path))
     if version.startswith("3"):
-        return load_keras3(path)
+        native = read_keras3(path)
+        return GivenModel(f"Keras {version}", native, flat_twin(native))
     from qkeras.utils import load_qmodel
 
     with reading(path, KIND, "Save the model again"):
         model = load_qmodel(str(path), custom_objects={"KernelRule": KernelRule}, compile=False)
         if bad := _not_finite(model):
             raise InputError(str(path), f"layer {bad} has weights that are no numbers", "Train it again")
-    return without_squashing(model)
+    return GivenModel(f"Keras {version}".strip(), model, functional(model))
+
+
+def load_model(path: Path) -> Any:
+    """Read a model for inference, compression or firmware; see :func:`open_model`.
+
+    Returns
+    -------
+    tf_keras.Model
+        Functional, with one logit in place of a sigmoid or of a two-class softmax.
+    """
+    return open_model(path).model
 
 
 def _not_finite(model: Any) -> str | None:

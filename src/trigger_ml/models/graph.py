@@ -7,7 +7,7 @@ from typing import Any
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf, tf_keras
 
-__all__ = ["Step", "consumers", "fresh", "rebuild", "steps"]
+__all__ = ["Step", "consumers", "fresh", "functional", "rebuild", "steps"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,25 @@ class Step:
     def kind(self) -> str:
         """Class name of the layer."""
         return type(self.layer).__name__
+
+
+def functional(model: Any) -> Any:
+    """A sequential model as a functional one of the same layers; any other model as it is.
+
+    Raises
+    ------
+    MappingError
+        If a sequential model does not say the shape of its input.
+    """
+    if not isinstance(model, tf_keras.Sequential):
+        return model
+    if not model.built or not model.inputs:
+        raise MappingError(
+            f"model {model.name}",
+            "is sequential and does not say the shape of its input",
+            "Begin it with keras.Input(shape), or call it once, and save it again",
+        )
+    return tf_keras.Model(model.inputs, model.outputs, name=model.name)
 
 
 def steps(model: Any) -> list[Step]:

@@ -1,17 +1,29 @@
 """From the last feature map to the outputs, and what each task learns with."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from qkeras import QActivation
 
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.models.graph import Step, fresh, rebuild, steps
+from trigger_ml.models.difference import column_difference, joined_columns
+from trigger_ml.models.graph import Step, fresh, functional, rebuild, steps
 
-__all__ = ["OUTPUTS", "add_head", "loss", "start_at", "without_squashing"]
+__all__ = [
+    "OUTPUTS",
+    "Squashing",
+    "add_head",
+    "before_squashing",
+    "loss",
+    "squashing",
+    "start_at",
+    "without_squashing",
+]
+
+Squashing = Literal["softmax", "sigmoid", "linear"]
 
 OUTPUTS = {"type": 1, "energy": 1, "direction": 2}
 """Numbers that leave the network for each task: a logit, log10(E/TeV), two camera offsets in degrees."""
@@ -69,11 +81,49 @@ def start_at(model: Any, target: NDArray[np.floating[Any]]) -> None:
     head.set_weights([kernel * target.std(axis=0), bias + target.mean(axis=0)])
 
 
+def squashing(model: Any) -> Squashing:
+    """What a model's output goes through at last: a softmax, a sigmoid, or nothing that is to be cut.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+    """
+    model = functional(model)
+    found = _activation(model.get_layer(model.output_names[0]))
+    return found if found in ("softmax", "sigmoid") else "linear"  # type: ignore[return-value]
+
+
+def before_squashing(model: Any) -> Any:
+    """A model up to its softmax or sigmoid, made of the same layers: all its columns, before they are joined.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+        As its owner has it, quantized or not; a model that ends linearly is returned as it is.
+
+    Returns
+    -------
+    tf_keras.Model
+    """
+    model = functional(model)
+    if squashing(model) == "linear":
+        return model
+    last = model.get_layer(model.output_names[0])
+    if not _squashes_itself(last):
+        return tf_keras.Model(model.inputs, last.input, name=model.name)
+    linear = fresh(last, activation=None)
+    output = linear(last.input)
+    linear.set_weights(last.get_weights())
+    return tf_keras.Model(model.inputs, output, name=model.name)
+
+
 def without_squashing(model: Any, gamma_column: int = 1) -> Any:
     """The model with one logit in place of a sigmoid, or of a softmax over two classes.
 
     ``softmax(z)[g] = sigmoid(z[g] - z[1 - g])``, so the logit's weights are the difference of the
-    columns: the classification is the same. A model that ends linearly is returned as it is.
+    columns: the classification is the same. The difference of quantized columns is that of their quantized
+    weights, every bit of it (see `trigger_ml.models.difference`). A model that ends linearly is returned as
+    it is, a sequential one as functional.
 
     Parameters
     ----------
@@ -91,39 +141,53 @@ def without_squashing(model: Any, gamma_column: int = 1) -> Any:
     MappingError
         If the softmax has not two classes or does not follow a dense layer.
     """
+    model = functional(model)
+    activation = squashing(model)
+    if activation == "linear":
+        return model
     plan = {step.name: step for step in steps(model)}
     last = plan[model.output_names[0]]
-    activation = _activation(last.layer)
-    if activation not in ("softmax", "sigmoid"):
-        return model
-    dense = last if isinstance(last.layer, tf_keras.layers.Dense) else plan[last.inputs[0]]
+    head = last if _squashes_itself(last.layer) else plan[last.inputs[0]]
     units = 2 if activation == "softmax" else 1
-    if not isinstance(dense.layer, tf_keras.layers.Dense) or dense.layer.units != units:
+    if (
+        not isinstance(head.layer, (tf_keras.layers.Dense, QActivation))
+        or head.layer.output_shape[-1] != units
+    ):
         raise MappingError(
             last.name,
             f"{activation} is not over a dense layer of {units} units",
             "Train with a two-class head, or with one logit",
         )
-    made: dict[str, Sequence[Any]] = {}
+    made: dict[str, tuple[Any, Any]] = {}
 
     def make(step: Step, sources: list[Any]) -> Any:
-        if step.name == last.name and last is not dense:
+        if step.name == last.name and last is not head:
             return sources[0]
-        layer = fresh(step.layer)
-        weights = step.layer.get_weights()
-        if step.name == dense.name:
-            layer = fresh(step.layer, units=1, activation="linear")
-            if activation == "softmax":
-                weights = [w[..., [gamma_column]] - w[..., [1 - gamma_column]] for w in weights]
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
-        made[layer.name] = (layer, weights)
-        return layer(sources if len(sources) > 1 else sources[0])
+        layer, weights, difference = fresh(step.layer), step.layer.get_weights(), None
+        if step.name == head.name:
+            if isinstance(step.layer, tf_keras.layers.Dense):
+                layer = fresh(step.layer, activation=None)
+            if activation == "softmax":
+                joined = joined_columns(step.layer, gamma_column)
+                if joined is None:
+                    difference = column_difference(f"{step.name}_difference", gamma_column)
+                else:
+                    layer, weights = joined
+        made[step.name] = (layer, weights)
+        result = layer(sources if len(sources) > 1 else sources[0])
+        return result if difference is None else difference(result)
 
     result = rebuild(model, make)
     for layer, weights in made.values():
         layer.set_weights([np.asarray(w) for w in weights])
     return result
+
+
+def _squashes_itself(layer: Any) -> bool:
+    """Whether a layer with weights ends with the softmax or sigmoid itself."""
+    return isinstance(layer, tf_keras.layers.Dense)
 
 
 def _activation(layer: Any) -> str:

@@ -26,7 +26,13 @@ from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, 
 from trigger_ml.report.reading import dig, histories, layer_rows, size
 from trigger_ml.report.reference import read_reference
 from trigger_ml.report.rendering import write_page
-from trigger_ml.report.rivals import rival_rows, rival_tiles, training_facts, training_sentences
+from trigger_ml.report.rivals import (
+    given_facts,
+    rival_rows,
+    rival_tiles,
+    training_facts,
+    training_sentences,
+)
 from trigger_ml.report.robustness import robustness_content, robustness_gaps, robustness_line
 
 __all__ = ["write_report"]
@@ -146,6 +152,7 @@ def _general(content: RunContent) -> list[tuple[str, Any]]:
         if history:
             planned = formatting.count(history["epochs_planned"])
             rows.append((label, f"{formatting.count(history['epochs_run'])} run of {planned} planned"))
+    rows += given_facts(content.evaluation)
     rows += training_facts(content.evaluation)
     rows.append(("Batch size", dig(config, "train", "batch_size")))
     for key, label in (("train", "Training"), ("validation", "Validation"), ("test", "Test")):

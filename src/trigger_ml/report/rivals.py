@@ -7,7 +7,7 @@ from trigger_ml.evaluation.reference import REFERENCES, against_reference
 from trigger_ml.report import formatting
 from trigger_ml.report.facts import HEADLINES, PERCENTAGES, Tile
 
-__all__ = ["rival_rows", "rival_tiles", "training_facts", "training_sentences"]
+__all__ = ["given_facts", "rival_rows", "rival_tiles", "training_facts", "training_sentences"]
 
 NAMES = {
     "trees": "Boosted trees on Hillas parameters",
@@ -62,6 +62,18 @@ def training_facts(evaluation: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [
         ("Judged against", REFERENCES[reference["model"]]),
         ("Float training", f"{PLATEAU[reference['plateau']]}: {reference['why']}"),
+    ]
+
+
+def given_facts(evaluation: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Rows on a model that the user brought: what it is worth by its own framework, and on counts."""
+    if not (given := evaluation.get("given")):
+        return []
+    what = given["measure"]
+    return [
+        ("Given model", f"{given['file']}, {given['framework']}, takes {given['input']}"),
+        (f"{what} on its own input, by its framework", formatting.interval(given["own"])),
+        (f"{what} on counts, by its framework", formatting.interval(given["counts"])),
     ]
 
 

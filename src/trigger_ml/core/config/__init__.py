@@ -17,7 +17,7 @@ from trigger_ml.core.config.firmware import (
     SynthesisConfig,
     VerifyConfig,
 )
-from trigger_ml.core.config.model import ModelConfig, StageConfig, TrainConfig
+from trigger_ml.core.config.model import ModelConfig, StageConfig, TrainConfig, UnitConfig
 from trigger_ml.core.config.nuisances import NuisancesConfig
 from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
 
@@ -42,6 +42,7 @@ __all__ = [
     "StageConfig",
     "SynthesisConfig",
     "TrainConfig",
+    "UnitConfig",
     "VerifyConfig",
     "load_experiment",
     "load_yaml",

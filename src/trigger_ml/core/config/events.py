@@ -31,7 +31,8 @@ class InputConfig(Section):
     """Nanoseconds per count of the peak-time channel."""
     mapping: Literal["axial", "bilinear"] = "axial"
     """``axial``: each pixel is one cell of a rectangular grid, exact (what firmware sees).
-    ``bilinear``: CTLearn's interpolation, for off-line comparison; cannot be built into firmware."""
+    ``bilinear``: CTLearn's interpolation, for off-line comparison; cannot be built into firmware, so
+    ``firmware.hls`` and ``firmware.rtl`` must be null."""
 
     @classmethod
     def of_network(cls, values: Mapping[str, Any]) -> Self:

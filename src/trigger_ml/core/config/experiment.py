@@ -47,6 +47,24 @@ class ExperimentConfig(Section):
             raise ValueError("train.augment needs the axial mapping, in which a rotation moves whole pixels")
         return self
 
+    @model_validator(mode="after")
+    def _firmware_reads_pixels(self) -> "ExperimentConfig":
+        if self.events.input.mapping != "axial" and (self.firmware.hls or self.firmware.rtl):
+            raise ValueError(
+                "events.input.mapping: bilinear interpolates between pixels, which cannot be built into "
+                "firmware: set firmware.hls and firmware.rtl to null, or take the axial mapping"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unit_fits_channels(self) -> "ExperimentConfig":
+        unit, channels = self.model.input, len(self.events.input.channels)
+        if unit is not None:
+            for name, value in (("scale", unit.scale), ("offset", unit.offset)):
+                if isinstance(value, tuple) and len(value) != channels:
+                    raise ValueError(f"model.input.{name} has {len(value)} values for {channels} channels")
+        return self
+
 
 def schema(model: type[Section] = ExperimentConfig) -> str:
     """JSON schema of a configuration file."""

@@ -1,8 +1,8 @@
 """Configuration of the float model and its training."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from trigger_ml.core.config.base import Section
 
@@ -16,6 +16,39 @@ class StageConfig(Section):
     """Number of blocks."""
     strides: int = Field(1, ge=1)
     """Of the group's first block."""
+
+
+UnitName = Literal["fraction", "counts", "photo-electrons"]
+
+
+class UnitConfig(Section):
+    """Unit of a given model's input: ``scale * q + offset``, where ``q`` is what ``of`` says."""
+
+    of: UnitName = "counts"
+    """What is scaled: counts divided by ``2**bits``, whole counts, or photo-electrons (and nanoseconds)."""
+    scale: float | tuple[float, ...] = 1.0
+    """One factor, or one for each channel."""
+    offset: float | tuple[float, ...] = 0.0
+    """One summand, or one for each channel."""
+
+    @model_validator(mode="after")
+    def _no_zero(self) -> "UnitConfig":
+        if 0 in (self.scale if isinstance(self.scale, tuple) else (self.scale,)):
+            raise ValueError("scale must not be 0")
+        return self
+
+
+def _named_unit(value: Any) -> Any:
+    """A unit's name as what it stands for."""
+    if not isinstance(value, str):
+        return value
+    if value not in get_args(UnitName):
+        raise ValueError(f"is {', '.join(get_args(UnitName))}, or a mapping of: of, scale, offset")
+    return UnitConfig(of=value)
+
+
+def _or_a_name(schema: dict[str, Any]) -> None:
+    schema["anyOf"].insert(0, {"enum": list(get_args(UnitName))})
 
 
 class ModelConfig(Section):
@@ -50,6 +83,22 @@ class ModelConfig(Section):
     """Train with batch normalization; it is folded into the weights before quantization."""
     weights: str | None = None
     """A Keras model file (Keras 2, or CTLearn's Keras 3) to use instead of training one."""
+    input: Annotated[UnitConfig | None, BeforeValidator(_named_unit)] = Field(
+        None, json_schema_extra=_or_a_name
+    )
+    """What the model of ``weights`` takes. ``fraction``: counts divided by ``2**bits``, as the models trained
+    here; ``counts``: whole counts; ``photo-electrons``: charge (and nanoseconds) as in DL1 files, CTLearn's
+    unit; or ``{of, scale, offset}``. The factor and the summand are folded into the first weights. null:
+    fraction, which is refused if the model does clearly better in another unit."""
+    input_loss: float = Field(0.02, ge=0, le=1)
+    """Most that a given model may lose when its input becomes counts: of the AUC by its own framework on its
+    own input, for other tasks of the correlation with the truth. More than that is an error."""
+
+    @model_validator(mode="after")
+    def _unit_of_something(self) -> "ModelConfig":
+        if self.input is not None and self.weights is None:
+            raise ValueError("input is the unit of a model of yours: name it in weights, or leave input out")
+        return self
 
 
 class TrainConfig(Section):

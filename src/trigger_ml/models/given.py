@@ -1,0 +1,75 @@
+"""A model that its owner brings: as their framework has it, and as what comes after takes it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trigger_ml.models.heads import Squashing, squashing, without_squashing
+
+__all__ = ["GivenModel"]
+
+_BATCH = 256
+# the least positive number of float32: what a probability that underflowed is taken for
+_TINY = 1e-45
+
+
+@dataclass(frozen=True, eq=False)
+class GivenModel:
+    """A model file, opened.
+
+    Parameters
+    ----------
+    framework : str
+        That wrote it, with its version.
+    native : keras.Model or tf_keras.Model
+        As the owner's framework opens it; never changed.
+    twin : tf_keras.Model
+        Functional, of the same function; the same object for a functional model of Keras 2.
+    """
+
+    framework: str
+    native: Any
+    twin: Any
+
+    @cached_property
+    def squashing(self) -> Squashing:
+        """What the owner's output went through at last."""
+        return squashing(self.twin)
+
+    @cached_property
+    def model(self) -> Any:
+        """The twin with one logit in place of a sigmoid or of a two-class softmax: what is compressed."""
+        return without_squashing(self.twin)
+
+    def outputs(self, x: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Logits, or what a regressor tells, by the owner's framework.
+
+        Parameters
+        ----------
+        x : numpy.ndarray of float, shape (events, height, width, channels)
+            In the unit that the owner's model takes.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (events, outputs)
+            The logit of a probability that float32 cannot tell from 0 or 1 is large, but finite.
+        """
+        if not len(x):
+            return np.zeros((0, self.model.output_shape[-1]))
+        parts = []
+        for i in range(0, len(x), _BATCH):
+            # called as it is: neither framework's `predict` gains what it takes to compile
+            found = self.native(np.asarray(x[i : i + _BATCH], dtype=np.float32), training=False)
+            if isinstance(found, dict):
+                (found,) = found.values()
+            parts.append(np.asarray(found, dtype=np.float64).reshape(len(found), -1))
+        values = np.concatenate(parts)
+        if self.squashing == "softmax":
+            logs = np.log(np.maximum(values, _TINY))
+            return np.asarray(logs[:, 1:] - logs[:, :1])
+        if self.squashing == "sigmoid":
+            return np.asarray(np.log(np.maximum(values, _TINY)) - np.log(np.maximum(1 - values, _TINY)))
+        return values
