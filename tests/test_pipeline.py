@@ -210,6 +210,26 @@ def test_missing_input_file(tmp_path: Path, ran: list[str]) -> None:
     assert ran == []
 
 
+def test_a_given_model_is_known_by_what_is_in_its_file(tmp_path: Path, ran: list[str]) -> None:
+    first, second = tmp_path / "a.h5", tmp_path / "b.h5"
+    first.write_text("one")
+    second.write_text("one")
+    for path in (first, second):
+        go(tmp_path / "run", changed(model={"weights": str(path)}))
+    # the same model under another name is the same model
+    assert in_order(ran) == ALL
+    ran.clear()
+    second.write_text("two")
+    go(tmp_path / "run", changed(model={"weights": str(second)}))
+    assert in_order(ran) == WITHOUT_TREES
+
+
+def test_a_given_model_that_is_not_there(tmp_path: Path, ran: list[str]) -> None:
+    with pytest.raises(InputError, match=r"none.h5: no such file.*Correct `model.weights`"):
+        go(tmp_path / "run", changed(model={"weights": str(tmp_path / "none.h5")}))
+    assert ran == []
+
+
 def test_two_processes_do_not_share_a_run(tmp_path: Path, ran: list[str]) -> None:
     with RunDirectory(tmp_path).lock(), pytest.raises(StageError, match="another process"):
         go(tmp_path)

@@ -1,3 +1,4 @@
+import csv
 import importlib
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from trigger_ml import cli
 from trigger_ml import sweep as sweeps
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError, InputError
+from trigger_ml.core.files import write_json
 from trigger_ml.pipeline import Stage, Workspace, execute
 from trigger_ml.sweep import SweepConfig, load_sweep, points
 
@@ -105,15 +107,27 @@ def test_a_dead_process_takes_no_other_point_with_it(tmp_path: Path, monkeypatch
     assert "point 0: a process that it started was killed" in failures[0]
 
 
+def test_files_that_a_grid_tries_are_seen_from_the_sweep(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("name: base")
+    path = tmp_path / "s.yaml"
+    grid = "{model.weights: [a.h5, null], events.files: [[b.h5, c.h5]], compression.epochs: [1]}"
+    path.write_text(f"name: s\nbase: base.yaml\ngrid: {grid}")
+    first, second = (point.config for point in points(*load_sweep(path)))
+    assert (first.model.weights, second.model.weights) == (str(tmp_path / "a.h5"), None)
+    assert first.events.files == (str(tmp_path / "b.h5"), str(tmp_path / "c.h5"))
+    assert first.compression.epochs == 1
+
+
 @pytest.mark.parametrize(
     ("until", "failures", "code", "said"),
     [
-        ("compress", {}, 0, "no table: the points end with compress"),
-        ("verify", {}, 0, "no table: the points end with verify"),
+        ("compress", {}, 0, "no figure: the points end with compress, before they are evaluated"),
+        ("verify", {}, 0, "no figure: the points end with verify, before they are evaluated"),
         ("verify", {1: "cnn[0]: differs"}, 1, "point 1 failed: cnn[0]: differs"),
+        ("verify", {0: "died", 1: "died"}, 1, "point 0 failed: died"),
     ],
 )
-def test_a_sweep_that_ends_before_the_evaluation_is_done(
+def test_a_sweep_that_ends_before_the_evaluation_leaves_a_table(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     until: str,
@@ -124,10 +138,31 @@ def test_a_sweep_that_ends_before_the_evaluation_is_done(
     (tmp_path / "base.yaml").write_text("name: base")
     path = tmp_path / "s.yaml"
     path.write_text(f"name: s\nbase: base.yaml\nuntil: {until}\ngrid: {{compression.epochs: [1, 2]}}")
-    monkeypatch.setattr(sweeps, "run_sweep", lambda *args: failures)
+    compressed = {"sparsity": 0.5, "weights": 10, "nonzero_weights": 5, "bytes": {"packed": 5}}
+
+    def run_sweep(*args: object) -> dict[int, str]:
+        for index in {0, 1} - set(failures):
+            run = tmp_path / "runs" / f"point-{index:03d}"
+            model = {"compressed": compressed, "float": {"bytes": {"dense": 40}}}
+            write_json(run / "model" / "model.json", model)
+            if until == "verify":
+                write_json(run / "verification.json", {"backends": {"onnx": {"mismatches": 3 * index}}})
+        return failures
+
+    monkeypatch.setattr(sweeps, "run_sweep", run_sweep)
     result = CliRunner().invoke(cli.app, ["sweep", str(path), "--run", str(tmp_path / "runs")])
     assert result.exit_code == code
-    assert said in result.output
+    assert said in " ".join(result.output.split())
+    table = tmp_path / "runs" / "sweep.csv"
+    if len(failures) == 2:
+        assert not table.exists()
+        return
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["compression.epochs"] for row in rows] == ["1", "2"][: 2 - len(failures)]
+    assert {row["size_bytes"] for row in rows} == {"5"}
+    expected = [str(3 * int(row["point"])) for row in rows] if until == "verify" else [None] * len(rows)
+    assert [row.get("mismatches") for row in rows] == expected
 
 
 def test_the_base_is_taken_from_its_own_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,15 +30,15 @@ def _print(stage: str, point: Point) -> str:
     return stage_fingerprint(STAGES[stage], point.config, RunDirectory(Path("none")))
 
 
-def _finish(point: Point, directory: Path) -> None:
-    """The files of a finished point: AUC falls with the sparsity, and every seed has its own."""
+def _finish(point: Point, directory: Path, metric: str = "auc") -> None:
+    """The files of a finished point: the figure falls with the sparsity, and every seed has its own."""
     pruning, seed = point.config.compression.pruning, point.config.compression.seed or 0
     auc = AUC[pruning.sparsity] + 0.01 * seed
     run = directory / f"point-{point.index:03d}"
     (run / "model").mkdir(parents=True)
     evaluation = {
         "metrics": {
-            "auc": {
+            metric: {
                 "float": _auc(0.82),
                 "compressed": _auc(auc),
                 "difference": _auc(auc - 0.82),
@@ -179,3 +179,25 @@ def test_the_table_states_the_loss_against_the_control(tmp_path) -> None:
     assert float(row["auc_against_reference"]) == -0.03
     assert float(row["auc_against_reference_high"]) == pytest.approx(-0.01)
     assert float(row["auc_float"]) == 0.82
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "label"),
+    [
+        ("energy", "energy_resolution", "Energy resolution (68 %), with 68 % interval"),
+        ("direction", "angular_resolution", "Angular resolution (68 %) (deg), with 68 % interval"),
+    ],
+)
+def test_every_task_has_its_own_figure_of_merit(tmp_path, drawn, task, metric, label) -> None:
+    sweep = _sweep({SPARSITY: (0.5, 0.9)})
+    grid = points(sweep, BASE.model_copy(update={"task": task}))
+    for point in grid:
+        _finish(point, tmp_path, metric)
+    table, figure = write_summary(sweep, grid, tmp_path)
+    assert figure is not None
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row[metric]) for row in rows] == [0.8, 0.7]
+    assert [float(row[f"{metric}_reference"]) for row in rows] == [0.82, 0.82]
+    assert not any("auc" in name for name in rows[0])
+    assert drawn[0].axes[0].get_ylabel() == label

@@ -237,11 +237,13 @@ def sweep(
         sweeps.run_point(settings, grid[point], target, console)
         return
     failures = {} if collect else sweeps.run_sweep(settings, experiment, target, console)
-    if sweeps.finished(grid, target) or collect:
+    if sweeps.finished(settings, grid, target) or collect:
         table, figure = write_summary(settings, grid, target)
-        _say(f"table {table}\nfigure {figure}")
-    elif settings.until not in ("evaluate", "report"):
-        _say(f"no table: the points end with {settings.until}, before they are evaluated")
+        _say(f"table {table}")
+        if figure is None:
+            _say(f"no figure: the points end with {settings.until}, before they are evaluated")
+        else:
+            _say(f"figure {figure}")
     for index, reason in failures.items():
         _say(f"point {index} failed: {reason}")
     if failures:

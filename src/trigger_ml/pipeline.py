@@ -133,6 +133,10 @@ def stage_fingerprint(stage: Stage, config: ExperimentConfig, run: RunDirectory)
     if stage.name == "simulate" and config.events.files:
         # the events are the user's: the generator's settings do not matter, the files' content does
         sections = {"inputs": run.manifest()["inputs"]}
+    if stage.name == "train" and config.model.weights is not None:
+        # what is in the file, wherever it is
+        model = values["model"] | {"weights": run.manifest().get("given_model")}
+        sections = sections | {"model": model}
     if stage.name == "control" and config.compression.control:
         # how long and how fast compression trains, whatever it prunes
         sections["trainings"] = config.compression.trainings

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 from rich.console import Console
 
-from trigger_ml.core.config import ExperimentConfig, Section, load_yaml, parse
+from trigger_ml.core.config import PATHS, ExperimentConfig, Section, load_yaml, parse, resolved
 from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.foreign import explain
@@ -49,6 +49,17 @@ class SweepConfig(Section):
     """Points that run at the same time."""
 
 
+LAST_FILE = {
+    "compress": "model/model.json",
+    "build": "firmware",
+    "synthesize": "resources.json",
+    "verify": "verification.json",
+    "evaluate": "evaluation.json",
+    "report": "evaluation.json",
+}
+"""What a point has when it went as far as the sweep asks."""
+
+
 @dataclass(frozen=True)
 class Point:
     """One point of the grid.
@@ -68,11 +79,14 @@ class Point:
 
 
 def load_sweep(path: Path) -> tuple[SweepConfig, ExperimentConfig]:
-    """Read a sweep and its base experiment."""
+    """Read a sweep and its base experiment; files that a grid tries are seen from the sweep's folder."""
     from trigger_ml.core.config import load_experiment
 
     sweep = parse(SweepConfig, load_yaml(path), str(path))
-    return sweep, load_experiment(path.parent / sweep.base)
+    grid = {
+        key: resolved(values, path.parent) if key in PATHS else values for key, values in sweep.grid.items()
+    }
+    return sweep.model_copy(update={"grid": grid}), load_experiment(path.parent / sweep.base)
 
 
 class Shared(Protocol):
@@ -214,10 +228,10 @@ def _describe(values: dict[str, Any]) -> str:
     return ", ".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in values.items())
 
 
-def finished(grid: Iterable[Point], directory: Path) -> list[tuple[Point, RunDirectory]]:
-    """Points whose run left an evaluation."""
+def finished(sweep: SweepConfig, grid: Iterable[Point], directory: Path) -> list[tuple[Point, RunDirectory]]:
+    """Points whose run left what their last stage leaves."""
     runs = [(point, RunDirectory(directory / f"point-{point.index:03d}")) for point in grid]
-    return [(point, run) for point, run in runs if (run.path / "evaluation.json").exists()]
+    return [(point, run) for point, run in runs if (run.path / LAST_FILE[sweep.until]).exists()]
 
 
 def runs_below(directory: Path) -> list[Path]:

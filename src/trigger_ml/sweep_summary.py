@@ -16,7 +16,10 @@ from matplotlib.figure import Figure
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_bytes, write_text
+from trigger_ml.core.run import RunDirectory
+from trigger_ml.evaluation.quantities import HEADLINES, QUANTITIES
 from trigger_ml.evaluation.reference import REFERENCES, against_reference
+from trigger_ml.report.reading import firmware_figure
 from trigger_ml.sweep import Point, SweepConfig, finished
 
 __all__ = ["curves", "rows", "write_summary"]
@@ -28,51 +31,77 @@ SEED = "compression.seed"
 type Row = dict[str, Any]
 
 
-def rows(grid: list[Point], directory: Path) -> list[Row]:
-    """One row for each finished point: its values, AUC with interval, sparsity reached, sizes.
+def rows(sweep: SweepConfig, grid: list[Point], directory: Path) -> list[Row]:
+    """One row for each finished point: its values, what it is worth, sparsity reached, sizes and costs.
 
     Parameters
     ----------
+    sweep : SweepConfig
     grid : list of Point
     directory : Path
         The sweep's folder.
+
+    Returns
+    -------
+    list of dict
+        The task's first figure of merit, where the points were evaluated, with its interval: of the float
+        model, the compressed one, the model that it is judged against, and their differences, in columns
+        named after it (``auc``, ``energy_resolution``, ``angular_resolution``). Lookup tables and mismatches
+        where the points were synthesized or verified.
     """
     table = []
-    for point, run in finished(grid, directory):
-        evaluation = json.loads((run.path / "evaluation.json").read_text())
-        model = json.loads((run.path / "model" / "model.json").read_text())
-        auc = evaluation["metrics"]["auc"]
+    for point, run in finished(sweep, grid, directory):
+        model = _read(run, "model/model.json")
         row: Row = {"point": point.index, **point.values}
-        for side in ("float", "compressed", "difference"):
-            name = {"float": "auc_float", "compressed": "auc", "difference": "auc_difference"}[side]
-            row |= {
-                name: auc[side]["value"],
-                f"{name}_low": auc[side]["low"],
-                f"{name}_high": auc[side]["high"],
-            }
-        found = against_reference(evaluation, "auc")
-        assert found is not None
-        row["reference"] = found["reference"]
-        for key in ("value", "low", "high"):
-            suffix = "" if key == "value" else f"_{key}"
-            row[f"auc_reference{suffix}"] = found["float"][key]
-            row[f"auc_against_reference{suffix}"] = found["difference"][key]
-        row["plateau"] = evaluation.get("reference", {}).get("plateau")
+        if evaluation := _read(run, "evaluation.json"):
+            row |= _worth(evaluation, HEADLINES[point.config.task][0])
         row |= {
             "sparsity_reached": model["compressed"]["sparsity"],
             "weights": model["compressed"]["weights"],
             "nonzero_weights": model["compressed"]["nonzero_weights"],
             "size_bytes": model["compressed"]["bytes"]["packed"],
             "size_float_bytes": model["float"]["bytes"]["dense"],
-            "test_events": evaluation["events"]["used"],
         }
+        if evaluation:
+            row["test_events"] = evaluation["events"]["used"]
+        if cost := firmware_figure(_read(run, "resources.json")):
+            row |= {"lut": cost["lut"], "lut_source": cost["source"]}
+        if backends := _read(run, "verification.json").get("backends"):
+            row["mismatches"] = sum(found["mismatches"] for found in backends.values())
         table.append(row)
     return table
 
 
+def _read(run: RunDirectory, name: str) -> dict[str, Any]:
+    """A JSON document of a run; empty where there is none."""
+    path = run.path / name
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _worth(evaluation: dict[str, Any], metric: str) -> Row:
+    """Columns of a figure of merit."""
+    values = evaluation["metrics"][metric]
+    row: Row = {}
+    for side in ("float", "compressed", "difference"):
+        name = metric if side == "compressed" else f"{metric}_{side}"
+        for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+            row[name + suffix] = values[side][key]
+    found = against_reference(evaluation, metric)
+    assert found is not None
+    row["reference"] = found["reference"]
+    for key in ("value", "low", "high"):
+        suffix = "" if key == "value" else f"_{key}"
+        row[f"{metric}_reference{suffix}"] = found["float"][key]
+        row[f"{metric}_against_reference{suffix}"] = found["difference"][key]
+    row["plateau"] = evaluation.get("reference", {}).get("plateau")
+    return row
+
+
 def _write_csv(table: list[Row], path: Path) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(table[0]), lineterminator="\n")
+    # points that differ in what was measured of them have all the columns
+    names = list(dict.fromkeys(name for row in table for name in row))
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
     write_text(path, text.getvalue())
@@ -112,7 +141,9 @@ def curves(table: list[Row], keys: list[str]) -> dict[tuple[str, ...], list[list
     }
 
 
-def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, scale: float) -> None:
+def _draw(
+    axes: Axes, table: list[Row], keys: list[str], metric: str, x: str, label: str, scale: float
+) -> None:
     measured = [scale * row[x] for row in table]
     span = float(np.ptp(measured)) or measured[0]
     for number, (values, points) in enumerate(curves(table, keys).items()):
@@ -120,10 +151,10 @@ def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, sca
         # curves that share a point would hide each other's intervals
         aside = 0.008 * span * number
         ordered = sorted(points, key=lambda trainings: _mean(trainings, x))
-        middle = np.array([_mean(trainings, "auc") for trainings in ordered])
+        middle = np.array([_mean(trainings, metric) for trainings in ordered])
         # all trainings are judged on the same events: more of them do not narrow the interval
-        below = middle - [_mean(trainings, "auc_low") for trainings in ordered]
-        above = [_mean(trainings, "auc_high") for trainings in ordered] - middle
+        below = middle - [_mean(trainings, f"{metric}_low") for trainings in ordered]
+        above = [_mean(trainings, f"{metric}_high") for trainings in ordered] - middle
         axes.errorbar(
             [scale * _mean(trainings, x) + aside for trainings in ordered],
             middle,
@@ -138,7 +169,7 @@ def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, sca
         if SEED in keys:
             axes.plot(
                 [scale * row[x] + aside for trainings in ordered for row in trainings],
-                [row["auc"] for trainings in ordered for row in trainings],
+                [row[metric] for trainings in ordered for row in trainings],
                 linestyle="none",
                 marker=".",
                 markersize=5,
@@ -148,10 +179,12 @@ def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, sca
     # controls differ where the points' trainings do
     names = {REFERENCES[row["reference"]].removeprefix("the ") for row in table}
     label_of = " or ".join(sorted(names))
-    axes.axhline(_mean(table, "auc_reference"), color="0.35", linestyle="--", linewidth=1.2, label=label_of)
+    axes.axhline(
+        _mean(table, f"{metric}_reference"), color="0.35", linestyle="--", linewidth=1.2, label=label_of
+    )
     axes.axhspan(
-        _mean(table, "auc_reference_low"),
-        _mean(table, "auc_reference_high"),
+        _mean(table, f"{metric}_reference_low"),
+        _mean(table, f"{metric}_reference_high"),
         color="0.35",
         alpha=0.12,
         linewidth=0,
@@ -160,13 +193,17 @@ def _draw(axes: Axes, table: list[Row], keys: list[str], x: str, label: str, sca
     axes.grid(alpha=0.25)
 
 
-def _write_figure(table: list[Row], keys: list[str], path: Path) -> None:
+def _write_figure(table: list[Row], keys: list[str], metric: str, path: Path) -> None:
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    _draw(left, table, keys, "sparsity_reached", "sparsity of the weights (%)", 100.0)
-    _draw(right, table, keys, "size_bytes", "model size, non-zero weights packed (kB)", 1e-3)
-    left.set_ylabel("AUC, with 68 % interval")
-    left.legend(loc="lower left", frameon=False)
+    _draw(left, table, keys, metric, "sparsity_reached", "sparsity of the weights (%)", 100.0)
+    _draw(right, table, keys, metric, "size_bytes", "model size, non-zero weights packed (kB)", 1e-3)
+    quantity = QUANTITIES[metric]
+    unit = f" ({quantity.unit})" if quantity.unit else ""
+    left.set_ylabel(f"{quantity.label}{unit}, with 68 % interval")
+    # with the sparsity a model becomes worse: the corner beside its good end is free
+    lower = quantity.better == "higher"
+    left.legend(loc="lower left" if lower else "upper left", frameon=False)
     right.invert_xaxis()
     title = f"{table[0]['test_events']} test events, the same for all points"
     if SEED in keys:
@@ -178,23 +215,29 @@ def _write_figure(table: list[Row], keys: list[str], path: Path) -> None:
         write_bytes(path.with_suffix(suffix), drawn.getvalue())
 
 
-def write_summary(sweep: SweepConfig, grid: list[Point], directory: Path) -> tuple[Path, Path]:
-    """Write ``sweep.csv`` and the figure of AUC against sparsity and size.
+def write_summary(sweep: SweepConfig, grid: list[Point], directory: Path) -> tuple[Path, Path | None]:
+    """Write ``sweep.csv``, and the figure of the task's figure of merit against sparsity and size.
 
     Returns
     -------
-    table, figure : Path
+    table : Path
+    figure : Path or None
+        None where the points end before they are evaluated, or where their tasks differ.
 
     Raises
     ------
     InputError
         If no point is finished.
     """
-    table = rows(grid, directory)
+    table = rows(sweep, grid, directory)
     if not table:
         raise InputError(
             str(directory), "no point of the sweep is finished", "See failure.json in the points' folders"
         )
     _write_csv(table, directory / "sweep.csv")
-    _write_figure(table, list(sweep.grid), directory / "sweep.png")
+    metrics = {HEADLINES[point.config.task][0] for point in grid}
+    metric = metrics.pop()
+    if metrics or any(metric not in row for row in table):
+        return directory / "sweep.csv", None
+    _write_figure(table, list(sweep.grid), metric, directory / "sweep.png")
     return directory / "sweep.csv", directory / "sweep.png"

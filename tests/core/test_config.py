@@ -63,9 +63,12 @@ def test_binary_file(tmp_path: Path) -> None:
         load_experiment(path)
 
 
-def test_event_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
-    config = load_experiment(write(tmp_path, "name: x\nevents: {files: [data/a.h5]}"))
+def test_files_are_seen_from_the_configuration(tmp_path: Path) -> None:
+    text = "name: x\nevents: {files: [data/a.h5], night_sky_files: [/b.h5]}\nmodel: {weights: ../m.h5}"
+    config = load_experiment(write(tmp_path, text))
     assert config.events.files == (str(tmp_path / "data/a.h5"),)
+    assert config.events.night_sky_files == ("/b.h5",)
+    assert config.model.weights == str(tmp_path.parent / "m.h5")
 
 
 def test_round_trip_through_json(tmp_path: Path) -> None:

@@ -142,7 +142,9 @@ class RunDirectory:
             "task": config.task,
             "config": config.model_dump(mode="json"),
             "seeds": {"experiment": config.seed},
-            "inputs": {name: self._input_hash(Path(name)) for name in config.events.inputs},
+            "inputs": {name: self._input_hash(Path(name), "events.files") for name in config.events.inputs},
+            "given_model": config.model.weights
+            and self._input_hash(Path(config.model.weights), "model.weights"),
             "versions": _versions(),
             "host": _host(),
             "command": command,
@@ -152,8 +154,8 @@ class RunDirectory:
         write_json(self.manifest_path, content)
 
     @staticmethod
-    def _input_hash(path: Path) -> str:
-        require_file(path, "Correct `events.files` in the configuration")
+    def _input_hash(path: Path, key: str) -> str:
+        require_file(path, f"Correct `{key}` in the configuration")
         return sha256(path)
 
     @contextmanager

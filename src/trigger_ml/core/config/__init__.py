@@ -9,7 +9,15 @@ from trigger_ml.core.config.compression import (
 )
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.config.events import EventsConfig, InputConfig, SplitConfig
-from trigger_ml.core.config.experiment import ExperimentConfig, load_experiment, load_yaml, parse, schema
+from trigger_ml.core.config.experiment import (
+    PATHS,
+    ExperimentConfig,
+    load_experiment,
+    load_yaml,
+    parse,
+    resolved,
+    schema,
+)
 from trigger_ml.core.config.firmware import (
     FirmwareConfig,
     HlsConfig,
@@ -22,6 +30,7 @@ from trigger_ml.core.config.nuisances import NuisancesConfig
 from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
 
 __all__ = [
+    "PATHS",
     "BitsConfig",
     "CompressionConfig",
     "EvaluationConfig",
@@ -47,5 +56,6 @@ __all__ = [
     "load_experiment",
     "load_yaml",
     "parse",
+    "resolved",
     "schema",
 ]

@@ -120,6 +120,10 @@ def parse[T: Section](model: type[T], values: dict[str, Any], source: str) -> T:
         ) from None
 
 
+PATHS = ("events.files", "events.night_sky_files", "model.weights")
+"""Keys that name files."""
+
+
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain data only, and no key twice: YAML's readers would silently take the last."""
 
@@ -183,11 +187,19 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def resolved(value: Any, folder: Path) -> Any:
+    """A path of a configuration, or a list of them, seen from the folder of the file that names it."""
+    if isinstance(value, str):
+        return str((folder / value).resolve())
+    return value if value is None else tuple(resolved(item, folder) for item in value)
+
+
 def load_experiment(path: Path) -> ExperimentConfig:
-    """Read and validate an experiment; event files are resolved against the configuration's folder."""
+    """Read and validate an experiment; the files that it names are seen from the configuration's folder."""
     config = parse(ExperimentConfig, load_yaml(path), str(path))
-    events = {
-        key: tuple(str((path.parent / name).resolve()) for name in getattr(config.events, key))
-        for key in ("files", "night_sky_files")
-    }
-    return config.model_copy(update={"events": config.events.model_copy(update=events)})
+    for key in PATHS:
+        section, name = key.split(".")
+        part = getattr(config, section)
+        changed = part.model_copy(update={name: resolved(getattr(part, name), path.parent)})
+        config = config.model_copy(update={section: changed})
+    return config
