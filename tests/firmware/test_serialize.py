@@ -1,6 +1,7 @@
 """Networks on disk, new and old."""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from trigger_ml.core.errors import InputError
 from trigger_ml.firmware import serialize
 from trigger_ml.firmware.interpreter import evaluate, logits
-from trigger_ml.firmware.network import FORMAT_VERSION
+from trigger_ml.firmware.network import FORMAT_VERSION, Dense
 
 DATA = Path(__file__).parent / "data"
 
@@ -38,6 +39,28 @@ def test_a_file_of_version_1_still_gives_its_logits():
         for name, values in found.items():
             np.testing.assert_array_equal(values, expected[name])
     assert network.metadata["camera"] == "test"
+
+
+def test_a_field_that_a_node_gained_has_its_default_in_an_older_file(monkeypatch):
+    """Every op of the file gains one; a field without a default that is missing is still an error."""
+
+    @dataclass(frozen=True, eq=False)
+    class Slower(Dense):
+        reuse: int = 1
+
+    monkeypatch.setitem(serialize.NODE_TYPES, "dense", Slower)
+    network = serialize.load(DATA / "network-v1.npz")
+    grown = [node for node in network.nodes if isinstance(node, Slower)]
+    assert grown
+    assert all(node.reuse == 1 for node in grown)
+
+    @dataclass(frozen=True, eq=False)
+    class Unknown(Dense):
+        reuse: int = field(kw_only=True)
+
+    monkeypatch.setitem(serialize.NODE_TYPES, "dense", Unknown)
+    with pytest.raises(InputError, match=r"network-v1\.npz"):
+        serialize.load(DATA / "network-v1.npz")
 
 
 def with_structure(path, **changes):

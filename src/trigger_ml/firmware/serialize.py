@@ -7,7 +7,7 @@ No pickle takes part, so a file from a stranger is safe to open. The format is d
 import hashlib
 import io
 import json
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,9 @@ def _decode(record: dict[str, Any], arrays: Any) -> Node:
     for item in fields(cls):
         if item.name in ("kernel", "bias"):
             values[item.name] = arrays[f"{record['name']}/{item.name}"]
+            continue
+        if item.name not in record and (item.default is not MISSING or item.default_factory is not MISSING):
+            # a field that the format gained after the file was written
             continue
         value = record[item.name]
         if item.name.endswith("type"):
