@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trigger_ml.evaluation.reference import against_reference
+from trigger_ml.report.facts import widths
 from trigger_ml.report.robustness import robustness_line
 
 __all__ = ["firmware_readme", "print_firmware", "print_summary", "resource_rows"]
@@ -183,7 +184,8 @@ def print_summary(directory: Path, console: Console) -> None:
     for label, value in _physics(evaluation):
         table.add_row(label, value)
     table.add_section()
-    sizes, bits = model["compressed"], manifest["config"]["compression"]["quantization"]["default"]
+    sizes = model["compressed"]
+    bits = {part: widths(manifest["config"], model, part) for part in ("weights", "activations")}
     table.add_row("sparsity", f"{100 * sizes['sparsity']:.1f} % of {sizes['weights']} weights are zero")
     table.add_row("bits", f"weights {bits['weights']}, activations {bits['activations']}")
     small, large = sizes["bytes"]["packed"], model["float"]["bytes"]["dense"]

@@ -5,6 +5,7 @@ import pytest
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.report.content import read_run
+from trigger_ml.report.facts import widths
 from trigger_ml.report.figures import specs
 from trigger_ml.report.page import write_report
 from trigger_ml.report.style import save
@@ -242,3 +243,34 @@ def test_models_that_are_not_there_are_gaps(tmp_path, sample):
     gaps = page[page.index('id="gaps"') :]
     assert "Float control: compression.control is false" in gaps
     assert "Boosted trees: x.h5 has no images" in gaps
+
+
+@pytest.mark.parametrize(
+    ("layers", "weights", "activations"),
+    [
+        ({}, "6", "7"),
+        ({"stem": {"weights": 8, "activations": 10}}, "6 to 8", "7 to 10"),
+        # the default has no layer left
+        (
+            {"stem": {"weights": 8, "activations": 8}, "head": {"weights": 4, "activations": 7}},
+            "4 to 8",
+            "7 to 8",
+        ),
+    ],
+)
+def test_widths_of_layers_that_have_their_own_are_said(sample, layers, weights, activations):
+    quantization = {"default": {"weights": 6, "activations": 7}, "layers": layers}
+    config = {"compression": {"quantization": quantization}}
+    assert widths(config, sample.model(), "weights") == weights
+    assert widths(config, sample.model(), "activations") == activations
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_first_screen_says_the_widths_of_all_layers(tmp_path, sample):
+    manifest = sample.manifest()
+    default = {"weights": 6, "activations": 6}
+    layers = {"stem": {"weights": 8, "activations": 6}}
+    manifest["config"]["compression"] = {"quantization": {"default": default, "layers": layers}}
+    sample.write(tmp_path / "manifest.json", manifest)
+    sample.write(tmp_path / "model" / "model.json", sample.model())
+    assert "6 to 8 bit, 45" in _header(tmp_path)

@@ -28,6 +28,7 @@ __all__ = [
     "size_pair",
     "value_pair",
     "weight_bits",
+    "widths",
 ]
 
 TASKS = {
@@ -102,10 +103,29 @@ def size_pair(model: Mapping[str, Any]) -> tuple[str, float] | None:
     return f"{formatting.bytes_(dense)} → {formatting.bytes_(packed)}", dense / packed
 
 
-def weight_bits(content: RunContent) -> tuple[int | None, str | None]:
+def widths(config: Mapping[str, Any], model: Mapping[str, Any], part: str) -> str | None:
+    """Bits that a configuration gives a model's ``weights`` or ``activations``: one number, or from and to.
+
+    Layers with widths of their own count; the default only where a layer with weights has none of its own.
+    None where nothing is known.
+    """
+    default = dig(config, "compression", "quantization", "default", part)
+    own = dig(config, "compression", "quantization", "layers", default={})
+    names = [row["layer"] for row in dig(model, "compressed", "sparsity_by_layer", default=[])]
+    if part == "weights" and names:
+        found = {own[name][part] if name in own else default for name in names}
+    else:
+        found = {default, *(layer[part] for layer in own.values())}
+    known_ = sorted(found - {None})
+    if not known_:
+        return None
+    return str(known_[0]) if len(known_) == 1 else f"{known_[0]} to {known_[-1]}"
+
+
+def weight_bits(content: RunContent) -> tuple[str | None, str | None]:
     """Bits that the configuration gives weights, and the measured percentage of zeros; None where unknown."""
     sparsity = size(content.model, "compressed", "sparsity")
-    bits = dig(content.config, "compression", "quantization", "default", "weights")
+    bits = widths(content.config, content.model, "weights")
     return bits, None if sparsity is None else formatting.percent(sparsity)
 
 
