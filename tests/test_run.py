@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ EXPERIMENT = {
         "nuisances": {"night_sky": [0.03, 0.25], "gain": [0.9, 1.1], "dead_pixels": [0.0, 0.02]},
         "night_sky_events": 64,
         "particles": {
-            "gamma": {"events": 400},
-            "proton": {"events": 400, "energy_min": 0.5, "energy_max": 300.0, "view_cone": 8.0},
+            "gamma": {"events": 300},
+            "proton": {"events": 300, "energy_min": 0.5, "energy_max": 300.0, "view_cone": 8.0},
         },
     },
     "model": {
@@ -84,6 +85,9 @@ def run(config: Path) -> Path:
     return directory
 
 
+KEPT = ("manifest.json", "verification.json", "onnx/emulator.onnx")
+
+
 def copy_of(run: Path, target: Path) -> Path:
     shutil.copytree(run, target)
     return target
@@ -121,7 +125,7 @@ def test_every_backend_agrees_on_every_bit(run: Path) -> None:
     for name, backend in verification["backends"].items():
         assert backend["mismatches"] == 0, name
         assert backend["corner_inputs"] == verification["corner_inputs"] > 20
-    assert verification["backends"]["onnx"]["events"] == verification["events"] > 150
+    assert verification["backends"]["onnx"]["events"] == verification["events"] > 120
     assert verification["backends"]["csim"]["events"] == 30
     assert verification["exact_float32"]
 
@@ -241,8 +245,17 @@ def test_published_performance_can_be_laid_over(
     assert (copied / "report.html").read_text() != (run / "report.html").read_text()
 
 
-def test_one_flipped_bit_is_found_and_its_layer_named(run: Path, config: Path, tmp_path: Path) -> None:
-    broken = copy_of(run, tmp_path / "run")
+@pytest.fixture
+def borrowed(run: Path) -> Iterator[Path]:
+    """The run itself, what is changed of it kept: a copy would compile its C simulation again."""
+    kept = {name: (run / name).read_bytes() for name in KEPT}
+    yield run
+    for name, content in kept.items():
+        (run / name).write_bytes(content)
+
+
+def test_one_flipped_bit_is_found_and_its_layer_named(borrowed: Path, config: Path) -> None:
+    broken = borrowed
     path = broken / "onnx" / "emulator.onnx"
     model = onnx.load(path)
     layer = "s1b0_conv1"
@@ -275,7 +288,7 @@ def test_emulate_real_events(run: Path, shared_data: Path, tmp_path: Path, name:
     dark = name == "raw-1"
     if dark:
         with pytest.raises(
-            TriggerMLError, match=r"without light: 0\.3 p\.e\., the network was trained from 1\."
+            TriggerMLError, match=r"without light: 0\.\d+ p\.e\., the network was trained from 1\."
         ):
             emulate_files(run, [shared_data / REAL[name]], output)
     summary = emulate_files(run, [shared_data / REAL[name]], output, outside_domain=dark)

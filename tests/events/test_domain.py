@@ -34,6 +34,11 @@ def test_a_training_at_one_night_sky_still_has_an_edge():
     assert domain.place("spread", [2.0, 2.05, 2.2]).tolist() == [Place.INSIDE, Place.EDGE, Place.OUTSIDE]
 
 
+def test_fewer_dead_pixels_than_in_the_training_are_no_other_condition():
+    domain = training_domain({"dead": np.linspace(0.01, 0.02, 11)}, [32])
+    assert domain.place("dead", [0.0, 0.005, 0.0205, 0.03, np.nan]).tolist() == [0, 0, 1, 2, 2]
+
+
 def test_half_of_the_events_outside_is_refused(domain):
     guard = DomainGuard(domain, accept=False)
     assert guard.places({"spread": np.array([1.5, 1.6, 5.0])}, FILE).tolist() == [0, 0, 2]

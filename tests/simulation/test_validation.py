@@ -70,7 +70,7 @@ def test_a_time_gradient_does_not_depend_on_what_was_fitted_before(script, rng):
     x, y = geometry.pix_x.to_value("deg"), geometry.pix_y.to_value("deg")
     charge = 200 * np.exp(-0.5 * (((x - 1) / 0.6) ** 2 + (y / 0.2) ** 2))
     # times without a straight line have many good fits, between which the first draws choose
-    times = rng.normal(40, 10, (20, len(x)))
+    times = rng.normal(40, 10, (6, len(x)))
     first, second = (
         [script.measure(geometry, charge, time, (0.0, 0.0), 100.0).gradient for time in times]
         for _ in range(2)

@@ -27,6 +27,8 @@ QUANTITIES = {
 """What is compared: words and unit. The first three are the same for all events of a block."""
 OF_EVENTS = ("dark",)
 """Quantities that differ from event to event: their range leaves out a half per cent at either end."""
+BETTER_BELOW = ("dead",)
+"""Quantities of which less is no other condition: a network that copes with dead pixels needs none."""
 EDGE = 0.1
 """How far beyond the range, as a part of its width, is still the edge: there a network is rarely off by much,
 and a spread measured with a few dozen events is uncertain by as much."""
@@ -62,6 +64,8 @@ class Domain:
         value = np.asarray(values, dtype=np.float64)
         low, high = self.ranges[name]
         slack = max(EDGE * (high - low), LEAST_EDGE * abs(high))
+        if name in BETTER_BELOW:
+            low = -np.inf
         with np.errstate(invalid="ignore"):
             inside = (value >= low) & (value <= high)
             near = (value >= low - slack) & (value <= high + slack)
