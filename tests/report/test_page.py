@@ -1,14 +1,16 @@
 import json
 import re
+import shutil
 
 import pytest
+from damage import changed, places
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.report.content import read_run
 from trigger_ml.report.facts import widths
-from trigger_ml.report.figures import specs
+from trigger_ml.report.figures import draw_all, specs
 from trigger_ml.report.page import write_report
-from trigger_ml.report.style import save
+from trigger_ml.report.style import LIGHT, save
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +276,38 @@ def test_the_first_screen_says_the_widths_of_all_layers(tmp_path, sample):
     sample.write(tmp_path / "manifest.json", manifest)
     sample.write(tmp_path / "model" / "model.json", sample.model())
     assert "6 to 8 bit, 45" in _header(tmp_path)
+
+
+FILES = ("evaluation.json", "resources.json", "model/model.json", "verification.json", "manifest.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES)
+def test_files_of_another_version_give_a_page_or_one_error(run, tmp_path, monkeypatch, file):
+    # drawn without being written, which takes long
+    monkeypatch.setattr("trigger_ml.report.figures.save", lambda *given: given[3](LIGHT) and None)
+    monkeypatch.setattr("trigger_ml.report.page.draw_all", lambda *given: draw_all(*given) and {})
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(run / name, tmp_path / name)
+    content = json.loads((tmp_path / file).read_text())
+    tried, refused = list(places(content, depth=3)), []
+    for number, place in enumerate(tried[:: max(1, len(tried) // 8)]):
+        (tmp_path / file).write_text(json.dumps(changed(content, place, [["x"]] if number % 2 else None)))
+        try:
+            write_report(tmp_path)
+        except InputError as error:
+            refused.append(error)
+    assert all(str(tmp_path) in error.what and "\n" not in str(error) for error in refused)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_an_evaluation_that_is_none_is_refused(tmp_path, sample):
+    sample.write(tmp_path / "manifest.json", sample.manifest())
+    evaluation = sample.comparison()
+    evaluation["metrics"]["auc"] = [1.0]
+    sample.write(tmp_path / "evaluation.json", evaluation)
+    with pytest.raises(InputError, match="are not those of a run of this version") as caught:
+        write_report(tmp_path)
+    assert str(tmp_path) in caught.value.what
+    assert not (tmp_path / "report.html").exists()

@@ -1,9 +1,13 @@
 """The report of one run: a single HTML file that needs nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
+from trigger_ml.core.errors import InputError
+from trigger_ml.core.foreign import reason
 from trigger_ml.evaluation.reference import against_reference, honest
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
@@ -24,7 +28,7 @@ from trigger_ml.report.facts import (
 from trigger_ml.report.figures import draw_all, specs
 from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, not_run
 from trigger_ml.report.reading import dig, histories, layer_rows, size
-from trigger_ml.report.reference import read_reference
+from trigger_ml.report.reference import Curve, read_reference
 from trigger_ml.report.rendering import write_page
 from trigger_ml.report.rivals import (
     given_facts,
@@ -221,10 +225,23 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
     Raises
     ------
     InputError
-        If the folder is no run directory or a file in it cannot be read.
+        If the folder is no run directory or a file in it cannot be read, or lacks what a run of this version
+        leaves.
     """
     content = read_run(run_directory)
     curves = [] if reference is None else read_reference(reference)
+    try:
+        return _write(content, curves)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
+        raise InputError(
+            str(run_directory),
+            f"its JSON files are not those of a run of this version ({reason(error)})",
+            "Make the run again with `trigger-ml run CONFIG`",
+        ) from error
+
+
+def _write(content: RunContent, curves: Sequence[Curve]) -> Path:
+    run_directory = content.path
     figures = draw_all(specs(content, curves), run_directory / "figures")
     answer, tiles = _headline(content)
     return write_page(
