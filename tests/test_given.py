@@ -117,6 +117,17 @@ def test_a_unit_that_was_not_said_is_asked_for(
     assert judged(config(model_file, input="fraction"), events, monkeypatch)["own"]["value"] == 0.5
 
 
+def test_a_regressor_that_says_one_thing_alone_is_not_believed(
+    model_file: Path, events: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On fractions the model is dead: its answers do not differ."""
+    settings = config(model_file).model_copy(update={"task": "energy"})
+    monkeypatch.setattr(room, "charges", lambda *_: iter([(np.arange(EVENTS), events.charge)]))
+    dataset, target = Events(events, settings.events.input.charge_lsb), by_hand(events.charge)[:, np.newaxis]
+    with pytest.raises(ConfigError, match=r"correlation by .* is 0\.000 on fraction, .* on photo-electrons"):
+        judge(prepare(settings), settings, dataset, target, np.arange(EVENTS))  # type: ignore[arg-type]
+
+
 def test_what_counting_costs_is_an_error(
     model_file: Path, events: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from done import manifest
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -116,6 +117,9 @@ def test_files_that_a_grid_tries_are_seen_from_the_sweep(tmp_path: Path) -> None
     assert (first.model.weights, second.model.weights) == (str(tmp_path / "a.h5"), None)
     assert first.events.files == (str(tmp_path / "b.h5"), str(tmp_path / "c.h5"))
     assert first.compression.epochs == 1
+    path.write_text("name: s\nbase: base.yaml\ngrid: {model.weights: [5]}")
+    with pytest.raises(ConfigError, match=r"model.weights"):
+        points(*load_sweep(path))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,7 @@ def test_a_sweep_that_ends_before_the_evaluation_leaves_a_table(
             run = tmp_path / "runs" / f"point-{index:03d}"
             model = {"compressed": compressed, "float": {"bytes": {"dense": 40}}}
             write_json(run / "model" / "model.json", model)
+            write_json(run / "manifest.json", manifest(until))
             if until == "verify":
                 write_json(run / "verification.json", {"backends": {"onnx": {"mismatches": 3 * index}}})
         return failures

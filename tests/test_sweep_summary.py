@@ -5,16 +5,19 @@ import json
 from pathlib import Path
 
 import pytest
+from done import manifest
 from matplotlib.figure import Figure
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline import STAGES, stage_fingerprint
-from trigger_ml.sweep import Point, SweepConfig, points
+from trigger_ml.sweep import Point, SweepConfig, finished, points
 from trigger_ml.sweep_summary import SEED, SPARSITY, curves, write_summary
 
 BASE = ExperimentConfig(name="base")
+
+
 AUC = {0.5: 0.80, 0.9: 0.70}
 
 
@@ -56,6 +59,7 @@ def _finish(point: Point, directory: Path, metric: str = "auc") -> None:
         "bytes": {"packed": size},
     }
     model = {"compressed": compressed, "float": {"bytes": {"dense": 4000}}}
+    (run / "manifest.json").write_text(json.dumps(manifest("evaluate")))
     (run / "evaluation.json").write_text(json.dumps(evaluation))
     (run / "model" / "model.json").write_text(json.dumps(model))
 
@@ -201,3 +205,32 @@ def test_every_task_has_its_own_figure_of_merit(tmp_path, drawn, task, metric, l
     assert [float(row[f"{metric}_reference"]) for row in rows] == [0.82, 0.82]
     assert not any("auc" in name for name in rows[0])
     assert drawn[0].axes[0].get_ylabel() == label
+
+
+def test_what_failed_since_it_was_evaluated_is_not_finished(tmp_path) -> None:
+    """The old evaluation is still there; the network that it was of is not."""
+    sweep = _sweep({SPARSITY: (0.5, 0.9)})
+    grid = points(sweep, BASE)
+    for point in grid:
+        _finish(point, tmp_path)
+    failed = tmp_path / "point-001"
+    content = json.loads((failed / "manifest.json").read_text())
+    del content["stages"]["compress"]
+    (failed / "manifest.json").write_text(json.dumps(content))
+    (failed / "model" / "model.json").unlink()
+    assert [point.index for point, _ in finished(sweep, grid, tmp_path)] == [0]
+    table, _ = write_summary(sweep, grid, tmp_path)
+    assert len(table.read_text().splitlines()) == 2
+
+
+def test_tasks_that_differ_share_no_figure(tmp_path) -> None:
+    sweep = _sweep({"task": ("type", "energy")})
+    grid = points(sweep, BASE)
+    for point, metric in zip(grid, ("auc", "energy_resolution"), strict=True):
+        _finish(point, tmp_path, metric)
+    table, figure = write_summary(sweep, grid, tmp_path)
+    assert figure is None
+    with table.open() as file:
+        first, second = csv.DictReader(file)
+    assert (first["auc"], first["energy_resolution"]) == ("0.8", "")
+    assert (second["auc"], second["energy_resolution"]) == ("", "0.8")

@@ -240,10 +240,12 @@ def sweep(
     if sweeps.finished(settings, grid, target) or collect:
         table, figure = write_summary(settings, grid, target)
         _say(f"table {table}")
-        if figure is None:
-            _say(f"no figure: the points end with {settings.until}, before they are evaluated")
-        else:
+        if figure is not None:
             _say(f"figure {figure}")
+        elif settings.until in ("evaluate", "report"):
+            _say("no figure: the points' tasks have no figure of merit in common")
+        else:
+            _say(f"no figure: the points end with {settings.until}, before they are evaluated")
     for index, reason in failures.items():
         _say(f"point {index} failed: {reason}")
     if failures:

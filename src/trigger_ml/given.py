@@ -30,6 +30,8 @@ UNITS = (FRACTION, UnitConfig(of="counts"), UnitConfig(of="photo-electrons"))
 FOLDER = Path("model/float")
 # outputs of a converted model may differ from the owner's by the rounding of float32 sums, not more
 ROUNDING = 1e-3
+# relative spread of outputs that float32 cannot tell from none
+CONSTANT = 1e-6
 UNIT_MATTERS = 0.05
 """So much better in another unit, and a model whose unit was not said is refused."""
 MEASURES = {"type": "AUC", "energy": "correlation", "direction": "correlation"}
@@ -142,12 +144,14 @@ def prepare(config: ExperimentConfig) -> Prepared:
 def keep(config: ExperimentConfig, directory: Path) -> None:
     """Copy the user's file into the run, byte for byte: what the run is verified against."""
     source = Path(str(config.model.weights))
-    with atomic_path(_kept(config, directory)) as partial:
+    with atomic_path(directory / FOLDER / f"given{source.suffix}") as partial:
         shutil.copyfile(source, partial)
 
 
-def _kept(config: ExperimentConfig, directory: Path) -> Path:
-    return directory / FOLDER / f"given{Path(str(config.model.weights)).suffix}"
+def _kept(directory: Path) -> Path:
+    """The user's file in a run, whatever it is called where it came from."""
+    (found,) = (path for path in (directory / FOLDER).glob("given.*") if path.suffix != ".json")
+    return found
 
 
 def owner_outputs(config: ExperimentConfig, directory: Path, counts: NDArray[Any]) -> FloatArray:
@@ -167,7 +171,7 @@ def owner_outputs(config: ExperimentConfig, directory: Path, counts: NDArray[Any
     from trigger_ml.models.files import open_model
 
     owner = owner_input(config.model.input or FRACTION, config.events.input)
-    return np.asarray(open_model(_kept(config, directory)).outputs(owner.of_counts(counts)))
+    return np.asarray(open_model(_kept(directory)).outputs(owner.of_counts(counts)))
 
 
 def judge(
@@ -312,10 +316,12 @@ class _Measure:
 
 
 def _correlation(a: FloatArray, b: FloatArray, weights: FloatArray) -> FloatArray:
-    """Pearson's, for every column of weights; NaN where one of both is constant."""
+    """Pearson's, for every column of weights; 0 where one of both is constant: it does not tell the other."""
+    if any(np.ptp(values) <= CONSTANT * np.abs(values).max() for values in (a, b)):
+        return np.zeros(weights.shape[1])
     total = weights.sum(axis=0)
     mean_a, mean_b = (a @ weights) / total, (b @ weights) / total
     covariance = (a * b) @ weights / total - mean_a * mean_b
     spread = ((a * a) @ weights / total - mean_a**2) * ((b * b) @ weights / total - mean_b**2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(spread > 0, covariance / np.sqrt(np.maximum(spread, 0)), np.nan))
+        return np.asarray(np.where(spread > 0, covariance / np.sqrt(np.maximum(spread, 0)), 0.0))

@@ -158,6 +158,11 @@ def _order(goals: tuple[str, ...]) -> list[Stage]:
     return [stage for stage in STAGES.values() if stage.name in wanted]
 
 
+def is_done_until(run: RunDirectory, goal: str) -> bool:
+    """Whether a run holds a stage and all that it needs; each loses its record when it starts again."""
+    return all(run.record(stage.name) is not None for stage in _order((goal,)))
+
+
 def _perform(stage: Stage, workspace: Workspace, print_: str) -> None:
     with naming(f"stage {stage.name}"), workspace.run.stage(stage.name, print_, stage.outputs):
         stage.run(workspace)

@@ -12,7 +12,14 @@ from typing import Any, Literal
 from pydantic import Field
 from rich.console import Console
 
-from trigger_ml.core.config import ExperimentConfig, Section, load_experiment, load_yaml, parse
+from trigger_ml.core.config import (
+    ExperimentConfig,
+    Section,
+    load_experiment,
+    load_yaml,
+    parse,
+    resolved_paths,
+)
 from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory, command_line, fingerprint
@@ -47,9 +54,10 @@ class ReconstructionConfig(Section):
 
 
 def load_reconstruction(path: Path) -> tuple[ReconstructionConfig, ExperimentConfig]:
-    """Read a study and its base experiment."""
+    """Read a study and its base experiment; files that a task names are seen from the study's folder."""
     study = parse(ReconstructionConfig, load_yaml(path), str(path))
-    return study, load_experiment(path.parent / study.base)
+    tasks = {task: resolved_paths(values, path.parent) for task, values in study.tasks.items()}
+    return study.model_copy(update={"tasks": tasks}), load_experiment(path.parent / study.base)
 
 
 def task_configs(study: ReconstructionConfig, base: ExperimentConfig) -> dict[Task, ExperimentConfig]:

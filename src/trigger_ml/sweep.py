@@ -12,12 +12,12 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 from rich.console import Console
 
-from trigger_ml.core.config import PATHS, ExperimentConfig, Section, load_yaml, parse, resolved
+from trigger_ml.core.config import ExperimentConfig, Section, load_yaml, parse, resolved_paths
 from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.foreign import explain
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.pipeline import execute
+from trigger_ml.pipeline import execute, is_done_until
 
 __all__ = [
     "Point",
@@ -49,17 +49,6 @@ class SweepConfig(Section):
     """Points that run at the same time."""
 
 
-LAST_FILE = {
-    "compress": "model/model.json",
-    "build": "firmware",
-    "synthesize": "resources.json",
-    "verify": "verification.json",
-    "evaluate": "evaluation.json",
-    "report": "evaluation.json",
-}
-"""What a point has when it went as far as the sweep asks."""
-
-
 @dataclass(frozen=True)
 class Point:
     """One point of the grid.
@@ -83,9 +72,7 @@ def load_sweep(path: Path) -> tuple[SweepConfig, ExperimentConfig]:
     from trigger_ml.core.config import load_experiment
 
     sweep = parse(SweepConfig, load_yaml(path), str(path))
-    grid = {
-        key: resolved(values, path.parent) if key in PATHS else values for key, values in sweep.grid.items()
-    }
+    grid = resolved_paths(sweep.grid, path.parent)
     return sweep.model_copy(update={"grid": grid}), load_experiment(path.parent / sweep.base)
 
 
@@ -229,9 +216,9 @@ def _describe(values: dict[str, Any]) -> str:
 
 
 def finished(sweep: SweepConfig, grid: Iterable[Point], directory: Path) -> list[tuple[Point, RunDirectory]]:
-    """Points whose run left what their last stage leaves."""
+    """Points that went as far as the sweep asks, and of which no stage failed since."""
     runs = [(point, RunDirectory(directory / f"point-{point.index:03d}")) for point in grid]
-    return [(point, run) for point, run in runs if (run.path / LAST_FILE[sweep.until]).exists()]
+    return [(point, run) for point, run in runs if is_done_until(run, sweep.until)]
 
 
 def runs_below(directory: Path) -> list[Path]:

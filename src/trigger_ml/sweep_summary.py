@@ -19,6 +19,7 @@ from trigger_ml.core.files import write_bytes, write_text
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.evaluation.quantities import HEADLINES, QUANTITIES
 from trigger_ml.evaluation.reference import REFERENCES, against_reference
+from trigger_ml.pipeline import is_done_until
 from trigger_ml.report.reading import firmware_figure
 from trigger_ml.sweep import Point, SweepConfig, finished
 
@@ -51,9 +52,9 @@ def rows(sweep: SweepConfig, grid: list[Point], directory: Path) -> list[Row]:
     """
     table = []
     for point, run in finished(sweep, grid, directory):
-        model = _read(run, "model/model.json")
+        model = _read(run, "model/model.json", "compress")
         row: Row = {"point": point.index, **point.values}
-        if evaluation := _read(run, "evaluation.json"):
+        if evaluation := _read(run, "evaluation.json", "evaluate"):
             row |= _worth(evaluation, HEADLINES[point.config.task][0])
         row |= {
             "sparsity_reached": model["compressed"]["sparsity"],
@@ -64,18 +65,19 @@ def rows(sweep: SweepConfig, grid: list[Point], directory: Path) -> list[Row]:
         }
         if evaluation:
             row["test_events"] = evaluation["events"]["used"]
-        if cost := firmware_figure(_read(run, "resources.json")):
+        if cost := firmware_figure(_read(run, "resources.json", "synthesize")):
             row |= {"lut": cost["lut"], "lut_source": cost["source"]}
-        if backends := _read(run, "verification.json").get("backends"):
+        if backends := _read(run, "verification.json", "verify").get("backends"):
             row["mismatches"] = sum(found["mismatches"] for found in backends.values())
         table.append(row)
     return table
 
 
-def _read(run: RunDirectory, name: str) -> dict[str, Any]:
-    """A JSON document of a run; empty where there is none."""
-    path = run.path / name
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+def _read(run: RunDirectory, name: str, stage: str) -> dict[str, Any]:
+    """A JSON document that a stage left; empty where the stage is not done."""
+    if not is_done_until(run, stage):
+        return {}
+    return dict(json.loads((run.path / name).read_text(encoding="utf-8")))
 
 
 def _worth(evaluation: dict[str, Any], metric: str) -> Row:

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tables
-from astropy.stats import sigma_clipped_stats
 from ctapipe.image import tailcuts_clean
 
 from trigger_ml.core.config import EventsConfig, InputConfig, SplitConfig
@@ -236,7 +235,15 @@ def test_without_monitoring_the_noise_is_that_of_the_files_images(two_files):
     events, paths = two_files
     dataset = load_dataset(paths, EventsConfig())
     for number, table in enumerate(events):
-        mean, _, spread = sigma_clipped_stats(table.image, sigma=4, axis=0)
+        # pixel by pixel: what is four spreads from the median is light
+        middle = np.median(table.image, axis=0)
+        width = 1.4826 * np.median(np.abs(table.image - middle), axis=0)
+        kept = [
+            values[np.abs(values - m) <= 4 * max(w, np.median(width))]
+            for values, m, w in zip(table.image.T, middle, width, strict=True)
+        ]
+        mean = np.array([values.mean() for values in kept])
+        spread = np.array([values.std(ddof=1) for values in kept])
         config = InputConfig()
         rule = charge_rule(
             config,
@@ -244,7 +251,7 @@ def test_without_monitoring_the_noise_is_that_of_the_files_images(two_files):
                 np.float32(mean)[np.newaxis],
                 np.float32(spread)[np.newaxis],
                 np.zeros((1, 1296), dtype=bool),
-                "the same by astropy",
+                "the same by hand",
                 np.array([len(table)]),
                 np.array([True]),
             ),

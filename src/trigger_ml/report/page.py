@@ -236,7 +236,8 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
         raise InputError(
             str(run_directory),
             f"its JSON files are not those of a run of this version ({reason(error)})",
-            "Make the run again with `trigger-ml run CONFIG`",
+            "Make them again with `trigger-ml evaluate CONFIG`; if they are of this version, report a defect "
+            "with what --debug shows",
         ) from error
 
 

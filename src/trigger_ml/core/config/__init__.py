@@ -10,12 +10,11 @@ from trigger_ml.core.config.compression import (
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.config.events import EventsConfig, InputConfig, SplitConfig
 from trigger_ml.core.config.experiment import (
-    PATHS,
     ExperimentConfig,
     load_experiment,
     load_yaml,
     parse,
-    resolved,
+    resolved_paths,
     schema,
 )
 from trigger_ml.core.config.firmware import (
@@ -30,7 +29,6 @@ from trigger_ml.core.config.nuisances import NuisancesConfig
 from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
 
 __all__ = [
-    "PATHS",
     "BitsConfig",
     "CompressionConfig",
     "EvaluationConfig",
@@ -56,6 +54,6 @@ __all__ = [
     "load_experiment",
     "load_yaml",
     "parse",
-    "resolved",
+    "resolved_paths",
     "schema",
 ]

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,10 +189,18 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def resolved(value: Any, folder: Path) -> Any:
-    """A path of a configuration, or a list of them, seen from the folder of the file that names it."""
+    """A path of a configuration, or a list of them, seen from the folder of the file that names it.
+
+    What is no path stays as it is, for the configuration's own check to name.
+    """
     if isinstance(value, str):
         return str((folder / value).resolve())
-    return value if value is None else tuple(resolved(item, folder) for item in value)
+    return tuple(resolved(item, folder) for item in value) if isinstance(value, list | tuple) else value
+
+
+def resolved_paths(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Values by dotted key, those of `PATHS` seen from a folder."""
+    return {key: resolved(value, folder) if key in PATHS else value for key, value in values.items()}
 
 
 def load_experiment(path: Path) -> ExperimentConfig:
