@@ -10,6 +10,7 @@ from trigger_ml.report.content import read_run
 from trigger_ml.report.facts import widths
 from trigger_ml.report.figures import draw_all, specs
 from trigger_ml.report.page import write_report
+from trigger_ml.report.rivals import rival_tiles
 from trigger_ml.report.style import LIGHT, save
 
 
@@ -311,3 +312,10 @@ def test_an_evaluation_that_is_none_is_refused(tmp_path, sample):
         write_report(tmp_path)
     assert str(tmp_path) in caught.value.what
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(("given", "said"), [({}, "ended"), ({"given": {"file": "m.h5"}}, "by its owner")])
+def test_a_given_model_was_not_trained_here(given, said):
+    reference = {"model": "float", "plateau": None, "why": ""}
+    (tile,) = rival_tiles({"reference": reference, **given})
+    assert (tile.label, tile.value) == ("Float training", said)

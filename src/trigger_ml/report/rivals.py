@@ -46,7 +46,8 @@ def rival_tiles(evaluation: Mapping[str, Any]) -> list[Tile]:
     tiles = []
     if reference := evaluation.get("reference"):
         state = {True: "unchanged", False: "worse", None: "unresolved"}[reference["plateau"]]
-        tiles.append(Tile("Float training", "ended", PLATEAU[reference["plateau"]], state))
+        where = "by its owner" if evaluation.get("given") else "ended"
+        tiles.append(Tile("Float training", where, PLATEAU[reference["plateau"]], state))
     trees = evaluation.get("others", {}).get("trees")
     if trees is not None:
         found = trees["differences"]["compressed"]["auc"]
