@@ -136,6 +136,7 @@ def test_what_does_not_fit_is_refused_with_how_much():
     assert "prediction" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_processes_beside_each_other_find_the_same(two):
     files = {
         **ADDER,

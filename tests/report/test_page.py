@@ -172,7 +172,8 @@ def test_names_are_escaped(tmp_path, sample):
     assert "<script>" not in write_report(tmp_path).read_text()
 
 
-@pytest.mark.parametrize("task", ["energy", "direction"])
+# drawing takes ten seconds for each
+@pytest.mark.parametrize("task", ["energy", pytest.param("direction", marks=pytest.mark.slow)])
 def test_reconstruction_runs_show_their_figures(task, tmp_path, sample, open_page, assert_sound):
     sample.write(tmp_path / "manifest.json", sample.manifest(task))
     sample.write(tmp_path / "evaluation.json", sample.comparison(task))
