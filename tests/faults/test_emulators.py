@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from contract import Product, damaged
+from damage import changed
 from onnx import numpy_helper
 from scipy.special import expit
 
@@ -115,18 +116,6 @@ def _paths(content: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-def _changed(content: Any, path: tuple[Any, ...], value: Any) -> Any:
-    result = json.loads(json.dumps(content))
-    place = result
-    for key in path[:-1]:
-        place = place[key]
-    if value is None:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    return result
-
-
 def test_descriptions_that_contradict_the_graph(product: Product, tmp_path: Path, model: bytes) -> None:
     """Each value of the description taken away, and replaced by one of another kind."""
     proto = onnx.load_from_string(model)
@@ -138,7 +127,7 @@ def test_descriptions_that_contradict_the_graph(product: Product, tmp_path: Path
         for value in (None, [["x"]]):
             if value is None and place[-1] in optional:
                 continue
-            onnx.helper.set_model_props(proto, {PROPERTY: json.dumps(_changed(content, place, value))})
+            onnx.helper.set_model_props(proto, {PROPERTY: json.dumps(changed(content, place, value))})
             path.write_bytes(proto.SerializeToString())
             product.refuses("emulate", path, tmp_path / "none.h5", "-o", output, naming=path, absent=output)
     for text in ("", "{", "[]", "{}", "null"):

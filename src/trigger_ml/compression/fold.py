@@ -6,6 +6,7 @@ import numpy as np
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
 
 __all__ = ["fold_batch_norm"]
@@ -99,7 +100,7 @@ def _folded_weights(model: Any) -> dict[str, list[Any]]:
                     f"normalizes the output of {step.inputs[0]}, which is no linear layer read by it alone",
                     "Put normalization directly after a convolution or dense layer, before its ReLU",
                 )
-            scale, offset = _scale_and_offset(step.layer)
+            scale, offset = scale_and_offset(step.layer)
             kernel, bias = weights[source]
             if model.get_layer(source).__class__.__name__ == "DepthwiseConv2D":
                 weights[source] = [kernel * scale.reshape(kernel.shape[2:]), bias * scale + offset]
@@ -110,12 +111,3 @@ def _folded_weights(model: Any) -> dict[str, list[Any]]:
             passed_on = ends.get(step.inputs[0])
             ends |= {} if passed_on is None else {step.name: passed_on}
     return weights
-
-
-def _scale_and_offset(layer: Any) -> tuple[Any, Any]:
-    mean = np.asarray(layer.moving_mean, dtype=np.float64)
-    scale = 1.0 / np.sqrt(np.asarray(layer.moving_variance, dtype=np.float64) + layer.epsilon)
-    if layer.scale:
-        scale = scale * np.asarray(layer.gamma)
-    beta = np.asarray(layer.beta) if layer.center else 0.0
-    return scale, beta - mean * scale

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +34,24 @@ RUNNER = Path(__file__).with_name("csim_runner.py")
 FOLDER = "csim"
 
 
+def _hashed(directory: Path, files: Iterable[Path], start: str = "") -> str:
+    """Hash of a project's files but what was compiled of them, by their names."""
+    result = hashlib.sha256(start.encode(errors="surrogateescape"))
+    for path in sorted(files):
+        if path.is_file() and path.suffix not in (".so", ".o"):
+            result.update(f"\0{path.relative_to(directory)}\0{sha256(path)}".encode(errors="surrogateescape"))
+    return result.hexdigest()
+
+
 def _sources(directory: Path) -> str:
     """Hash of what a project's library is made from, and of where it is."""
-    result = hashlib.sha256(str(directory.resolve()).encode(errors="surrogateescape"))
-    for path in sorted(directory.rglob("*")):
-        relative = path.relative_to(directory)
-        if path.is_file() and path.suffix not in (".so", ".o") and relative.parts[0] != FOLDER:
-            result.update(f"\0{relative}\0{sha256(path)}".encode(errors="surrogateescape"))
-    return result.hexdigest()
+    files = (path for path in directory.rglob("*") if path.relative_to(directory).parts[0] != FOLDER)
+    return _hashed(directory, files, str(directory.resolve()))
 
 
 def _code(directory: Path) -> str:
     """Hash of a project's C++ and weights: what its answers follow from."""
-    result = hashlib.sha256()
-    for path in sorted((directory / "firmware").rglob("*")):
-        if path.is_file() and path.suffix not in (".so", ".o"):
-            result.update(f"\0{path.relative_to(directory)}\0{sha256(path)}".encode(errors="surrogateescape"))
-    return result.hexdigest()
+    return _hashed(directory, (directory / "firmware").rglob("*"))
 
 
 def _receipt(sources: str, library: Path) -> Path:
