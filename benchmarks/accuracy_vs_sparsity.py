@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from trigger_ml.core.files import write_json
-from trigger_ml.sweep import load_sweep, points, run_sweep
-from trigger_ml.sweep_summary import rows, write_summary
+from trigger_ml.studies.sweep import load_sweep, points, run_sweep
+from trigger_ml.studies.table import rows, write_summary
 
 ROOT = Path(__file__).parents[1]
 

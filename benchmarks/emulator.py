@@ -25,13 +25,13 @@ from rich.table import Table
 from trigger_ml.core.config import HlsConfig, ModelConfig, QuantizationConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware import serialize
-from trigger_ml.firmware.csim import Csim
 from trigger_ml.firmware.extract import extract
-from trigger_ml.firmware.hls import HlsProject, write_project
-from trigger_ml.firmware.interpreter import logits
-from trigger_ml.firmware.network import Network
-from trigger_ml.firmware.onnx import Emulator, run_batches, session, write_emulator
+from trigger_ml.firmware.hls.csim import Csim
+from trigger_ml.firmware.hls.project import HlsProject, write_project
+from trigger_ml.firmware.ir import serialize
+from trigger_ml.firmware.ir.interpreter import logits
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.onnx.emulator import Emulator, run_batches, session, write_emulator
 from trigger_ml.models.batches import predict
 from trigger_ml.models.export import export_onnx
 from trigger_ml.models.files import load_model

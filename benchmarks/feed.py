@@ -25,7 +25,7 @@ from trigger_ml.core import keras2  # noqa: F401  (CTLearn imports Keras; Keras 
 from trigger_ml.core.config import EventsConfig, InputConfig, ParticleConfig, SimulationConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.events.dataset import Dataset
-from trigger_ml.events.feed import load_dataset, values
+from trigger_ml.events.loading import load_dataset, values
 from trigger_ml.simulation.production import simulate
 
 RESULTS = Path(__file__).parent / "results" / "feed.json"

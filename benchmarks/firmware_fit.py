@@ -17,10 +17,10 @@ from scipy.optimize import nnls
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware import synthesis
-from trigger_ml.firmware.estimate import COEFFICIENTS, kernel_features, predict, window_features
+from trigger_ml.firmware.cost import synthesis
+from trigger_ml.firmware.cost.prediction import COEFFICIENTS, kernel_features, predict, window_features
+from trigger_ml.firmware.rtl.dataflow import SumStage, WindowStage
 from trigger_ml.firmware.rtl.project import TOP, design, outline, sources
-from trigger_ml.firmware.rtl.stages import SumStage, WindowStage
 
 # others of the series are too large to be synthesized in minutes, or have an empty map
 USED = (0, 1, 2, 3, 4, 8, 11, 12, 13, 14)

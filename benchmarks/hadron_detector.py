@@ -12,10 +12,11 @@ import numpy as np
 import recorded_pipeline
 from numba import njit
 
-from trigger_ml.events.digicam import sst1m_subarray
-from trigger_ml.events.parameters import ImageParameters
-from trigger_ml.simulation import electronics, optics, patch_trigger
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.events.image_parameters import ImageParameters
+from trigger_ml.instrument import sst1m
+from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.simulation import electronics, optics
+from trigger_ml.trigger import digital_sum
 
 PEAK = 11.0
 """Sample at which the recorded pulses peak."""
@@ -82,7 +83,7 @@ class Detector:
         self.rng = np.random.default_rng(seed)
         self.variant = variant
         self.optics = optics.build_optics(self.geometry, np.random.default_rng(11))
-        self.patches = patch_trigger.build_patches(self.geometry)
+        self.patches = digital_sum.build_patches(self.geometry)
         self.parts = electronics.build_electronics(
             description.camera.readout, variant.night_sky, np.random.default_rng(3)
         )
@@ -137,7 +138,7 @@ class Detector:
         near = np.isin(patch_of_pixel, cluster[counts[cluster].sum(axis=1).argmax()])[pixel]
         start = np.median(time[near]) + self.parts.peak
         found = self.waveform(pixel, time - start + (peak + self.rng.random()) * sst1m.SAMPLE)
-        reached = patch_trigger.cluster_peak(found, patch_of_pixel, cluster, *SEARCH)
+        reached = digital_sum.cluster_peak(found, patch_of_pixel, cluster, *SEARCH)
         return found if reached >= self.variant.threshold else None
 
     def images(self, photons, least=recorded_pipeline.LEAST_SIZE):

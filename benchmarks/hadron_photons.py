@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from trigger_ml.core.files import atomic_path
-from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.instrument import sst1m
+from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.simulation import cherenkov, optics, telescope
-from trigger_ml.simulation import parameters as sst1m
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import camera_axes
 from trigger_ml.simulation.interactions import load_library, read_library

@@ -27,7 +27,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import sst1m_subarray
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 EDGES = np.array([150, 250, 400, 800, 1500, 3000, np.inf])

@@ -25,14 +25,14 @@ from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.events.dataset import Dataset, split_by_shower
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
-from trigger_ml.events.feed import load_dataset
-from trigger_ml.events.parameters import ImageParameters
+from trigger_ml.events.image_parameters import ImageParameters
+from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.rival import read_parameters
 from trigger_ml.models.batches import predict
 from trigger_ml.models.registry import build_model
 from trigger_ml.models.training import train
 from trigger_ml.models.trees import load_trees, save_trees
-from trigger_ml.samples import event_files, night_sky_files
+from trigger_ml.pipeline.sample import event_files, night_sky_files
 
 RESULTS = Path(__file__).parent / "results" / "input-choices.json"
 BINS = 5

@@ -20,14 +20,14 @@ import numpy as np
 from hadron_detector import Detector, Variant
 from recorded_logits import NIGHT_SKY, RAW, logits, sizes, table_of
 
-from trigger_ml.emulate import load_emulator
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
 from trigger_ml.events.noise import noise_of_images
 from trigger_ml.events.raw import ADC_PER_PHOTOELECTRON, window_sum
 from trigger_ml.events.sources import open_events, source_noise
-from trigger_ml.samples import event_files
+from trigger_ml.instrument import sst1m
+from trigger_ml.pipeline.emulate import load_emulator
+from trigger_ml.pipeline.sample import event_files
 from trigger_ml.simulation import electronics
-from trigger_ml.simulation import parameters as sst1m
 
 RESULT = Path(__file__).parents[1] / "docs" / "figures" / "planted_gammas.json"
 LIGHT = (80, 160, 320, 640, np.inf)

@@ -33,15 +33,15 @@ import matplotlib.pyplot as plt
 from ctapipe.containers import EventType
 
 from trigger_ml.core.config import InputConfig
-from trigger_ml.emulate import load_emulator
-from trigger_ml.events.camera import AxialGrid
+from trigger_ml.events.image_parameters import ImageParameters
 from trigger_ml.events.noise import noise_of_images
-from trigger_ml.events.parameters import ImageParameters
 from trigger_ml.events.quantize import charge_rule, to_counts
 from trigger_ml.events.sources import open_events, source_noise
 from trigger_ml.events.table import EventTable
+from trigger_ml.instrument import sst1m
+from trigger_ml.instrument.camera import AxialGrid
+from trigger_ml.pipeline.emulate import load_emulator
 from trigger_ml.simulation import electronics
-from trigger_ml.simulation import parameters as sst1m
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 RAW = Path("sst1m-digicam-raw") / "example_SST1M_20180822.fits.fz"

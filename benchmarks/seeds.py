@@ -24,12 +24,12 @@ from sklearn.metrics import roc_auc_score
 from trigger_ml.compression.compress import compress
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.events.feed import load_dataset
+from trigger_ml.events.loading import load_dataset
 from trigger_ml.models.batches import predict
 from trigger_ml.models.registry import build_model
 from trigger_ml.models.training import train
-from trigger_ml.pipeline import Workspace
-from trigger_ml.samples import Sample, event_files, load_sample
+from trigger_ml.pipeline.sample import Sample, event_files, load_sample
+from trigger_ml.pipeline.workspace import Workspace
 
 RESULTS = Path(__file__).parent / "results" / "seeds"
 

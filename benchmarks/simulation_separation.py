@@ -22,15 +22,15 @@ from sklearn.metrics import roc_auc_score
 
 import trigger_ml  # noqa: F401  (Keras 2 before TensorFlow)
 from trigger_ml.core.config import ExperimentConfig, parse
+from trigger_ml.core.layout import EMULATOR, FLOAT_MODEL
 from trigger_ml.events.dataset import split_by_shower
-from trigger_ml.events.digicam import sst1m_subarray
-from trigger_ml.events.feed import load_dataset
-from trigger_ml.events.parameters import ImageParameters
-from trigger_ml.firmware.onnx import Emulator
+from trigger_ml.events.image_parameters import ImageParameters
+from trigger_ml.events.loading import load_dataset
+from trigger_ml.firmware.onnx.emulator import Emulator
+from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.models.batches import predict
 from trigger_ml.models.files import load_model
-from trigger_ml.samples import event_files
-from trigger_ml.stages import EMULATOR, FLOAT_MODEL
+from trigger_ml.pipeline.sample import event_files
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -21,14 +21,14 @@ from eventio import EventIOFile
 from eventio.iact.objects import TelescopeData
 from eventio.simtel.objects import MCEvent, MCShower
 
-from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.instrument import sst1m
+from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.simulation import electronics
-from trigger_ml.simulation import parameters as sst1m
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import sky_direction
-from trigger_ml.simulation.patch_trigger import PATCH_MAX, build_patches
 from trigger_ml.simulation.shower import ShowerMaker
 from trigger_ml.simulation.telescope import Telescope
+from trigger_ml.trigger.digital_sum import PATCH_MAX, build_patches
 
 THRESHOLD = 74
 SCALE = 188 / 512

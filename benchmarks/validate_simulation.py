@@ -29,8 +29,8 @@ from scipy.stats import ks_2samp
 from traitlets.config import Config
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
-from trigger_ml.events.digicam import sst1m_subarray
-from trigger_ml.events.parameters import ImageParameters
+from trigger_ml.events.image_parameters import ImageParameters
+from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.simulation import electronics
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.cherenkov import sampled_expectation

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from trigger_ml import cli, pipeline
+from trigger_ml import cli
 from trigger_ml.core.errors import InputError, VerificationError
+from trigger_ml.pipeline import execute as pipeline
+from trigger_ml.pipeline.stage import Stage
+from trigger_ml.pipeline.workspace import Workspace
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -69,10 +72,10 @@ def test_every_error_is_one_line_with_its_exit_code(
 def test_a_librarys_error_names_the_stage_and_the_library(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: str
 ) -> None:
-    def work(stage: pipeline.Stage, workspace: pipeline.Workspace) -> None:
+    def work(stage: Stage, workspace: Workspace) -> None:
         json.loads("{")
 
-    monkeypatch.setattr(pipeline.Stage, "run", work)
+    monkeypatch.setattr(Stage, "run", work)
     ended, said = run(capsys, "simulate", config, "--run", str(tmp_path / "run"))
     assert ended == 2
     assert "stage simulate: json ends with JSONDecodeError" in said

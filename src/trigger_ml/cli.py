@@ -69,7 +69,7 @@ def _say(text: str) -> None:
 def _until(
     goal: str | tuple[str, ...], config_path: Path, run: Path | None, implementation: bool | None = None
 ) -> tuple[ExperimentConfig, Path]:
-    from trigger_ml.pipeline import execute
+    from trigger_ml.pipeline.execute import execute
 
     config = load_experiment(config_path)
     if implementation is not None:
@@ -148,7 +148,7 @@ def compare(
 ) -> None:
     """Write one page that compares runs."""
     from trigger_ml.report.compare import compare as write_page
-    from trigger_ml.sweep import runs_below
+    from trigger_ml.studies.sweep import runs_below
 
     page = write_page([found for run in runs for found in runs_below(run)], output, to, reference)
     _say(f"written to {page}")
@@ -157,7 +157,7 @@ def compare(
 @app.command(name="run")
 def run_all(config: Config, run: Run = None) -> None:
     """Run every stage and print a summary."""
-    from trigger_ml.summary import print_summary
+    from trigger_ml.report.terminal import print_summary
 
     _, directory = _until("report", config, run)
     print_summary(directory, console)
@@ -171,7 +171,7 @@ def hls_build(
     implementation: Implementation = None,
 ) -> None:
     """Write, verify and measure the firmware projects; copies them to hls_projects/NAME."""
-    from trigger_ml.stages import export_projects
+    from trigger_ml.pipeline.projects import export_projects
 
     experiment, directory = _until(("synthesize", "verify"), config, run, implementation)
     export_projects(directory, output / experiment.name, console)
@@ -188,7 +188,7 @@ def emulate(
     ] = False,
 ) -> None:
     """Run the firmware's emulator over events and write logits and gammaness."""
-    from trigger_ml.emulate import emulate_files
+    from trigger_ml.pipeline.emulate import emulate_files
 
     summary = emulate_files(network, inputs, output, overwrite=overwrite, outside_domain=outside_domain)
     for line in summary.lines():
@@ -203,7 +203,7 @@ def trace(
 ) -> None:
     """Show one event layer by layer, through every backend; exit code 1 if one of them differs."""
     import trigger_ml.core.keras2  # noqa: F401 - before TensorFlow, whose start-up it keeps quiet
-    from trigger_ml.event_trace import print_trace, trace_run
+    from trigger_ml.pipeline.trace import print_trace, trace_run
 
     traced = trace_run(run, event, output, console)
     print_trace(traced.trace, console)
@@ -222,8 +222,8 @@ def sweep(
     collect: Annotated[bool, typer.Option("--collect", help="Only make table and figure.")] = False,
 ) -> None:
     """Try a grid of configuration values; leaves one table and one figure."""
-    from trigger_ml import sweep as sweeps
-    from trigger_ml.sweep_summary import write_summary
+    from trigger_ml.studies import sweep as sweeps
+    from trigger_ml.studies.table import write_summary
 
     settings, experiment = sweeps.load_sweep(config)
     target = directory or Path("runs") / settings.name
@@ -261,7 +261,7 @@ def reconstruct(
     ] = None,
 ) -> None:
     """Run type, energy and direction on the same events; leaves their joint instrument response."""
-    from trigger_ml import reconstruct as studies
+    from trigger_ml.studies import reconstruction as studies
 
     study, experiment = studies.load_reconstruction(config)
     run = studies.reconstruct(study, experiment, directory or Path("runs") / study.name, console)
@@ -277,8 +277,8 @@ def print_schema(
     of: Annotated[str, typer.Argument(help="`experiment`, `sweep` or `reconstruction`.")] = "experiment",
 ) -> None:
     """Print the JSON schema of a configuration file."""
-    from trigger_ml.reconstruct import ReconstructionConfig
-    from trigger_ml.sweep import SweepConfig
+    from trigger_ml.studies.reconstruction import ReconstructionConfig
+    from trigger_ml.studies.sweep import SweepConfig
 
     models: dict[str, type[Section]] = {
         "experiment": ExperimentConfig,

@@ -12,15 +12,15 @@ from trigger_ml.core.config import EventsConfig, InputConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.camera_input import NOT_FINITE, CameraInput
 from trigger_ml.events.dead_pixels import fill_with_neighbours, silent_pixels
-from trigger_ml.events.digicam import digicam_geometry, sst1m_subarray
 from trigger_ml.events.dl1 import read_dl1, write_dl1
-from trigger_ml.events.feed import load_dataset
+from trigger_ml.events.image_parameters import neighbour_table
+from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.monitoring import Conditions, slot
 from trigger_ml.events.night_sky import load_night_sky
-from trigger_ml.events.parameters import neighbour_table
 from trigger_ml.events.rival import RivalParameters, read_parameters
 from trigger_ml.events.sources import open_events
 from trigger_ml.events.table import EventTable
+from trigger_ml.instrument.digicam import digicam_geometry, sst1m_subarray
 
 N = 24
 DEAD = 77

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.events import dl1
-from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import (
     SimulatedRun,
     image_telescopes,
@@ -28,6 +27,7 @@ from trigger_ml.events.dl1_writer import impact_distance
 from trigger_ml.events.joins import RowIndex
 from trigger_ml.events.showers import equal_rows
 from trigger_ml.events.table import concatenate, whole_array_events
+from trigger_ml.instrument.digicam import sst1m_subarray
 
 RUN = SimulatedRun(
     obs_id=7,

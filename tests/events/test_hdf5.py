@@ -4,8 +4,8 @@ import tables
 from ctapipe.io import read_table
 
 from trigger_ml.events import hdf5
-from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import write_dl1
+from trigger_ml.instrument.digicam import sst1m_subarray
 
 IMAGES = "/dl1/event/telescope/images/tel_001"
 COLUMNS = ("event_id", "image", "peak_time")

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from ctapipe.image import tailcuts_clean
 
-from trigger_ml.events.digicam import digicam_geometry
+from trigger_ml.events.image_parameters import ImageParameters
 from trigger_ml.events.light import cleaned_charge, level_and_spread
-from trigger_ml.events.parameters import ImageParameters
+from trigger_ml.instrument.digicam import digicam_geometry
 
 
 @pytest.fixture(scope="module")

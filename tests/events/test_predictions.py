@@ -5,8 +5,8 @@ import tables
 from ctapipe.io import TableLoader, read_table
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.predictions import read_answers, write_answers, write_dl2
+from trigger_ml.instrument.digicam import sst1m_subarray
 
 TABLE = "/dl2/event/telescope/particle_type/trigger_ml/tel_001"
 

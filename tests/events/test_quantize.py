@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trigger_ml.core.config import InputConfig
-from trigger_ml.events.camera import axial_grid
-from trigger_ml.events.digicam import digicam_geometry
 from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.quantize import charge_rule, quantize, to_counts, values
+from trigger_ml.instrument.camera import axial_grid
+from trigger_ml.instrument.digicam import digicam_geometry
 
 
 def by_hand(value: float, lsb: Fraction, bits: int) -> int:

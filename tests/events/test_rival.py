@@ -9,10 +9,10 @@ from ctapipe.image.toymodel import Gaussian
 
 from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import InputError
-from trigger_ml.events.digicam import digicam_geometry, sst1m_subarray
 from trigger_ml.events.dl1 import write_dl1
-from trigger_ml.events.feed import load_dataset
+from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.rival import LEVELS, RivalParameters, read_parameters
+from trigger_ml.instrument.digicam import digicam_geometry, sst1m_subarray
 
 
 def showers(n: int, noise: float, seed: int = 4) -> np.ndarray:

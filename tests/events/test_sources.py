@@ -6,11 +6,11 @@ import pytest
 from protozfits import File
 
 from trigger_ml.core.errors import CameraMismatchError, InputError
-from trigger_ml.events.camera import AxialGrid, axial_grid
-from trigger_ml.events.digicam import digicam_geometry
 from trigger_ml.events.raw import ADC_PER_PHOTOELECTRON
 from trigger_ml.events.sources import open_events, require_camera
 from trigger_ml.events.table import concatenate
+from trigger_ml.instrument.camera import AxialGrid, axial_grid
+from trigger_ml.instrument.digicam import digicam_geometry
 
 RAW = "sst1m-digicam-raw/example_SST1M_20180822.fits.fz"
 SIMTEL = "digicam-simtel-small/simtel_test_file.simtel.gz"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.events.camera import axial_grid
-from trigger_ml.events.digicam import digicam_geometry
-from trigger_ml.firmware.network import Dense, Flatten, Input, MaxPool2D, Network
+from trigger_ml.firmware.ir.network import Dense, Flatten, Input, MaxPool2D, Network
+from trigger_ml.instrument.camera import axial_grid
+from trigger_ml.instrument.digicam import digicam_geometry
 
 # what the tests here share
 sys.path.insert(0, str(Path(__file__).parent))

@@ -25,23 +25,27 @@ import tables
 
 IMPORTED = [
     "trigger_ml.core.keras2",
-    "trigger_ml.stages",
+    "trigger_ml.pipeline.execute",
+    "trigger_ml.pipeline.sample",
+    "trigger_ml.pipeline.given",
     "trigger_ml.compression.compress",
     "trigger_ml.compression.control",
     "trigger_ml.evaluation.evaluate",
     "trigger_ml.evaluation.gadf",
     "trigger_ml.evaluation.robustness",
-    "trigger_ml.firmware.backends",
-    "trigger_ml.firmware.hls",
-    "trigger_ml.firmware.measure",
-    "trigger_ml.firmware.onnx",
-    "trigger_ml.firmware.rtl.flow",
+    "trigger_ml.firmware.engines.csim",
+    "trigger_ml.firmware.engines.keras",
+    "trigger_ml.firmware.engines.rtl",
+    "trigger_ml.firmware.hls.project",
+    "trigger_ml.firmware.cost.measure",
+    "trigger_ml.firmware.onnx.emulator",
+    "trigger_ml.firmware.cost.rtl_project",
     "trigger_ml.firmware.verify",
     "trigger_ml.models.export",
-    "trigger_ml.models.summary",
+    "trigger_ml.models.description",
     "trigger_ml.models.training",
     "trigger_ml.report.page",
-    "trigger_ml.rivals",
+    "trigger_ml.pipeline.rivals",
     "trigger_ml.simulation.production",
 ]
 
@@ -99,7 +103,7 @@ def _work(config: Path, directory: Path, goal: str, log: Path) -> None:
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
     from trigger_ml.core.config import load_experiment
     from trigger_ml.core.errors import TriggerMLError
-    from trigger_ml.pipeline import execute
+    from trigger_ml.pipeline.execute import execute
 
     _make_cheap()
     try:

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from contract import Product, damaged
 
-from trigger_ml import pipeline
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.pipeline import execute as pipeline
 
 VERBS = ("simulate", "train", "compress", "build", "synthesize", "verify", "evaluate", "report", "run")
 

@@ -14,13 +14,13 @@ from damage import changed
 from onnx import numpy_helper
 from scipy.special import expit
 
-from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import write_dl1
 from trigger_ml.events.table import EventTable
-from trigger_ml.firmware import serialize
-from trigger_ml.firmware.network import Network
-from trigger_ml.firmware.onnx import Emulator
-from trigger_ml.firmware.onnx_writer import PROPERTY, build_emulator
+from trigger_ml.firmware.ir import serialize
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.onnx.emulator import Emulator
+from trigger_ml.firmware.onnx.writer import PROPERTY, build_emulator
+from trigger_ml.instrument.digicam import sst1m_subarray
 
 EVENTS = 5
 

@@ -24,14 +24,14 @@ from protozfits import File
 from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import TriggerMLError
 from trigger_ml.core.files import atomic_directory, atomic_path, write_bytes
-from trigger_ml.events.digicam import sst1m_subarray
 from trigger_ml.events.dl1 import read_dl1, read_runs, write_dl1
-from trigger_ml.events.feed import load_dataset
+from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.predictions import write_dl2
 from trigger_ml.events.runs import SimulatedRun
 from trigger_ml.events.table import NO_TIME, PRIMARY_IDS, EventTable, Truth, concatenate, nanoseconds
-from trigger_ml.firmware.network import Network
-from trigger_ml.firmware.onnx_writer import build_emulator
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.onnx.writer import build_emulator
+from trigger_ml.instrument.digicam import sst1m_subarray
 
 N = 40
 CONFIG = EventsConfig.model_validate({"input": {"pedestal": "none"}})

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from killing import StageProcess, contents, differing, state
 
-from trigger_ml.pipeline import STAGES
+from trigger_ml.pipeline.stages import STAGES
 
 KILLS = 20
 

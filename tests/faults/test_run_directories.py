@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from contract import Product, damaged
 
-from trigger_ml import pipeline
 from trigger_ml.core.config import ExperimentConfig, RtlConfig
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.firmware.hls import MANIFEST, HlsProject
-from trigger_ml.firmware.network import Network
+from trigger_ml.firmware.hls.project import MANIFEST, HlsProject
+from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.rtl.project import read_sources
 from trigger_ml.firmware.vectors import read_vectors, write_vectors
+from trigger_ml.pipeline.stage import Stage
+from trigger_ml.pipeline.workspace import Workspace
 
 
 @pytest.fixture
@@ -29,15 +30,15 @@ def run(tmp_path: Path) -> Path:
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is accepted does no work here, but for the check of a given model."""
 
-    def work(stage: pipeline.Stage, workspace: pipeline.Workspace) -> None:
+    def work(stage: Stage, workspace: Workspace) -> None:
         if workspace.config.model.weights is None:
             pytest.fail("a bad run directory was accepted")
-        from trigger_ml import given
+        from trigger_ml.pipeline import given
 
         given.prepare(workspace.config)
         pytest.fail("a bad model was accepted")
 
-    monkeypatch.setattr(pipeline.Stage, "run", work)
+    monkeypatch.setattr(Stage, "run", work)
 
 
 @pytest.fixture
@@ -101,10 +102,10 @@ def test_folders_that_are_no_run(product: Product, tmp_path: Path, config: Path)
 def test_a_file_where_a_stage_writes_its_folder(
     product: Product, run: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def work(stage: pipeline.Stage, workspace: pipeline.Workspace) -> None:
+    def work(stage: Stage, workspace: Workspace) -> None:
         (workspace.path / stage.outputs[0]).mkdir(parents=True)
 
-    monkeypatch.setattr(pipeline.Stage, "run", work)
+    monkeypatch.setattr(Stage, "run", work)
     (run / "model").write_text("in the way")
     product.refuses("train", config, "--run", run, naming=run / "model")
     assert RunDirectory(run).record("train") is None

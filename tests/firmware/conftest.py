@@ -10,7 +10,7 @@ from qkeras import QActivation, QConv2D, QDense, QDepthwiseConv2D, quantized_bit
 
 from trigger_ml.core.fixed_point import FixedPoint, Overflow, Rounding
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.firmware import network as ir
+from trigger_ml.firmware.ir import network as ir
 
 # texts that several tests share
 sys.path.insert(0, str(Path(__file__).parent))
@@ -204,9 +204,9 @@ def models():
 def simulated(tmp_path_factory):
     """A residual model with its network, its hls4ml project and the compiled C simulation."""
     from trigger_ml.core.config import HlsConfig
-    from trigger_ml.firmware.csim import Csim
     from trigger_ml.firmware.extract import extract
-    from trigger_ml.firmware.hls import write_project
+    from trigger_ml.firmware.hls.csim import Csim
+    from trigger_ml.firmware.hls.project import write_project
 
     model = residual_model(size=(7, 6))
     network = extract(model, input_type=FixedPoint(False, 8, 8))

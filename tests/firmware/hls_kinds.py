@@ -17,10 +17,10 @@ from trigger_ml.core.config import HlsConfig
 from trigger_ml.core.errors import StageError, TriggerMLError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.firmware.csim import Csim
 from trigger_ml.firmware.extract import extract
-from trigger_ml.firmware.hls import CSIM_BACKENDS, write_project
-from trigger_ml.firmware.interpreter import evaluate
+from trigger_ml.firmware.hls.csim import Csim
+from trigger_ml.firmware.hls.project import CSIM_BACKENDS, write_project
+from trigger_ml.firmware.ir.interpreter import evaluate
 
 BACKENDS = ("Vitis", "Vivado", "Quartus", "Catapult", "oneAPI", "Libero")
 IO_TYPES = ("io_stream", "io_parallel")

@@ -16,8 +16,8 @@ from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint, from_grid
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.firmware.extract import extract
-from trigger_ml.firmware.interpreter import evaluate
-from trigger_ml.firmware.network import Conv2D, GlobalAveragePool, Input, Quantize
+from trigger_ml.firmware.ir.interpreter import evaluate
+from trigger_ml.firmware.ir.network import Conv2D, GlobalAveragePool, Input, Quantize
 
 layers = tf_keras.layers
 INPUT = FixedPoint(False, 8, 8)

@@ -10,9 +10,9 @@ from qkeras import QActivation, QDense, quantized_bits, quantized_relu
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.firmware.backends import KerasBackend
+from trigger_ml.firmware.engines.keras import KerasBackend
 from trigger_ml.firmware.extract import extract
-from trigger_ml.firmware.interpreter import logits
+from trigger_ml.firmware.ir.interpreter import logits
 from trigger_ml.models.files import load_model, open_model
 from trigger_ml.models.heads import without_squashing
 

@@ -7,11 +7,13 @@ from qkeras import QActivation, QConv2D, QDense, quantized_bits, quantized_relu
 from trigger_ml.core.config import HlsConfig
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.firmware.backends import CsimBackend, KerasBackend, OnnxBackend
+from trigger_ml.firmware.engines.csim import CsimBackend
+from trigger_ml.firmware.engines.keras import KerasBackend
+from trigger_ml.firmware.engines.onnx import OnnxBackend
 from trigger_ml.firmware.extract import extract
-from trigger_ml.firmware.hls import write_project
-from trigger_ml.firmware.interpreter import logits
-from trigger_ml.firmware.onnx import write_emulator
+from trigger_ml.firmware.hls.project import write_project
+from trigger_ml.firmware.ir.interpreter import logits
+from trigger_ml.firmware.onnx.emulator import write_emulator
 
 layers = tf_keras.layers
 

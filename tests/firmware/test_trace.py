@@ -6,10 +6,10 @@ import pytest
 from onnx import numpy_helper
 
 from trigger_ml.core.fixed_point import OFF_GRID, FixedPoint
-from trigger_ml.firmware.backends import OnnxBackend
-from trigger_ml.firmware.interpreter import evaluate
-from trigger_ml.firmware.network import Conv2D, Flatten, Input, Network, Quantize
-from trigger_ml.firmware.onnx import write_emulator
+from trigger_ml.firmware.engines.onnx import OnnxBackend
+from trigger_ml.firmware.ir.interpreter import evaluate
+from trigger_ml.firmware.ir.network import Conv2D, Flatten, Input, Network, Quantize
+from trigger_ml.firmware.onnx.emulator import write_emulator
 from trigger_ml.firmware.trace import REFERENCE, trace_event
 
 TYPE = FixedPoint(True, 3, 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.firmware.interpreter import evaluate
+from trigger_ml.firmware.ir.interpreter import evaluate
 from trigger_ml.firmware.vectors import read_vectors, write_testbench, write_vectors
 
 

@@ -14,19 +14,22 @@ from trigger_ml.core.config import VerifyConfig
 from trigger_ml.core.errors import StageError, VerificationError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import OFF_GRID, FixedPoint
-from trigger_ml.firmware import network as ir
-from trigger_ml.firmware.backends import Backend, CsimBackend, KerasBackend, OnnxBackend
 from trigger_ml.firmware.corners import corner_inputs
+from trigger_ml.firmware.engines.base import Backend
+from trigger_ml.firmware.engines.csim import CsimBackend
+from trigger_ml.firmware.engines.keras import KerasBackend
+from trigger_ml.firmware.engines.onnx import OnnxBackend
 from trigger_ml.firmware.float_comparison import compare_with_float
-from trigger_ml.firmware.interpreter import _evaluate_node, evaluate, logits
-from trigger_ml.firmware.onnx import write_emulator
+from trigger_ml.firmware.ir import network as ir
+from trigger_ml.firmware.ir.interpreter import evaluate, evaluate_node, logits
+from trigger_ml.firmware.onnx.emulator import write_emulator
 from trigger_ml.firmware.verify import Check, verify
 
 CONFIG = VerifyConfig(random_corners=6)
 
 
 @dataclass
-class Tampered:
+class Tampered(Backend):
     """The interpreter with one node's output changed where ``when`` says so."""
 
     network: ir.Network
@@ -35,13 +38,14 @@ class Tampered:
     when: Any = lambda counts: np.ones(len(counts), bool)
     visible: bool = True
     name: str = "tampered"
+    disturbance: Any = None
 
     def _evaluate(self, counts):
         network = self.network
         values = {network.input.name: np.asarray(counts).astype(np.int64)}
         for node in network.nodes[1:]:
             sources = [values[name] for name in node.inputs]
-            values[node.name] = _evaluate_node(
+            values[node.name] = evaluate_node(
                 node, sources, [network.bounds[n].fraction for n in node.inputs]
             )
             if node.name == self.node:

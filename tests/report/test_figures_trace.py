@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware.network import Flatten, Input, Network, Quantize
+from trigger_ml.firmware.ir.network import Flatten, Input, Network, Quantize
 from trigger_ml.firmware.trace import trace_event
 from trigger_ml.report.figures_trace import trace_figure
 from trigger_ml.report.style import LIGHT, save

@@ -15,7 +15,7 @@ from trigger_ml.report import formatting
 from trigger_ml.report.figures import specs
 from trigger_ml.report.page import write_report
 from trigger_ml.report.robustness import robustness_content, robustness_gaps, robustness_line
-from trigger_ml.summary import print_summary
+from trigger_ml.report.terminal import print_summary
 
 LABELS = {
     "true_night_sky": "Night sky",

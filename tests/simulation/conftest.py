@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import sky_direction
 from trigger_ml.simulation.interactions import load_library, read_library

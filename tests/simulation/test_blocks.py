@@ -8,7 +8,7 @@ from ctapipe.io import EventSource, HDF5MonitoringSource, MonitoringType
 from trigger_ml.core.config import EventsConfig, ParticleConfig, SimulationConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.dl1 import read_dl1
-from trigger_ml.events.feed import load_dataset
+from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.monitoring import SLOT, read_conditions
 from trigger_ml.simulation import chunks, telescope
 from trigger_ml.simulation.chunks import Worker

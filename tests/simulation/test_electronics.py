@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from ctapipe.image.extractor import extract_around_peak
 
-from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.instrument import sst1m
+from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.simulation import electronics
-from trigger_ml.simulation import parameters as sst1m
 from trigger_ml.simulation.electronics import build_electronics, extract, night_sky, read_out
 
 RATE = 0.1

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.instrument import sst1m
 from trigger_ml.simulation import telescope
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

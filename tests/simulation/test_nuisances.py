@@ -4,8 +4,8 @@ from pydantic import ValidationError
 from scipy.stats import chisquare, kstest
 
 from trigger_ml.core.config import NuisancesConfig, SimulationConfig
+from trigger_ml.instrument import sst1m
 from trigger_ml.simulation import clocked, electronics, optics
-from trigger_ml.simulation import parameters as sst1m
 from trigger_ml.simulation.nuisances import NAMES, Nuisances, block_generator, disturb, draw, roughness
 
 WIDE = NuisancesConfig(

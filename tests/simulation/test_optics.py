@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from trigger_ml.events.digicam import digicam_geometry
+from trigger_ml.instrument.digicam import digicam_geometry
 from trigger_ml.simulation import optics
 from trigger_ml.simulation.optics import build_optics, facet_centres, trace
 

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import sst1m_subarray
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "recorded_pipeline.py"
 

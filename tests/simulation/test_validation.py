@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ctapipe.coordinates import TelescopeFrame
 
-from trigger_ml.events.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import sky_direction
 from trigger_ml.simulation.shower import ShowerMaker

@@ -22,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.files import PARTIAL, remove, require_file, sha256, write_json, write_text
@@ -95,7 +96,7 @@ class RunDirectory:
     @property
     def manifest_path(self) -> Path:
         """Where the manifest is."""
-        return self.path / "manifest.json"
+        return self.path / layout.MANIFEST
 
     def manifest(self) -> dict[str, Any]:
         """The manifest.
@@ -109,7 +110,7 @@ class RunDirectory:
             content: dict[str, Any] = json.loads(self.manifest_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(
-                str(self.path), "no manifest.json in it", "Make the run with `trigger-ml run CONFIG`"
+                str(self.path), f"no {layout.MANIFEST} in it", "Make the run with `trigger-ml run CONFIG`"
             ) from None
         except (ValueError, RecursionError) as error:
             raise InputError(str(self.manifest_path), f"not JSON ({reason(error)})", RUN_AGAIN) from None

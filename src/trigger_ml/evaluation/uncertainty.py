@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trigger_ml.evaluation import kernels
+from trigger_ml.evaluation import compiled
 
 __all__ = ["Interval", "Resamples", "few_showers", "intervals", "resample_showers"]
 
@@ -110,7 +110,7 @@ class Resamples:
         numpy.ndarray of float64, shape (columns, n_bins, 1 + resamples)
         """
         table = np.asarray(columns, dtype=np.float64) * self.weight[:, None]
-        return kernels.bin_sums(self.counts, self.shower, np.ascontiguousarray(table), bins, n_bins)
+        return compiled.bin_sums(self.counts, self.shower, np.ascontiguousarray(table), bins, n_bins)
 
     def showers(self, bins: NDArray[np.int64], n_bins: int) -> NDArray[np.int64]:
         """Showers with an event in each bin, shape (n_bins,): what the statistics of a bin are.
@@ -131,7 +131,7 @@ class Resamples:
     ) -> FloatArray:
         """Weighted quantiles in each bin, shape (levels, n_bins, 1 + resamples); NaN in empty bins."""
         values = np.asarray(value, dtype=np.float64)
-        return kernels.quantiles(self.counts, self.shower, self.weight, values, bins, n_bins, levels)
+        return compiled.quantiles(self.counts, self.shower, self.weight, values, bins, n_bins, levels)
 
     def roc(
         self,
@@ -144,10 +144,10 @@ class Resamples:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """AUC, hadron efficiency at a gamma efficiency, gamma efficiency at a hadron efficiency.
 
-        See `trigger_ml.evaluation.kernels.roc_scan`; each of shape (n_bins, 1 + resamples).
+        See `trigger_ml.evaluation.compiled.roc_scan`; each of shape (n_bins, 1 + resamples).
         """
         scores = np.asarray(score, dtype=np.float64)
-        return kernels.roc_scan(
+        return compiled.roc_scan(
             self.counts,
             self.shower,
             self.weight,

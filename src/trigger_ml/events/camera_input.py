@@ -9,8 +9,6 @@ from ctapipe.instrument import CameraGeometry
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import EventsConfig, InputConfig
-from trigger_ml.events.bilinear import BilinearMap, bilinear_map
-from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.dead_pixels import (
     DeadPixels,
     fill_with_neighbours,
@@ -19,11 +17,13 @@ from trigger_ml.events.dead_pixels import (
 )
 from trigger_ml.events.dl1 import Dl1Reader
 from trigger_ml.events.domain import dark_fraction
-from trigger_ml.events.parameters import neighbour_table
+from trigger_ml.events.image_parameters import neighbour_table
 from trigger_ml.events.pedestals import FileNoise, FlaggedPixels, find_flagged, find_noise
 from trigger_ml.events.quantize import Counts, channel_values, charge_rule, to_counts
 from trigger_ml.events.sources import EventSource
 from trigger_ml.events.table import EventTable
+from trigger_ml.instrument.bilinear import BilinearMap, bilinear_map
+from trigger_ml.instrument.camera import AxialGrid, axial_grid
 
 __all__ = ["NOT_FINITE", "CameraInput", "pixel_map"]
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import SplitConfig
 from trigger_ml.core.errors import InputError
-from trigger_ml.events.bilinear import BilinearMap
-from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.quantize import Counts
 from trigger_ml.events.table import Truth
+from trigger_ml.instrument.bilinear import BilinearMap
+from trigger_ml.instrument.camera import AxialGrid
 
 __all__ = ["Dataset", "RunEvents", "Splits", "split_by_shower"]
 
@@ -116,6 +116,12 @@ class Dataset:
         }
         conditions = {name: column[rows] for name, column in self.conditions.items()}
         return replace(self, **columns, conditions=conditions)
+
+    @property
+    def names(self) -> list[str]:
+        """How a user finds each event: observation, event and telescope."""
+        ids = zip(self.obs_id.tolist(), self.event_id.tolist(), self.tel_id.tolist(), strict=True)
+        return [f"{obs}/{event}/{telescope}" for obs, event, telescope in ids]
 
     @property
     def run(self) -> Indices:

@@ -22,8 +22,8 @@ from ctapipe.io.tableio import FixedPointColumnTransform
 from numpy.typing import NDArray
 
 from trigger_ml.events.hdf5 import narrowed, written_hdf5
+from trigger_ml.events.image_parameters import ANGLES, ImageParameters
 from trigger_ml.events.monitoring import SIMULATION_START, Conditions, EventClock, write_conditions
-from trigger_ml.events.parameters import ANGLES, ImageParameters
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.runs import SimulatedRun, write_runs
 from trigger_ml.events.table import NO_TIME, EventTable, as_time, has_true_image, whole_array_events

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trigger_ml.events.parameters import BOUNDARY_THRESHOLD, PICTURE_THRESHOLD, ImageParameters
+from trigger_ml.events.image_parameters import BOUNDARY_THRESHOLD, PICTURE_THRESHOLD, ImageParameters
 
 __all__ = ["cleaned_charge", "level_and_spread"]
 

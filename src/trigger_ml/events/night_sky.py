@@ -11,7 +11,7 @@ from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.camera_input import CameraInput
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
-from trigger_ml.events.feed import telescopes_of_camera
+from trigger_ml.events.loading import telescopes_of_camera
 from trigger_ml.events.quantize import Counts
 
 __all__ = ["NightSky", "load_night_sky", "split_night_sky"]

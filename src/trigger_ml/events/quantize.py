@@ -8,9 +8,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import InputConfig
-from trigger_ml.events.camera import AxialGrid
 from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.table import EventTable
+from trigger_ml.instrument.camera import AxialGrid
 
 Counts = NDArray[np.unsignedinteger[Any]]
 

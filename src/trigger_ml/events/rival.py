@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from trigger_ml.core.config import EventsConfig
 from trigger_ml.events.again import read_again
 from trigger_ml.events.dataset import Dataset
+from trigger_ml.events.image_parameters import ImageParameters
 from trigger_ml.events.light import level_and_spread
-from trigger_ml.events.parameters import ImageParameters
 
 __all__ = ["LEVELS", "Level", "RivalParameters", "read_parameters"]
 

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.core.files import require_file
-from trigger_ml.events.camera import AxialGrid, axial_grid
 from trigger_ml.events.dead_pixels import silent_by_telescope
-from trigger_ml.events.digicam import digicam_geometry
 from trigger_ml.events.dl1 import Dl1Reader, image_telescopes, open_dl1, read_dl1, read_subarray
 from trigger_ml.events.monitoring import Conditions, read_conditions
 from trigger_ml.events.pedestals import FileNoise, find_noise
 from trigger_ml.events.provenance import is_simulated
 from trigger_ml.events.raw import SimtelReader, read_zfits
 from trigger_ml.events.table import EventTable
+from trigger_ml.instrument.camera import AxialGrid, axial_grid
+from trigger_ml.instrument.digicam import digicam_geometry
 
 __all__ = ["EventSource", "open_events", "require_camera", "source_noise"]
 

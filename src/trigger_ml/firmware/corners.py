@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trigger_ml.firmware.network import Input
+from trigger_ml.firmware.ir.network import Input
 
 __all__ = ["corner_inputs"]
 

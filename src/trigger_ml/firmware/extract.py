@@ -16,7 +16,7 @@ import numpy as np
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, Rounding
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.firmware.network import (
+from trigger_ml.firmware.ir.network import (
     Add,
     AveragePool2D,
     Conv2D,

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.fixed_point import OFF_GRID, FixedPoint, IntArray
-from trigger_ml.firmware.backends import Backend
-from trigger_ml.firmware.interpreter import evaluate
-from trigger_ml.firmware.network import Input, Network, Node, Quantize
+from trigger_ml.firmware.engines.base import Backend
+from trigger_ml.firmware.ir.interpreter import evaluate
+from trigger_ml.firmware.ir.network import Input, Network, Node, Quantize
 
 __all__ = ["REFERENCE", "LayerTrace", "Seen", "Trace", "trace_event"]
 

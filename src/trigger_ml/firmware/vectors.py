@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from trigger_ml.core.files import atomic_directory, atomic_path, write_json, write_text
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_float
 from trigger_ml.core.foreign import reading
-from trigger_ml.firmware.interpreter import evaluate
-from trigger_ml.firmware.network import Network
+from trigger_ml.firmware.ir.interpreter import evaluate
+from trigger_ml.firmware.ir.network import Network
 
 __all__ = ["read_vectors", "write_testbench", "write_vectors"]
 

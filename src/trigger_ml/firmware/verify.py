@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from trigger_ml.core.config.firmware import VerifyConfig
 from trigger_ml.core.errors import StageError, VerificationError
 from trigger_ml.core.fixed_point import OFF_GRID, IntArray, to_float
-from trigger_ml.firmware.backends import Backend
 from trigger_ml.firmware.corners import corner_inputs
-from trigger_ml.firmware.exactness import LayerProof, prove_float32_exact
+from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.float_comparison import FloatComparison, compare_with_float
-from trigger_ml.firmware.interpreter import evaluate, logits
-from trigger_ml.firmware.network import Network
+from trigger_ml.firmware.ir.exactness import LayerProof, prove_float32_exact
+from trigger_ml.firmware.ir.interpreter import evaluate, logits
+from trigger_ml.firmware.ir.network import Network
 
 __all__ = ["BackendResult", "Check", "Difference", "VerificationResult", "verify"]
 
@@ -185,11 +185,6 @@ def _different(expected: Mapping[str, IntArray], found: Mapping[str, IntArray]) 
     return np.asarray(np.any(rows, axis=0))
 
 
-def _type_of(backend: Backend, layer: str) -> str:
-    type_of = getattr(backend, "type_of", None)
-    return str(type_of(layer)) if type_of is not None else "unknown"
-
-
 def _value(number: Any) -> int | str:
     return "a value between two integers" if int(number) == OFF_GRID else int(number)
 
@@ -221,21 +216,20 @@ def _locate(
                     _value(expected[where]),
                     _value(values[where]),
                     str(network.types[node.name]),
-                    _type_of(backend, node.name),
+                    backend.type_of(node.name),
                     text,
                 )
     raise AssertionError("called for an event that does not differ")
 
 
 def _audit(network: Network, backend: Backend) -> tuple[int, Difference | None]:
-    audit = getattr(backend, "audit", None)
-    changed: list[tuple[str, str]] = [] if audit is None else audit()
+    changed = backend.audit()
     if not changed:
         return 0, None
     layer, what = changed[0]
     known = str(network.types[layer]) if layer in network.types else "unknown"
     return len(changed), Difference(
-        backend.name, layer, "every event", (), None, None, known, _type_of(backend, layer), what
+        backend.name, layer, "every event", (), None, None, known, backend.type_of(layer), what
     )
 
 
@@ -323,7 +317,7 @@ def verify(
             network, check.backend, inputs, expected, [*corner_names, *ids[:n]]
         )
         results[check.backend.name] = BackendResult(
-            n, len(corners), mismatches, difference, getattr(check.backend, "disturbance", None)
+            n, len(corners), mismatches, difference, check.backend.disturbance
         )
         if check.backend.name == "csim":
             source = "csim"

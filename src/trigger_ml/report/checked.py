@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from trigger_ml.core import layout
 from trigger_ml.core.foreign import reading
 from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report.content import RunContent
@@ -62,14 +63,14 @@ def require_comparable(run: RunContent) -> None:
         It names the file and the first thing that is missing.
     """
     again = "Run `trigger-ml {}` for that run again, with this version"
-    path = run.path / "evaluation.json"
+    path = run.path / layout.EVALUATION
     with reading(path, KIND.format("evaluation"), again.format("evaluate")):
         _evaluation(run.evaluation)
-    path = run.path / "model" / "model.json"
+    path = run.path / layout.MODEL_SUMMARY
     with reading(path, KIND.format("model summary"), again.format("compress")):
         for key in ("sparsity", "packed", "nonzero_weights"):
             _numbers({key: size(run.model, "compressed", key)}, key)
-    path = run.path / "resources.json"
+    path = run.path / layout.RESOURCES
     with reading(path, KIND.format("list of resources"), again.format("synthesize")):
         figures = {"lut": firmware_figure(run.resources), "latency": firmware_clocks(run.resources)}
         for key, found in figures.items():

@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trigger_ml.core import layout
 from trigger_ml.core.errors import InputError
 
 __all__ = ["RunContent", "read_run"]
 
 # which file holds what, and the verb that leaves it
 OPTIONAL = {
-    "model": ("model/model.json", "the model summary, sizes and training curves", "compress"),
-    "verification": ("verification.json", "the bit accuracy of the firmware backends", "verify"),
-    "evaluation": ("evaluation.json", "the comparison of the float and the compressed model", "evaluate"),
-    "resources": ("resources.json", "the firmware's resources and latency", "synthesize"),
+    "model": (layout.MODEL_SUMMARY, "the model summary, sizes and training curves", "compress"),
+    "verification": (layout.VERIFICATION, "the bit accuracy of the firmware backends", "verify"),
+    "evaluation": (layout.EVALUATION, "the comparison of the float and the compressed model", "evaluate"),
+    "resources": (layout.RESOURCES, "the firmware's resources and latency", "synthesize"),
 }
 
 
@@ -78,10 +79,10 @@ def read_run(directory: Path) -> RunContent:
     InputError
         If the folder is no run directory, or a file of it is not JSON.
     """
-    manifest = directory / "manifest.json"
+    manifest = directory / layout.MANIFEST
     if not manifest.is_file():
         raise InputError(
-            str(directory), "no manifest.json in it", "Make the run with `trigger-ml run CONFIG`"
+            str(directory), f"no {layout.MANIFEST} in it", "Make the run with `trigger-ml run CONFIG`"
         )
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}

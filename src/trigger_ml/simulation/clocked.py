@@ -7,9 +7,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.instrument import sst1m
 from trigger_ml.simulation.electronics import SEARCH, Electronics, Waveform, extract, read_out
-from trigger_ml.simulation.patch_trigger import CLUSTER_SIZE, patch_sums
+from trigger_ml.trigger.digital_sum import CLUSTER_SIZE, patch_sums
 
 N_WINDOWS = 64
 """Clocked windows from which a block's pedestals are measured."""

@@ -11,7 +11,7 @@ from ctapipe.instrument import CameraReadout
 from numba import njit
 from numpy.typing import NDArray
 
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.instrument import sst1m
 
 Array = NDArray[np.float64]
 Waveform = NDArray[np.float32]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from trigger_ml.core.config import NuisancesConfig, SimulationConfig
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.instrument import sst1m
 from trigger_ml.simulation.electronics import Electronics
 
 # told apart from the generators of showers, whose second number is a particle code

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.instrument import sst1m
 from trigger_ml.simulation.cherenkov import LIGHT_SPEED
 
 Array = NDArray[np.float64]

@@ -7,11 +7,12 @@ import numpy as np
 from ctapipe.instrument import TelescopeDescription
 from numpy.typing import NDArray
 
-from trigger_ml.simulation import cherenkov, clocked, electronics, optics, patch_trigger
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.instrument import sst1m
+from trigger_ml.simulation import cherenkov, clocked, electronics, optics
 from trigger_ml.simulation.atmosphere import Atmosphere
 from trigger_ml.simulation.geometry import camera_axes
 from trigger_ml.simulation.shower import Shower
+from trigger_ml.trigger import digital_sum
 
 Array = NDArray[np.float64]
 
@@ -78,7 +79,7 @@ class Telescope:
         rng = np.random.default_rng(seed)
         self.optics = optics.build_optics(description.camera.geometry, rng)
         self.electronics = electronics.build_electronics(description.camera.readout, nsb_rate, rng)
-        self.patches = patch_trigger.build_patches(description.camera.geometry)
+        self.patches = digital_sum.build_patches(description.camera.geometry)
         self._n_patches = len(self.patches.cluster)
         self.camera = camera_axes(alt, az)
         self.n_samples = int(description.camera.readout.n_samples)
@@ -259,7 +260,7 @@ class Telescope:
             parts.baseline_shift,
             self.n_samples,
         )
-        peak = patch_trigger.cluster_peak(
+        peak = digital_sum.cluster_peak(
             waveform, self.patches.patch_of_pixel, self.patches.cluster, *electronics.SEARCH
         )
         if peak < self._threshold:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from trigger_ml.core.config import SimulationConfig
-from trigger_ml.simulation import clocked, electronics, patch_trigger
-from trigger_ml.simulation import parameters as sst1m
+from trigger_ml.instrument import sst1m
+from trigger_ml.simulation import clocked, electronics
 from trigger_ml.simulation.electronics import Electronics
 from trigger_ml.simulation.nuisances import Nuisances, ranges
 from trigger_ml.simulation.telescope import Telescope
+from trigger_ml.trigger import digital_sum
 
 Array = NDArray[np.float64]
 
@@ -76,11 +77,11 @@ def scan(rng: np.random.Generator, telescope: Telescope, parts: Electronics, n_w
     waveform = np.empty((n_pixels, telescope.n_samples), np.float32)
     unused = np.zeros(n_pixels)
     of_pixel, cluster = telescope.patches.patch_of_pixel, telescope.patches.cluster
-    maxima, patch = np.empty(n_windows), np.zeros(patch_trigger.PATCH_MAX + 1, dtype=np.int64)
+    maxima, patch = np.empty(n_windows), np.zeros(digital_sum.PATCH_MAX + 1, dtype=np.int64)
     for i in range(n_windows):
         clocked.record(rng, sky, noise, parts.gain, parts.noise, subtract, waveform, unused, unused)
-        maxima[i] = patch_trigger.cluster_peak(waveform, of_pixel, cluster, *electronics.SEARCH)
-        sums = patch_trigger.patch_sums(waveform, of_pixel, len(cluster), *electronics.SEARCH)
+        maxima[i] = digital_sum.cluster_peak(waveform, of_pixel, cluster, *electronics.SEARCH)
+        sums = digital_sum.patch_sums(waveform, of_pixel, len(cluster), *electronics.SEARCH)
         patch += np.bincount(sums.astype(np.int64).ravel(), minlength=len(patch))
     return Scan(maxima, patch)
 
@@ -99,7 +100,7 @@ def cluster_tail(patch: NDArray[np.int64]) -> Array:
     """
     one = patch / patch.sum()
     whole = one
-    for _ in range(patch_trigger.CLUSTER_SIZE - 1):
+    for _ in range(digital_sum.CLUSTER_SIZE - 1):
         # not by Fourier transforms: their rounding is above the tail
         whole = np.convolve(whole, one)
     return np.asarray(np.cumsum(whole[::-1])[::-1])

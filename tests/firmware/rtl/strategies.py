@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from trigger_ml.core.fixed_point import FixedPoint, Overflow, Rounding
-from trigger_ml.firmware.network import (
+from trigger_ml.firmware.ir.network import (
     Add,
     AveragePool2D,
     Conv2D,

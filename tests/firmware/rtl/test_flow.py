@@ -4,8 +4,8 @@ from strategies import counts, resnet, small
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
 from trigger_ml.core.errors import InputError, MappingError, VerificationError
-from trigger_ml.firmware.rtl import flow
-from trigger_ml.firmware.rtl.flow import build_rtl, check_fit, measure_rtl, simulated_clocks
+from trigger_ml.firmware.cost import rtl_project as flow
+from trigger_ml.firmware.cost.rtl_project import build_rtl, check_fit, measure_rtl, simulated_clocks
 from trigger_ml.firmware.rtl.schedule import Timing
 
 
@@ -53,7 +53,9 @@ def test_a_project_of_another_configuration_is_not_measured(network, x, written,
 
 
 def test_measured_without_synthesis(network, x, written, tmp_path, monkeypatch):
-    monkeypatch.setattr("trigger_ml.firmware.vendor.available", lambda: {"vivado": None, "quartus": None})
+    monkeypatch.setattr(
+        "trigger_ml.firmware.cost.vendor.available", lambda: {"vivado": None, "quartus": None}
+    )
     settings = SynthesisConfig(tool=None)
     found = measure_rtl(network, RtlConfig(), settings, written[1], x, tmp_path).to_dict()
     assert {f["source"] for f in found["figures"]} == {"prediction"}

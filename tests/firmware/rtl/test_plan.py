@@ -7,10 +7,10 @@ from strategies import Builder, resnet
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware.network import Conv2D, Flatten
+from trigger_ml.firmware.ir.network import Conv2D, Flatten
+from trigger_ml.firmware.rtl.dataflow import Stream
 from trigger_ml.firmware.rtl.plan import identifier, output_lanes
 from trigger_ml.firmware.rtl.project import outline
-from trigger_ml.firmware.rtl.stages import Stream
 
 
 def refused(network, match, **options):

@@ -8,12 +8,12 @@ from strategies import counts, small
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware.interpreter import logits
-from trigger_ml.firmware.network import Dense, Input, Network
+from trigger_ml.firmware.ir.interpreter import logits
+from trigger_ml.firmware.ir.network import Dense, Input, Network
 from trigger_ml.firmware.rtl.beats import from_beats, pack, to_beats, unpack
+from trigger_ml.firmware.rtl.dataflow import Stream
 from trigger_ml.firmware.rtl.project import TOP, design, sources, write_project
 from trigger_ml.firmware.rtl.simulate import Disturbance, build_netlist
-from trigger_ml.firmware.rtl.stages import Stream
 
 
 @pytest.fixture(scope="module")

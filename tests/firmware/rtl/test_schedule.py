@@ -6,10 +6,10 @@ from strategies import Builder, resnet
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware.network import GlobalAveragePool
+from trigger_ml.firmware.ir.network import GlobalAveragePool
+from trigger_ml.firmware.rtl.dataflow import FifoStage
 from trigger_ml.firmware.rtl.plan import plan
 from trigger_ml.firmware.rtl.schedule import timing
-from trigger_ml.firmware.rtl.stages import FifoStage
 
 
 def pooled(size):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from strategies import counts, networks, resnet, small
 
 from trigger_ml.core.config import RtlConfig
-from trigger_ml.firmware.backends import OnnxBackend
-from trigger_ml.firmware.interpreter import evaluate, logits
-from trigger_ml.firmware.onnx import write_emulator
-from trigger_ml.firmware.rtl.simulate import Disturbance, RtlBackend
+from trigger_ml.firmware.engines.onnx import OnnxBackend
+from trigger_ml.firmware.engines.rtl import Disturbance, RtlBackend
+from trigger_ml.firmware.ir.interpreter import evaluate, logits
+from trigger_ml.firmware.onnx.emulator import write_emulator
 
 DISTURBED = (
     Disturbance(gap=0.5, stall=0.5, seed=2),

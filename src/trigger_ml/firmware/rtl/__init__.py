@@ -2,12 +2,11 @@
 
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, sources, write_project
 from trigger_ml.firmware.rtl.schedule import Timing, timing
-from trigger_ml.firmware.rtl.simulate import Disturbance, RtlBackend, Simulator, build, build_netlist
+from trigger_ml.firmware.rtl.simulate import Disturbance, Simulator, build, build_netlist
 
 __all__ = [
     "TOP",
     "Disturbance",
-    "RtlBackend",
     "RtlProject",
     "Simulator",
     "Timing",

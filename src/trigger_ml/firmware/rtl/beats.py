@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray
-from trigger_ml.firmware.rtl.stages import Pipeline, Stream
+from trigger_ml.firmware.rtl.dataflow import Pipeline, Stream
 from trigger_ml.firmware.rtl.top import output_fields
 
 __all__ = ["from_beats", "hex_words", "pack", "result_words", "to_beats", "unpack", "words_for"]

@@ -31,7 +31,7 @@ from alkaid.trace.passes.canon import canonicalize_outputs, const_propagation
 from alkaid.types import CombLogic, Precision
 
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
-from trigger_ml.firmware.network import (
+from trigger_ml.firmware.ir.network import (
     Add,
     AveragePool2D,
     Conv2D,

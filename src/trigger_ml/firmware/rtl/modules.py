@@ -1,12 +1,12 @@
 """What the Verilog modules of all stages share: ports, comment, kernels, valid bits."""
 
-from trigger_ml.firmware.rtl.kernels import Kernel
-from trigger_ml.firmware.rtl.stages import (
+from trigger_ml.firmware.rtl.dataflow import (
     FifoStage,
     Stage,
     Stream,
     WindowStage,
 )
+from trigger_ml.firmware.rtl.kernels import Kernel
 from trigger_ml.firmware.rtl.text import (
     bits_for,
     concat,

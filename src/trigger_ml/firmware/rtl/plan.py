@@ -8,8 +8,7 @@ import numpy as np
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError
-from trigger_ml.firmware.names import word
-from trigger_ml.firmware.network import (
+from trigger_ml.firmware.ir.network import (
     Add,
     Affine,
     AveragePool2D,
@@ -24,8 +23,8 @@ from trigger_ml.firmware.network import (
     Quantize,
     Shape,
 )
-from trigger_ml.firmware.rtl.schedule import buffer_sizes, with_fifos
-from trigger_ml.firmware.rtl.stages import (
+from trigger_ml.firmware.names import word
+from trigger_ml.firmware.rtl.dataflow import (
     FlattenStage,
     InputStage,
     Pipeline,
@@ -36,7 +35,8 @@ from trigger_ml.firmware.rtl.stages import (
     WindowStage,
     columns_per_read,
 )
-from trigger_ml.firmware.rtl.tracing import depth
+from trigger_ml.firmware.rtl.logic import depth
+from trigger_ml.firmware.rtl.schedule import buffer_sizes, with_fifos
 
 __all__ = ["check", "plan"]
 

@@ -10,16 +10,16 @@ from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_directory, write_json, write_text
 from trigger_ml.core.fixed_point import IntArray
-from trigger_ml.firmware.interpreter import logits
-from trigger_ml.firmware.network import Network
+from trigger_ml.firmware.ir.interpreter import logits
+from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.rtl.beats import hex_words, result_words, to_beats
+from trigger_ml.firmware.rtl.dataflow import Pipeline, PointStage, Stage, SumStage, WindowStage
 from trigger_ml.firmware.rtl.kernels import Kernel, vhdl_library
+from trigger_ml.firmware.rtl.logic import trace_kernels
 from trigger_ml.firmware.rtl.plan import check, plan
 from trigger_ml.firmware.rtl.schedule import Timing, timing
 from trigger_ml.firmware.rtl.scripts import quartus_script, sdc, test_bench, vivado_script, xdc
-from trigger_ml.firmware.rtl.stages import Pipeline, PointStage, Stage, SumStage, WindowStage
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, top_module
-from trigger_ml.firmware.rtl.tracing import trace_kernels
 from trigger_ml.firmware.rtl.unrolled import plan_unrolled, trace_unrolled
 from trigger_ml.firmware.rtl.verilog import stage_module
 

@@ -7,7 +7,7 @@ latency and the sizes of the skip FIFOs are known before any RTL exists.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from trigger_ml.firmware.rtl.stages import (
+from trigger_ml.firmware.rtl.dataflow import (
     FifoStage,
     FlattenStage,
     InputStage,

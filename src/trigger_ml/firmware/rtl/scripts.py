@@ -1,7 +1,7 @@
 """Files around the sources: test bench, constraints, the vendors' build scripts."""
 
 from trigger_ml.core.config import RtlConfig
-from trigger_ml.firmware.rtl.stages import Pipeline
+from trigger_ml.firmware.rtl.dataflow import Pipeline
 from trigger_ml.firmware.rtl.top import input_bits, output_bits
 
 __all__ = ["quartus_script", "sdc", "test_bench", "vivado_script", "xdc"]

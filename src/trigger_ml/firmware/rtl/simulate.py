@@ -1,8 +1,7 @@
-"""Cycle-accurate simulation of the generated RTL with Verilator, as a backend of the verification."""
+"""Cycle-accurate simulation of the generated RTL with Verilator."""
 
 import tempfile
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +9,17 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
-from trigger_ml.firmware.network import Network
+from trigger_ml.firmware.cost.synthesis import netlist
+from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.rtl.beats import from_beats, to_beats, unpack, words_for
+from trigger_ml.firmware.rtl.dataflow import Pipeline
 from trigger_ml.firmware.rtl.executable import compile_simulator, run_program
-from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, read_sources, sources
+from trigger_ml.firmware.rtl.project import TOP, RtlProject, outline, read_sources, sources
 from trigger_ml.firmware.rtl.schedule import timing
-from trigger_ml.firmware.rtl.stages import Pipeline
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, output_fields
-from trigger_ml.firmware.synthesis import netlist
 
 __all__ = [
-    "Disturbance", "RtlBackend", "SimulatedFrames", "Simulator", "build", "build_netlist", "build_written",
+    "Disturbance", "SimulatedFrames", "Simulator", "build", "build_netlist", "build_written",
 ]  # fmt: skip
 
 
@@ -193,59 +192,3 @@ def build_written(
     project = RtlProject(network, config, pipeline, timing(pipeline))
     header = _header(pipeline, _taps(pipeline))
     return Simulator(project, compile_simulator(read_sources(directory, config), header, cache=cache))
-
-
-class RtlBackend:
-    """The generated RTL as a backend of ``verify``: counts in, integers of the outputs out.
-
-    Parameters
-    ----------
-    network : Network
-    config : RtlConfig
-    disturbance : Disturbance, optional
-        Gaps and stalls during :meth:`run`; None for frames back to back.
-    directory : Path, optional
-        Written project to simulate; without it the design is made.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        config: RtlConfig,
-        disturbance: Disturbance | None = None,
-        directory: Path | None = None,
-    ) -> None:
-        self.network = network
-        self.config = config
-        self._disturbance = disturbance
-        self._directory = directory
-
-    @property
-    def name(self) -> str:
-        """Key in ``verification.json``."""
-        return "rtl" if self._disturbance is None else "rtl_disturbed"
-
-    @property
-    def disturbance(self) -> dict[str, float]:
-        """Gaps, stalls and resets, as probabilities per clock, for ``verification.json``."""
-        return asdict(self._disturbance or Disturbance())
-
-    @cached_property
-    def simulator(self) -> Simulator:
-        """The compiled design."""
-        if self._directory is None:
-            return build(design(self.network, self.config))
-        return build_written(self.network, self.config, self._directory)
-
-    @property
-    def project(self) -> RtlProject:
-        """The design that is simulated."""
-        return self.simulator.project
-
-    def run(self, counts: IntArray) -> dict[str, IntArray]:
-        """Outputs for counts (events, height, width, channels)."""
-        return self.simulator(counts, self._disturbance or Disturbance()).outputs
-
-    def taps(self, counts: IntArray) -> dict[str, IntArray]:
-        """Every stage's output; a quantizer computed with its layer gives one entry, under its own name."""
-        return self.simulator(counts, self._disturbance or Disturbance(), taps=True).taps

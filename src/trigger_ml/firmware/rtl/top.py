@@ -2,8 +2,8 @@
 
 import math
 
+from trigger_ml.firmware.rtl.dataflow import InputStage, Pipeline, Stage, Stream
 from trigger_ml.firmware.rtl.schedule import Timing
-from trigger_ml.firmware.rtl.stages import InputStage, Pipeline, Stage, Stream
 from trigger_ml.firmware.rtl.text import comment, header, instance, range_of
 from trigger_ml.firmware.rtl.verilog import describe
 

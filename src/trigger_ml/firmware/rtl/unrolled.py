@@ -8,8 +8,8 @@ from alkaid.trace import FVArray
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError, VerificationError
-from trigger_ml.firmware.interpreter import evaluate
-from trigger_ml.firmware.network import (
+from trigger_ml.firmware.ir.interpreter import evaluate
+from trigger_ml.firmware.ir.network import (
     AveragePool2D,
     Conv2D,
     Flatten,
@@ -19,11 +19,11 @@ from trigger_ml.firmware.network import (
     Network,
     Node,
 )
+from trigger_ml.firmware.rtl.dataflow import InputStage, Pipeline, PointStage, Stream
 from trigger_ml.firmware.rtl.kernels import Kernel, Source, apply, make_kernel
+from trigger_ml.firmware.rtl.logic import delay
 from trigger_ml.firmware.rtl.registers import ADDER, REGISTER
 from trigger_ml.firmware.rtl.rounding import HARDWARE, constant
-from trigger_ml.firmware.rtl.stages import InputStage, Pipeline, PointStage, Stream
-from trigger_ml.firmware.rtl.tracing import delay
 
 __all__ = ["plan_unrolled", "trace_unrolled"]
 

@@ -1,7 +1,6 @@
 """The generated Verilog: one module, and one file, for every stage."""
 
-from trigger_ml.firmware.rtl.modules import chain, counter, describe, instances, module, results
-from trigger_ml.firmware.rtl.stages import (
+from trigger_ml.firmware.rtl.dataflow import (
     FifoStage,
     FlattenStage,
     PointStage,
@@ -10,6 +9,7 @@ from trigger_ml.firmware.rtl.stages import (
     SumStage,
     WindowStage,
 )
+from trigger_ml.firmware.rtl.modules import chain, counter, describe, instances, module, results
 from trigger_ml.firmware.rtl.text import (
     bits_for,
     concat,

@@ -1,10 +1,10 @@
 """Verilog of a sliding window: rows of memory, a reader, a shift register of columns, the kernels."""
 
-from trigger_ml.firmware.rtl.modules import chain, counter, instances, module, results
-from trigger_ml.firmware.rtl.stages import (
+from trigger_ml.firmware.rtl.dataflow import (
     Stream,
     WindowStage,
 )
+from trigger_ml.firmware.rtl.modules import chain, counter, instances, module, results
 from trigger_ml.firmware.rtl.text import (
     any_of,
     bits_for,

@@ -1,0 +1,1 @@
+"""What firmware costs: predicted, synthesized, and measured by the vendors' tools."""

@@ -1,0 +1,1 @@
+"""The ways to evaluate a network that are compared with the integer interpreter."""

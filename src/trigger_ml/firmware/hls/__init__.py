@@ -1,0 +1,1 @@
+"""The network as an hls4ml project, and its C simulation."""

@@ -1,0 +1,1 @@
+"""The fixed-point network: nodes, bounds, the integer interpreter, proofs about them."""

@@ -1,0 +1,1 @@
+"""Cameras and telescopes: pixels, grids, patches and the numbers of the hardware."""

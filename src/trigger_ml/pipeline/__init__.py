@@ -1,0 +1,1 @@
+"""What runs when: stages of an experiment, their order, and the work of each."""

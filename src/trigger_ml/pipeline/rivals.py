@@ -1,0 +1,167 @@
+"""The models of a run that are judged beside the float and the compressed one: control and boosted trees."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from trigger_ml.core import layout
+from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.errors import InputError
+from trigger_ml.core.files import write_json
+from trigger_ml.evaluation.robustness import NightSkyAnswers
+from trigger_ml.events.dataset import Dataset, Splits
+from trigger_ml.events.night_sky import NightSky
+from trigger_ml.events.rival import LEVELS, read_parameters
+from trigger_ml.models.trees import load_trees, save_trees
+
+__all__ = [
+    "answers",
+    "float_ending",
+    "given_facts",
+    "network_answers",
+    "night_sky_answers",
+    "not_judged",
+    "write_trees",
+]
+
+FloatArray = NDArray[np.float64]
+
+
+def write_trees(
+    directory: Path, dataset: Dataset, splits: Splits, config: ExperimentConfig, console: Console
+) -> None:
+    """Train boosted trees; leaves ``trees.npz``, and in ``trees.json`` what they are or why there are none.
+
+    Parameters
+    ----------
+    directory : Path
+        The run directory.
+    dataset : Dataset
+    splits : Splits
+    config : ExperimentConfig
+    console : rich.console.Console
+    """
+    path, facts_path, start = directory / layout.TREES, directory / layout.TREES_FACTS, time.perf_counter()
+    try:
+        parameters = read_parameters(dataset, config.events)
+        save_trees(path, parameters, dataset.label, splits.train, splits.validation, config.seed)
+        found, _ = load_trees(path)
+    except InputError as error:
+        path.unlink(missing_ok=True)
+        write_json(facts_path, {"reason": f"{error.what} {error.why}"})
+        console.print(f"  no boosted trees: {error}", highlight=False)
+        return
+    facts = {
+        "trees": found.iterations,
+        "parameters": list(found.names),
+        "cleaning": [asdict(level) for level in LEVELS],
+        "seconds": time.perf_counter() - start,
+    }
+    write_json(facts_path, facts)
+
+
+def answers(
+    path: Path, config: ExperimentConfig, test: Dataset, rows: NDArray[np.int64]
+) -> dict[str, Callable[[], FloatArray]]:
+    """What gives the outputs of each model of a run for its test events.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    config : ExperimentConfig
+    test : Dataset
+    rows : numpy.ndarray of int64, shape (len(test),)
+        Of the test events in the whole dataset.
+
+    Returns
+    -------
+    dict of str to callable
+        ``float`` and ``compressed``; ``control`` and ``trees`` where the run has them.
+    """
+    from trigger_ml.models.trees import load_trees
+
+    found = network_answers(path, config, test.counts)
+    if (trees := path / layout.TREES).exists():
+        trained, parameters = load_trees(trees)
+        mine = {name: column[rows] for name, column in parameters.items()}
+        found["trees"] = lambda: trained.logits(mine)
+    return found
+
+
+def network_answers(
+    path: Path, config: ExperimentConfig, counts: NDArray[np.unsignedinteger[Any]]
+) -> dict[str, Callable[[], FloatArray]]:
+    """What gives the outputs of each network of a run for some input; as `answers`, without the trees.
+
+    Parameters
+    ----------
+    path : Path
+    config : ExperimentConfig
+    counts : numpy.ndarray of uint8 or uint16, shape (n, H, W, C)
+    """
+    from trigger_ml.firmware.onnx.emulator import Emulator
+    from trigger_ml.models.batches import predict
+    from trigger_ml.models.files import load_model
+
+    bits, emulator = config.events.input.bits, Emulator(path / layout.EMULATOR)
+
+    def keras(model: Any) -> Callable[[], FloatArray]:
+        return lambda: predict(model, counts, bits)
+
+    found = {
+        "float": keras(load_model(path / layout.FLOAT_MODEL)),
+        "compressed": lambda: np.asarray(next(iter(emulator.values(counts).values()))),
+    }
+    if (control := path / layout.CONTROL_MODEL).exists():
+        found["control"] = keras(load_model(control))
+    return found
+
+
+def night_sky_answers(path: Path, config: ExperimentConfig, night: NightSky | None) -> NightSkyAnswers | None:
+    """What the networks of a run say to its clocked events; None without any.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    config : ExperimentConfig
+    night : NightSky or None
+    """
+    if night is None:
+        return None
+    left_out = {}
+    if (path / layout.TREES).exists():
+        left_out["trees"] = "image parameters are not computed for clocked events"
+    logits = {name: run() for name, run in network_answers(path, config, night.counts).items()}
+    return NightSkyAnswers(logits, night.conditions, left_out)
+
+
+def not_judged(path: Path) -> dict[str, str]:
+    """Why a run has no control, or no trees."""
+    found = {}
+    for name, file in (("control", layout.CONTROL_HISTORY), ("trees", layout.TREES_FACTS)):
+        if reason := json.loads((path / file).read_text()).get("reason"):
+            found[name] = str(reason)
+    return found
+
+
+def given_facts(path: Path) -> dict[str, Any] | None:
+    """What `trigger_ml.pipeline.given.judge` found of a given model; None without one."""
+    file = path / layout.GIVEN
+    found: dict[str, Any] | None = json.loads(file.read_text()) if file.is_file() else None
+    return found
+
+
+def float_ending(path: Path) -> dict[str, Any] | None:
+    """Which rule ended the float training of a run; None where it was not trained there."""
+    history = json.loads((path / layout.FLOAT_HISTORY).read_text())["history"]
+    ending: dict[str, Any] | None = None if history is None else history.get("ending")
+    return ending

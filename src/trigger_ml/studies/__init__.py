@@ -1,0 +1,1 @@
+"""Studies of many runs: sweeps and the reconstruction of all tasks."""
