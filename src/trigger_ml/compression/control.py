@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from trigger_ml.compression.compress import softened
 from trigger_ml.core.config import CompressionConfig
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.task import Task
 from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.training import History, Plan, fit
 
@@ -45,7 +46,7 @@ def train_control(
     bits: int,
     seed: int,
     directory: Path,
-    task: str = "type",
+    task: Task = "type",
     regression_loss: str = "huber",
     tensorboard: bool = True,
     symmetries: NDArray[np.int64] | None = None,

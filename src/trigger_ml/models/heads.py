@@ -9,11 +9,11 @@ from qkeras import QActivation
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.task import TASKS, Task
 from trigger_ml.models.difference import column_difference, joined_columns
 from trigger_ml.models.graph import Step, fresh, functional, rebuild, steps
 
 __all__ = [
-    "OUTPUTS",
     "Squashing",
     "add_head",
     "before_squashing",
@@ -25,11 +25,8 @@ __all__ = [
 
 Squashing = Literal["softmax", "sigmoid", "linear"]
 
-OUTPUTS = {"type": 1, "energy": 1, "direction": 2}
-"""Numbers that leave the network for each task: a logit, log10(E/TeV), two camera offsets in degrees."""
 
-
-def add_head(x: Any, config: ModelConfig, task: str) -> Any:
+def add_head(x: Any, config: ModelConfig, task: Task) -> Any:
     """Layers ``pool`` (or ``flatten``), ``head1``, ``head1_relu``, ... and the linear output ``head``.
 
     Parameters
@@ -40,7 +37,7 @@ def add_head(x: Any, config: ModelConfig, task: str) -> Any:
 
     Returns
     -------
-    tensor, shape (events, OUTPUTS[task])
+    tensor, shape (events, outputs of the task)
     """
     layers = tf_keras.layers
     pooling = config.pooling
@@ -53,10 +50,10 @@ def add_head(x: Any, config: ModelConfig, task: str) -> Any:
     for number, units in enumerate(config.head_units, start=1):
         x = layers.Dense(units, kernel_initializer="he_normal", name=f"head{number}")(x)
         x = layers.ReLU(name=f"head{number}_relu")(x)
-    return layers.Dense(OUTPUTS[task], name="head")(x)
+    return layers.Dense(len(TASKS[task].outputs), name="head")(x)
 
 
-def loss(task: str, regression: str = "huber") -> Any:
+def loss(task: Task, regression: str = "huber") -> Any:
     """Loss of a task: cross entropy of the logit for ``type``, ``mse`` or ``huber`` otherwise."""
     if task == "type":
         return tf_keras.losses.BinaryCrossentropy(from_logits=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trigger_ml.core.fixed_point import input_values
 from trigger_ml.core.keras2 import tf, tf_keras
 from trigger_ml.models.graph import steps
 
@@ -73,7 +74,7 @@ def measure_averages(
     last = _last_normalization(model)
     if last is None or not len(counts):
         return
-    values = counts[chosen_events(model, counts, seed)].astype(np.float32) * np.float32(2.0**-bits)
+    values = input_values(counts[chosen_events(model, counts, seed)], bits)
     starts = range(0, len(values), chunk)
     made: dict[str, list[Any]] = {}
     graph = steps(model)
