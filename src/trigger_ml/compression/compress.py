@@ -26,6 +26,7 @@ from trigger_ml.compression.quantization import quantized_twin, snap_weights
 from trigger_ml.core.config import CompressionConfig, PruningConfig
 from trigger_ml.core.fixed_point import FixedPoint, input_values
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.core.task import Task
 from trigger_ml.models.batches import predict
 from trigger_ml.models.heads import without_squashing
@@ -52,7 +53,7 @@ class CompressionResult:
         Of the pruning of the float model, when there was any.
     """
 
-    model: Any
+    model: Model
     layers: tuple[LayerSparsity, ...]
     history: History
     pruning_history: History | None = None
@@ -74,7 +75,7 @@ class CompressionResult:
 
 
 def compress(
-    model: Any,
+    model: Model,
     counts: NDArray[np.unsignedinteger[Any]],
     y: ArrayLike,
     validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
@@ -178,7 +179,7 @@ class _Training:
     tensorboard: bool
 
     def run(
-        self, model: Any, plan: Plan, pruning: PruningConfig, asked: Mapping[str, float], name: str
+        self, model: Model, plan: Plan, pruning: PruningConfig, asked: Mapping[str, float], name: str
     ) -> tuple[Any, History, dict[str, Any]]:
         """Train a model in place, pruning it where asked; the model, its history and the masks."""
         feed = (self.counts, self.target, self.validation)
@@ -209,7 +210,7 @@ class _Training:
 
 
 def softened(
-    teacher: Any, counts: NDArray[Any], y: ArrayLike, share: float, bits: int, task: Task
+    teacher: Model, counts: NDArray[Any], y: ArrayLike, share: float, bits: int, task: Task
 ) -> NDArray[np.float32]:
     """Targets mixed with the float model's predictions (Hinton et al. 2015, arXiv:1503.02531).
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import input_scale, input_values
 from trigger_ml.core.keras2 import tf
+from trigger_ml.core.keras_types import Model
 
 __all__ = ["Feed", "predict"]
 
@@ -58,7 +59,7 @@ class Feed:
 
 
 def predict(
-    model: Any, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
+    model: Model, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
 ) -> NDArray[np.float64]:
     """Outputs of a model.
 

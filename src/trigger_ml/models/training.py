@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from trigger_ml.core.config import TrainConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.core.task import TASKS, Task
 from trigger_ml.models.batches import Feed
 from trigger_ml.models.checkpoint import Checkpoint
@@ -121,7 +122,7 @@ class Plan:
 
 
 def train(
-    model: Any,
+    model: Model,
     counts: NDArray[np.unsignedinteger[Any]],
     y: ArrayLike,
     validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
@@ -185,7 +186,7 @@ def train(
 
 
 def fit(
-    model: Any,
+    model: Model,
     counts: NDArray[np.unsignedinteger[Any]],
     y: ArrayLike,
     validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
@@ -264,7 +265,7 @@ def _targets(y: ArrayLike, events: int, task: Task, part: str) -> NDArray[np.flo
     return target
 
 
-def _compile(model: Any, plan: Plan, rate: CoolDown) -> Any:
+def _compile(model: Model, plan: Plan, rate: CoolDown) -> Any:
     optimizer = RangedAdam(rate)
     # callbacks want to see every step: pruning counts them
     together = 1 if plan.callbacks else STEPS_TOGETHER
@@ -273,7 +274,7 @@ def _compile(model: Any, plan: Plan, rate: CoolDown) -> Any:
     return optimizer
 
 
-def _signature(model: Any, counts: NDArray[Any], plan: Plan) -> str:
+def _signature(model: Model, counts: NDArray[Any], plan: Plan) -> str:
     """What must agree for a checkpoint to be resumed: the start, the data and the plan."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
@@ -289,7 +290,7 @@ def _signature(model: Any, counts: NDArray[Any], plan: Plan) -> str:
     return digest.hexdigest()
 
 
-def _run_epoch(model: Any, feed: Feed, plan: Plan, epoch: int, progress: Any) -> dict[str, float]:
+def _run_epoch(model: Model, feed: Feed, plan: Plan, epoch: int, progress: Any) -> dict[str, float]:
     order = np.random.default_rng([plan.seed, epoch]).permutation(len(feed.counts))
     tf_keras.utils.set_random_seed(int(np.random.default_rng([plan.seed, epoch, 1]).integers(2**31)))
     bar = _ProgressCallback(progress, len(order), plan.batch_size)

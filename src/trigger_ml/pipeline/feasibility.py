@@ -1,12 +1,11 @@
 """What firmware cannot hold, found on the graph alone: before the first epoch, not after the last."""
 
-from typing import Any
-
 import numpy as np
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import input_values
+from trigger_ml.core.keras_types import Model
 from trigger_ml.core.task import TASKS, Task
 
 __all__ = ["require_feasible", "require_outputs"]
@@ -14,7 +13,7 @@ __all__ = ["require_feasible", "require_outputs"]
 _IMAGES = 4
 
 
-def require_feasible(model: Any, config: ExperimentConfig) -> None:
+def require_feasible(model: Model, config: ExperimentConfig) -> None:
     """Fold, quantize, extract and plan a float model as the later stages will, whatever its weights are.
 
     Nothing is judged that depends on trained weights, as whether the part is large enough.
@@ -61,7 +60,7 @@ def require_feasible(model: Any, config: ExperimentConfig) -> None:
         outline(network, firmware.rtl)
 
 
-def require_outputs(model: Any, task: Task) -> None:
+def require_outputs(model: Model, task: Task) -> None:
     """Refuse a model without one image as input, or with other outputs than its task has.
 
     Parameters

@@ -17,6 +17,7 @@ from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import input_values
+from trigger_ml.core.keras_types import Model
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.events.dataset import Dataset
 from trigger_ml.firmware.engines.base import Backend
@@ -66,7 +67,7 @@ def _row(test: Dataset, event: str) -> int:
     return int(found[0])
 
 
-def _backends(config: ExperimentConfig, path: Path, network: Network, model: Any) -> list[Backend]:
+def _backends(config: ExperimentConfig, path: Path, network: Network, model: Model) -> list[Backend]:
     """Every backend that the run was built with."""
     from trigger_ml.firmware.engines.csim import CsimBackend
     from trigger_ml.firmware.engines.keras import KerasBackend
