@@ -39,6 +39,15 @@ def patch_sums(
 
 
 @njit(cache=True)
+def _cluster_sum(sums: NDArray[np.float64], cluster: NDArray[np.int64], patch: int, k: int) -> float:
+    total = 0.0
+    for j in range(CLUSTER_SIZE):
+        if cluster[patch, j] >= 0:
+            total += sums[cluster[patch, j], k]
+    return total
+
+
+@njit(cache=True)
 def _judge(
     waveform: Waveform,
     patch_of_pixel: NDArray[np.int64],
@@ -49,17 +58,18 @@ def _judge(
 ) -> tuple[float, int]:
     """Largest cluster sum of a camera, and the first sample at which one is at least the threshold, or -1."""
     sums = patch_sums(waveform, patch_of_pixel, cluster.shape[0], first, last)
-    best, sample = 0.0, last
+    best = 0.0
     for patch in range(cluster.shape[0]):
         for k in range(last - first):
-            total = 0.0
-            for j in range(CLUSTER_SIZE):
-                if cluster[patch, j] >= 0:
-                    total += sums[cluster[patch, j], k]
-            best = max(best, total)
-            if total >= threshold:
-                sample = min(sample, first + k)
-    return best, sample if sample < last else -1
+            best = max(best, _cluster_sum(sums, cluster, patch, k))
+    if best < threshold:
+        return best, -1
+    # a second pass, which ends early and which most readouts do not need
+    for k in range(last - first):
+        for patch in range(cluster.shape[0]):
+            if _cluster_sum(sums, cluster, patch, k) >= threshold:
+                return best, first + k
+    return best, first
 
 
 def decide(waveform: Waveform, patches: Patches, threshold: float, first: int, last: int) -> Decision:
