@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
+from trigger_ml.core.particles import PRIMARY_IDS
+from trigger_ml.events.table import EventTable, Truth
 from trigger_ml.simulation.production import simulate
 
 

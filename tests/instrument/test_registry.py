@@ -6,10 +6,11 @@ from plugin_page import block, place, place_from_page
 
 from trigger_ml.core.config import EventsConfig, InputConfig, SimulationConfig
 from trigger_ml.core.errors import CameraMismatchError, ConfigError, InputError
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.events.dl1 import write_dl1
 from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.sources import open_events, require_camera
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
+from trigger_ml.events.table import EventTable, Truth
 from trigger_ml.instrument import sst1m
 from trigger_ml.instrument.digicam import digicam, sst1m_subarray
 from trigger_ml.instrument.registry import CAMERAS, camera

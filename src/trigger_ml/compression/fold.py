@@ -6,6 +6,7 @@ import numpy as np
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
 
@@ -17,7 +18,7 @@ _IDENTITY_IN_INFERENCE = frozenset(
 _AFFINE = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 
-def fold_batch_norm(model: Any) -> Any:
+def fold_batch_norm(model: Model) -> Any:
     """Model of the same function, with batch normalization folded into the weights before it.
 
     In inference a normalization is ``y = x * s + (beta - mean * s)`` with
@@ -78,7 +79,7 @@ def _is_relu(step: Step) -> bool:
     return name == "relu"
 
 
-def _folded_weights(model: Any) -> dict[str, list[Any]]:
+def _folded_weights(model: Model) -> dict[str, list[Any]]:
     """Kernel and bias of every affine layer, with the normalizations after it multiplied in."""
     readers = consumers(model)
     weights: dict[str, list[Any]] = {}

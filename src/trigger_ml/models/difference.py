@@ -11,12 +11,13 @@ import numpy as np
 from qkeras import QDense, quantized_bits
 
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Layer, Quantizer
 from trigger_ml.models.graph import fresh
 
 __all__ = ["column_difference", "joined_columns"]
 
 
-def joined_columns(layer: Any, gamma_column: int) -> tuple[Any, list[Any]] | None:
+def joined_columns(layer: Layer, gamma_column: int) -> tuple[Any, list[Any]] | None:
     """Dense layer of one unit that gives the difference of the two columns of another, and its weights.
 
     Parameters
@@ -52,7 +53,7 @@ def joined_columns(layer: Any, gamma_column: int) -> tuple[Any, list[Any]] | Non
     return fresh(layer, **changes), weights
 
 
-def _is_fixed_point(quantizer: Any) -> bool:
+def _is_fixed_point(quantizer: Quantizer) -> bool:
     """Whether a quantizer gives integers times a fixed power of two, always the same ones."""
     if type(quantizer) is not quantized_bits or quantizer.use_stochastic_rounding:
         return False
@@ -63,7 +64,7 @@ def _is_fixed_point(quantizer: Any) -> bool:
     return unscaled and wide and float(quantizer.qnoise_factor) == 1.0
 
 
-def _one_bit_more(quantizer: Any) -> Any:
+def _one_bit_more(quantizer: Quantizer) -> Any:
     """Signed, of the same last bit: it holds the difference of any two values of a quantizer."""
     signed = int(quantizer.keep_negative)
     return quantized_bits(int(quantizer.bits) + 1, int(quantizer.integer) + signed, alpha=1)

@@ -15,6 +15,7 @@ from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
+from trigger_ml.core.keras_types import Model
 from trigger_ml.evaluation.robustness import NightSkyAnswers
 from trigger_ml.events.dataset import Dataset, Splits
 from trigger_ml.events.night_sky import NightSky
@@ -113,7 +114,7 @@ def network_answers(
 
     bits, emulator = config.events.input.bits, Emulator(path / layout.EMULATOR)
 
-    def keras(model: Any) -> Callable[[], FloatArray]:
+    def keras(model: Model) -> Callable[[], FloatArray]:
         return lambda: predict(model, counts, bits)
 
     found = {

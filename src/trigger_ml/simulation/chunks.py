@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.core.files import atomic_path
-from trigger_ml.events.table import PRIMARY_IDS
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import camera_axes
 from trigger_ml.simulation.interactions import read_library

@@ -24,9 +24,10 @@ from rich.progress import Progress
 
 from trigger_ml.core.config import SimulationConfig
 from trigger_ml.core.files import write_json
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.runs import SimulatedRun
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
+from trigger_ml.events.table import EventTable, Truth
 from trigger_ml.simulation.blocks import DAYS, Blocks, NightSky
 from trigger_ml.simulation.chunks import NIGHT_SKY, Chunk, Worker, read_chunk, write_chunk
 from trigger_ml.simulation.interactions import load_library
