@@ -1,10 +1,11 @@
-"""Events per second: ONNX emulator, float ONNX of the same topology, QKeras, hls4ml C simulation.
+"""Events per second: compiled and ONNX emulator, float ONNX, QKeras, hls4ml C simulation of one network.
 
     python benchmarks/emulator.py [RUN]
 
 RUN is a run directory made by ``trigger-ml run``. Without one, a network of the default topology is made
 with random weights (48 x 48 pixels, half of the weights zero), which costs the same to evaluate. Prints a
-table and writes ``benchmarks/results/emulator.json``.
+table and writes ``benchmarks/results/emulator.json``. ``--scan`` also measures the default topology with
+more and fewer weights that are zero.
 """
 
 import argparse
@@ -31,13 +32,15 @@ from trigger_ml.firmware.hls.project import HlsProject, write_project
 from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.ir.interpreter import logits
 from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.native.library import NativeEmulator, best_target
 from trigger_ml.firmware.onnx.emulator import Emulator, run_batches, session, write_emulator
 from trigger_ml.models.batches import predict
 from trigger_ml.models.export import export_onnx
 from trigger_ml.models.files import load_model
 
 RESULTS = Path(__file__).parent / "results" / "emulator.json"
-TARGETS = {"csim": 300.0, "float_onnx": 0.5}
+TARGETS = {"onnx": 12.0, "csim": 2000.0}
+"""The compiled emulator over another engine, per second of a processor."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ def from_run(run: Path) -> Subject:
     return Subject(str(run.name), network, model, onnx / "emulator.onnx", onnx / "float.onnx", project)
 
 
-def representative(folder: Path, size: int, seed: int) -> Subject:
-    """Random weights, half of them zero: what a network of the default topology costs."""
+def representative(folder: Path, size: int, seed: int, sparsity: float = 0.5) -> Subject:
+    """Random weights, a part of them zero: what a network of the default topology costs."""
     from trigger_ml.compression.fold import fold_batch_norm
     from trigger_ml.compression.quantization import quantized_twin
     from trigger_ml.models.registry import build_model
@@ -71,7 +74,7 @@ def representative(folder: Path, size: int, seed: int) -> Subject:
     model = fold_batch_norm(build_model(ModelConfig(), (size, size, 1), "type", seed))
     for layer in model.layers:
         weights = layer.get_weights()
-        layer.set_weights([w * (rng.random(w.shape) < 0.5) if w.ndim > 1 else w for w in weights])
+        layer.set_weights([w * (rng.random(w.shape) >= sparsity) if w.ndim > 1 else w for w in weights])
     calibration = rng.random((64, size, size, 1)).astype(np.float32)
     twin = quantized_twin(model, QuantizationConfig(), input_type, calibration)
     network = extract(twin, input_type=input_type)
@@ -80,6 +83,11 @@ def representative(folder: Path, size: int, seed: int) -> Subject:
     project = write_project(twin, network, HlsConfig(), folder / "hls")
     name = f"default topology, {size} x {size}, random weights"
     return Subject(name, network, twin, folder / "emulator.onnx", folder / "float.onnx", project)
+
+
+def _cpu() -> float:
+    """Seconds of processors of this process and of its children: the C simulation is one."""
+    return sum(os.times()[:4])
 
 
 def rates_by_turns(
@@ -94,10 +102,10 @@ def rates_by_turns(
         run(counts[: max(1, len(counts) // 4)])
     for _ in range(rounds):
         for name, (run, counts) in sides.items():
-            start, start_cpu = time.perf_counter(), time.process_time()
+            start, start_cpu = time.perf_counter(), _cpu()
             run(counts)
             best[name] = min(best[name], time.perf_counter() - start)
-            best_cpu[name] = min(best_cpu[name], time.process_time() - start_cpu)
+            best_cpu[name] = min(best_cpu[name], _cpu() - start_cpu)
     return tuple({name: len(sides[name][1]) / t[name] for name in sides} for t in (best, best_cpu))
 
 
@@ -111,12 +119,21 @@ def measure(subject: Subject, events: int, csim_events: int, threads: int, seed:
     emulator = Emulator(subject.emulator, threads=threads)
     baseline = session(subject.float_onnx.read_bytes())
     baseline_outputs = [output.name for output in baseline.get_outputs()]
+    start = os.times()
+    with tempfile.TemporaryDirectory() as cache:
+        native = NativeEmulator.compiled(network, threads=threads, cache=Path(cache))
+    end = os.times()
+    compiling = {
+        "seconds": end.elapsed - start.elapsed,
+        "cpu_seconds": end.children_user - start.children_user,
+    }
     csim = Csim(subject.project)
     few = counts[:csim_events]
-    expected, found = logits(network, few), [emulator.run(few), csim.run(few)]
+    expected, found = logits(network, few), [native.run(few), emulator.run(few), csim.run(few)]
     equal = all((result[name] == expected[name]).all() for result in found for name in expected)
     rates, cpu = rates_by_turns(
         {
+            "native": (native.run, counts),
             "onnx": (emulator.values, counts),
             "float_onnx": (lambda x: run_batches(baseline, baseline_outputs, x, threads=threads), values),
         },
@@ -131,7 +148,7 @@ def measure(subject: Subject, events: int, csim_events: int, threads: int, seed:
         rounds=2,
     )
     rates, cpu = rates | slow, cpu | slow_cpu
-    ratios = {name: rates["onnx"] / rates[name] for name in rates if name != "onnx"}
+    ratios = {name: cpu["native"] / cpu[name] for name in cpu if name != "native"}
     return {
         "network": subject.source,
         "input": list(network.input.size),
@@ -140,9 +157,11 @@ def measure(subject: Subject, events: int, csim_events: int, threads: int, seed:
         "csim_events": csim_events,
         "threads": threads,
         "equal": equal,
+        "processor": best_target(),
+        "compiling": compiling,
         "events_per_second": rates,
         "events_per_cpu_second": cpu,
-        "onnx_over": ratios,
+        "native_over": ratios,
         "targets": {name: {"at_least": t, "met": ratios[name] >= t} for name, t in TARGETS.items()},
         "host": {
             "machine": platform.machine(),
@@ -154,16 +173,45 @@ def measure(subject: Subject, events: int, csim_events: int, threads: int, seed:
 
 def show(result: dict[str, Any], console: Console) -> None:
     table = Table(title=result["network"])
-    for column in ("backend", "events/s", "events/CPU s", "emulator / it", "target"):
+    for column in ("backend", "events/s", "events/CPU s", "native / it (CPU)", "target"):
         table.add_column(column, justify="left" if column == "backend" else "right")
     for name, speed in result["events_per_second"].items():
-        ratio = result["onnx_over"].get(name)
+        ratio = result["native_over"].get(name)
         target = result["targets"].get(name)
         told = f">= {target['at_least']:g} {'met' if target['met'] else 'MISSED'}" if target else ""
         cpu = f"{result['events_per_cpu_second'][name]:,.0f}"
         table.add_row(name, f"{speed:,.0f}", cpu, "" if ratio is None else f"{ratio:,.2f}", told)
     console.print(table)
-    console.print(f"emulator and csim equal the interpreter bit for bit: {result['equal']}")
+    console.print(f"native, emulator and csim equal the interpreter bit for bit: {result['equal']}")
+    took = result["compiling"]
+    console.print(f"compiled for {result['processor']} in {took['cpu_seconds']:.1f} s of a processor")
+    for row in result.get("scan", []):
+        console.print(
+            f"sparsity {row['sparsity']:.2f}: native {row['native']:,.0f}, "
+            f"onnx {row['onnx']:,.0f} events/CPU s, "
+            f"compiled in {row['compiling']:.1f} s"
+        )
+
+
+def scan(size: int, events: int, seed: int) -> list[dict[str, float]]:
+    """The default topology with more and fewer weights that are zero, one thread."""
+    rows = []
+    for sparsity in (0.0, 0.5, 0.8, 0.95):
+        with tempfile.TemporaryDirectory() as name:
+            subject = representative(Path(name), size, seed, sparsity)
+            start = os.times()
+            native = NativeEmulator.compiled(subject.network, threads=1, cache=Path(name) / "cache")
+            compiling = os.times().children_user - start.children_user
+            emulator = Emulator(subject.emulator, threads=1)
+            counts = np.random.default_rng(seed).integers(0, 256, (events, size, size, 1), dtype=np.uint8)
+            output = subject.network.outputs[0]
+            np.testing.assert_array_equal(
+                native.run(counts[:256])[output], emulator.run(counts[:256])[output]
+            )
+            sides = {"native": (native.run, counts), "onnx": (emulator.values, counts[: events // 8])}
+            _, cpu = rates_by_turns(sides, rounds=5)
+        rows.append({"sparsity": sparsity, "compiling": compiling, **cpu})
+    return rows
 
 
 def main() -> None:
@@ -174,6 +222,7 @@ def main() -> None:
     parser.add_argument("--csim-events", type=int, default=100)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scan", action="store_true", help="other sparsities too")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -182,6 +231,8 @@ def main() -> None:
         else:
             subject = from_run(options.run)
         result = measure(subject, options.events, options.csim_events, options.threads, options.seed)
+    if options.scan:
+        result["scan"] = scan(options.size, options.events, options.seed)
     write_json(options.output, result)
     show(result, Console())
 

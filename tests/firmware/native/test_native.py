@@ -1,8 +1,10 @@
 """The compiled emulator against the interpreter: every bit of every node that it stores."""
 
+import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +210,22 @@ def test_a_library_that_others_can_change_is_not_loaded(tmp_path: Path) -> None:
 def test_a_compiler_that_fails_is_one_error(cache: Path) -> None:
     with pytest.raises(StageError, match=r"the C\+\+ compiler"):
         compile_library(small(), cache=cache, flags=(*QUICK, "-no-such-flag"))
+
+
+def test_a_name_never_becomes_code(cache: Path) -> None:
+    """Names reach comments and strings; a line's end, a backslash before it or a quote would leave them."""
+    network = small()
+    names = {node.name: f"{node.name}\n#error \"\\' ??/ */ é ☃ \\" for node in network.nodes}
+    renamed = [
+        replace(node, name=names[node.name], inputs=tuple(names[i] for i in node.inputs))
+        for node in network.nodes
+    ]
+    metadata = {"name": '*/ #error \n "', "camera": '"; \u2028 é ☃ ?' + "x" * 3000}
+    strange = Network(tuple(renamed), tuple(names[o] for o in network.outputs), metadata)
+    emulator = require_equal(strange, cache)
+    facts = emulator._functions["facts"]().contents
+    assert json.loads(facts.metadata) == metadata
+    assert facts.node_names[1].decode() == names["conv1"]
 
 
 def test_an_op_without_translation_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

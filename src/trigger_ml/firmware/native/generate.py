@@ -20,6 +20,7 @@ from trigger_ml.firmware.ir.network import (
     Node,
     Quantize,
 )
+from trigger_ml.firmware.names import word
 from trigger_ml.firmware.native.order import driver, workspace
 from trigger_ml.firmware.native.plan import Plan
 
@@ -343,11 +344,11 @@ TRANSLATIONS: dict[type[Node], Callable[..., None]] = {
 
 def _comment(plan: Plan, node: Node) -> str:
     shape = " x ".join(map(str, plan.network.shapes[node.name]))
-    text = f"// {node.name}: {node.op}, {shape}"
+    text = f"// {word(node.name)}: {node.op}, {shape}"
     if isinstance(node, Affine):
         text += f", {np.count_nonzero(node.kernel)} of {node.kernel.size} weights"
     result = plan.result(node)
-    return text + (f"; then {result.name}" if result is not node else "")
+    return text + (f"; then {word(result.name)}" if result is not node else "")
 
 
 def source(network: Network) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from trigger_ml.firmware.names import word
 from trigger_ml.firmware.native.plan import Plan, window_of
 
 __all__ = ["driver", "workspace"]
@@ -13,7 +14,7 @@ def workspace(plan: Plan) -> list[str]:
     for name, b in plan.buffers.items():
         # the row behind those that are kept stays zero
         rows = b.rows + 1 if b.is_map else 1
-        lines.append(f"    V<{b.stored}> n{b.index}[{rows}][{b.columns * b.per_column}];  // {name}")
+        lines.append(f"    V<{b.stored}> n{b.index}[{rows}][{b.columns * b.per_column}];  // {word(name)}")
     return [*lines, "};"]
 
 

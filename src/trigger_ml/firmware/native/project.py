@@ -8,6 +8,7 @@ import numpy as np
 
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.serialize import digest
+from trigger_ml.firmware.names import word
 from trigger_ml.firmware.native.generate import source
 from trigger_ml.firmware.native.plan import Plan, storage
 
@@ -88,19 +89,11 @@ def prefix(network: Network) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A C string literal, in pieces that no compiler finds too long."""
-    data = json.dumps(text, ensure_ascii=True)[1:-1]
-    # JSON escapes are C's but for code points, which stay JSON's: the text is JSON itself
-    data = data.replace("\\u", "\\\\u").replace("?", "\\?")
-    pieces, start = [], 0
-    while start < len(data):
-        end = min(start + 900, len(data))
-        # no escape sequence is cut
-        while end < len(data) and data[end - 1] == "\\":
-            end -= 1
-        pieces.append(f'"{data[start:end]}"')
-        start = end
-    return "\n        ".join(pieces) or '""'
+    """A C string literal of a text in UTF-8, in pieces that no compiler finds too long."""
+    # three octal digits end an escape, whatever follows
+    parts = [chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()]
+    pieces = ["".join(parts[i : i + 400]) for i in range(0, len(parts), 400)]
+    return "\n        ".join(f'"{piece}"' for piece in pieces) or '""'
 
 
 def _private(network: Network, plan: Plan) -> str:
@@ -157,7 +150,7 @@ def sources(network: Network) -> dict[str, str]:
     """
     plan = Plan(network)
     kind = storage(network.bounds[network.input.name])
-    title = str(network.metadata.get("name", "network")).replace("*/", "* /")
+    title = word(str(network.metadata.get("name", "network")))
     found = {name: files(__package__).joinpath(name).read_text(encoding="utf-8") for name in FIXED}
     found["emulator.h"] = HEADER.substitute(
         title=title,
