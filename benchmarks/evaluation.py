@@ -60,13 +60,15 @@ def single(n: int) -> dict:
     """Evaluate all tasks on ``n`` events; seconds of each part and peak memory."""
     from trigger_ml.core.config import ExperimentConfig
     from trigger_ml.core.config.evaluation import EvaluationConfig
+    from trigger_ml.core.documents.base import write
+    from trigger_ml.core.documents.evaluation import EVALUATION
     from trigger_ml.core.files import write_json
     from trigger_ml.evaluation import direction
     from trigger_ml.evaluation.bookkeeping import Simulated
     from trigger_ml.evaluation.evaluate import evaluate
     from trigger_ml.evaluation.events import EvaluationEvents
     from trigger_ml.evaluation.gadf import write_irfs
-    from trigger_ml.evaluation.irf import Reconstruction
+    from trigger_ml.evaluation.selection import Reconstruction
     from trigger_ml.report.page import write_report
 
     data = toy(n)
@@ -79,15 +81,17 @@ def single(n: int) -> dict:
         Reconstruction(10.0**e, *direction.sky_direction(o, events.pointing_alt, events.pointing_az))
         for e, o in zip(data["energy"], data["direction"], strict=True)
     )
+    answers = dict(zip(("float", "compressed"), reco, strict=True))
     seconds = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for task in ("type", "energy", "direction"):
-            extra = {"simulations": thrown, "reconstruction": reco} if task == "type" else {}
+            extra = {"simulations": thrown, "reconstructions": answers} if task == "type" else {}
+            outputs = dict(zip(answers, data[task], strict=True))
             start = time.perf_counter()
-            found = evaluate(*data[task], events, config, 1, task, **extra)
+            found = evaluate(outputs, "float", events, config, 1, task, **extra)
             seconds[f"evaluate {task}" + (" and response" if extra else "")] = time.perf_counter() - start
-            write_json(folder / task / "evaluation.json", found.to_dict())
+            write(folder / task / "evaluation.json", EVALUATION, found)
             settings = ExperimentConfig(name=task, task=task).model_dump(mode="json")
             write_json(folder / task / "manifest.json", {"name": task, "task": task, "config": settings})
             start = time.perf_counter()

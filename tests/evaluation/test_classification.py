@@ -4,6 +4,8 @@ from scipy.special import expit
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
+from trigger_ml.core.documents.details import CalibrationBin
+from trigger_ml.core.documents.estimates import Estimate
 from trigger_ml.evaluation import classification
 from trigger_ml.evaluation.uncertainty import resample_showers
 
@@ -53,43 +55,37 @@ def test_confusion_is_scikit_learns(data):
     passes = data["score"] >= 0.3
     found = classification.confusion(data["gamma"], passes, data["weight"])
     expected = metrics.confusion_matrix(data["gamma"], passes, labels=[True, False])
-    assert found["events"] == expected.tolist()
+    assert found.events == tuple(map(tuple, expected.tolist()))
     weighted = metrics.confusion_matrix(
         data["gamma"], passes, labels=[True, False], sample_weight=data["weight"], normalize="true"
     )
-    np.testing.assert_allclose(found["rates"], weighted)
-    assert classification.confusion(np.ones(2, bool), np.ones(2, bool), [1, 1])["rates"][1] == [None, None]
+    np.testing.assert_allclose(found.rates, weighted)
+    assert classification.confusion(np.ones(2, bool), np.ones(2, bool), [1, 1]).rates[1] == (None, None)
 
 
 def test_calibration_is_scikit_learns(data):
     r = resample_showers(data["shower"], data["gamma"], 20, 1)
     rows = classification.calibration(r, data["gamma"], data["score"], 0.68, 10)
     fraction, mean = calibration_curve(data["gamma"], expit(data["score"]), n_bins=10)
-    filled = [row for row in rows if row["events"]]
-    np.testing.assert_allclose([row["fraction"]["value"] for row in filled], fraction)
-    np.testing.assert_allclose([row["mean"] for row in filled], mean)
-    assert sum(row["events"] for row in rows) == 500
+    filled = [row for row in rows if row.events]
+    np.testing.assert_allclose([row.fraction.value for row in filled], fraction)
+    np.testing.assert_allclose([row.mean for row in filled], mean)
+    assert sum(row.events for row in rows) == 500
 
 
 def test_calibration_flags_bins_with_few_events():
     r = resample_showers(np.arange(30), np.arange(30) % 2, 20, 1)
     score = np.r_[np.full(28, -3.0), 3.0, 3.0]
     rows = classification.calibration(r, np.arange(30) % 2 == 1, score, 0.68, 10)
-    assert rows[9]["fraction"]["flag"].endswith("2 showers")
-    assert rows[5] == {
-        "low": 0.5,
-        "high": 0.6,
-        "mean": None,
-        "events": 0,
-        "fraction": {"value": None, "low": None, "high": None, "flag": "no showers", "events": 0},
-    }
+    assert rows[9].fraction.flag.endswith("2 showers")
+    assert rows[5] == CalibrationBin(0.5, 0.6, None, 0, Estimate(None, None, None, "no showers", 0))
 
 
 def test_roc_points_keep_the_area_and_the_ends(data):
     found = classification.roc_points(data["score"], data["gamma"], data["weight"], points=100)
-    assert len(found["logit"]) <= 110
-    assert found["logit"][0] is None
-    x, y = found["false_positive_rate"], found["true_positive_rate"]
+    assert len(found.logit) <= 110
+    assert found.logit[0] is None
+    x, y = found.false_positive_rate, found.true_positive_rate
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
     area = metrics.roc_auc_score(data["gamma"], data["score"], sample_weight=data["weight"])
     assert np.trapezoid(y, x) == pytest.approx(area, abs=0.004)
@@ -123,7 +119,7 @@ def test_thresholds_per_bin_keep_the_efficiency_in_each_bin(data):
     }
     assert rules["fixed"].logit == (0.0,)
     assert np.isnan(rules["efficiency_per_bin"].logit[3])
-    assert rules["efficiency_per_bin"].to_dict()["gammaness"][3] is None
+    assert rules["efficiency_per_bin"].of_model(0.1).gammaness[3] is None
     passes = rules["efficiency_per_bin"].passes(data["score"], bins)
     for b in range(3):
         inside = data["gamma"] & (bins == b)
@@ -135,7 +131,7 @@ def test_thresholds_per_bin_keep_the_efficiency_in_each_bin(data):
 
 def test_histogram_densities_have_unit_area(data):
     found = classification.gammaness_histogram(data["score"], data["gamma"], data["weight"])
-    width = np.diff(found["edges"])
+    width = np.diff(found.edges)
     for name, mask in (("gamma", data["gamma"]), ("hadron", ~data["gamma"])):
-        assert width @ found[name]["density"] == pytest.approx(1)
-        assert sum(found[name]["events"]) == mask.sum()
+        assert width @ getattr(found, name).density == pytest.approx(1)
+        assert sum(getattr(found, name).events) == mask.sum()

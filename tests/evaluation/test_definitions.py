@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs import evaluate_pair
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.evaluation.bookkeeping import Simulated
-from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.evaluation.uncertainty import few_showers, intervals, resample_showers
 
@@ -50,19 +50,23 @@ def simulated(n):
 @given(st.integers(0, 10**6), st.integers(3, 30), st.integers(1, 36), st.integers(20, 2000))
 def test_no_area_is_above_the_one_thrown(seed, showers, uses, n):
     events, score = sample(seed, showers, uses)
-    found = evaluate(score, score, events, CONFIG, 1, simulations=simulated(n)).to_dict()["irf"]
+    found = evaluate_pair(score, score, events, CONFIG, 1, simulations=simulated(n)).irf
     area = np.pi * 500.0**2
     kept = []
-    for row, limit in zip(found["bins"]["effective_area"], found["bins"]["sensitivity"], strict=True):
-        value = row["float"]
-        if value["value"] is not None:
-            assert value["value"] <= area * (1 + 1e-9)
-            if value["value"] > area * (1 - 1e-9):
-                assert "area thrown" in value["flag"] or value["value"] == pytest.approx(area)
-        if limit["float"]["value"] is not None and not limit["float"].get("flag"):
-            kept.append(limit["float"]["value"])
+    for row, limit in zip(
+        found.comparisons["compressed"].bins["effective_area"],
+        found.comparisons["compressed"].bins["sensitivity"],
+        strict=True,
+    ):
+        value = row.reference
+        if value.value is not None:
+            assert value.value <= area * (1 + 1e-9)
+            if value.value > area * (1 - 1e-9):
+                assert "area thrown" in value.flag or value.value == pytest.approx(area)
+        if limit.reference.value is not None and not limit.reference.flag:
+            kept.append(limit.reference.value)
     # flagged bins stay out of the mean
-    mean = found["metrics"]["mean_sensitivity"]["float"]["value"]
+    mean = found.comparisons["compressed"].metrics["mean_sensitivity"].reference.value
     if kept:
         assert mean == pytest.approx(np.exp(np.mean(np.log(kept))))
     else:
@@ -71,11 +75,11 @@ def test_no_area_is_above_the_one_thrown(seed, showers, uses, n):
 
 def test_more_triggers_than_showers_are_capped_and_flagged():
     events, score = sample(1, 20, 36)
-    found = evaluate(score, score, events, CONFIG, 1, simulations=simulated(200)).to_dict()["irf"]
-    rows = [row["float"] for row in found["bins"]["effective_area"]]
-    above = [row for row in rows if "capped at the area thrown" in row.get("flag", "")]
+    found = evaluate_pair(score, score, events, CONFIG, 1, simulations=simulated(200)).irf
+    rows = [row.reference for row in found.comparisons["compressed"].bins["effective_area"]]
+    above = [row for row in rows if "capped at the area thrown" in row.flag]
     assert above
-    assert all(row["value"] == pytest.approx(np.pi * 500.0**2) for row in above)
+    assert all(row.value == pytest.approx(np.pi * 500.0**2) for row in above)
 
 
 @settings(max_examples=15)
@@ -85,16 +89,16 @@ def test_uses_of_a_shower_add_weight_and_no_statistics(seed, showers, uses):
     events, score = sample(seed, showers, 1)
     rows = np.repeat(np.arange(len(events)), uses)
     config = CONFIG.model_copy(update={"min_events": 1, "min_showers": 4})
-    once = evaluate(score, score, events, config, 1, simulations=simulated(900)).to_dict()
-    often = evaluate(
+    once = evaluate_pair(score, score, events, config, 1, simulations=simulated(900))
+    often = evaluate_pair(
         score[rows], score[rows], events[rows], config, 1, simulations=simulated(900 * uses)
-    ).to_dict()
-    assert often["events"]["showers"] == once["events"]["showers"]
+    )
+    assert often.events.showers == once.events.showers
     for name in ("auc", "hadron_efficiency"):
-        for first, second in zip(once["bins"][name], often["bins"][name], strict=True):
-            assert first["float"].get("flag") == second["float"].get("flag")
-            if name == "auc" and first["float"]["value"] is not None:
-                assert second["float"]["value"] == pytest.approx(first["float"]["value"])
+        for first, second in zip(once.pair().bins[name], often.pair().bins[name], strict=True):
+            assert first.reference.flag == second.reference.flag
+            if name == "auc" and first.reference.value is not None:
+                assert second.reference.value == pytest.approx(first.reference.value)
 
 
 @pytest.mark.parametrize("uses", [2, 7])
@@ -102,12 +106,12 @@ def test_rates_do_not_depend_on_how_often_a_shower_is_used(uses):
     """Thrown as often as used; a quantile of repeated events may fall on the next event of a bin."""
     events, score = sample(5, 600, 1)
     rows = np.repeat(np.arange(len(events)), uses)
-    once = evaluate(score, score, events, CONFIG, 1, simulations=simulated(900)).to_dict()
-    often = evaluate(
+    once = evaluate_pair(score, score, events, CONFIG, 1, simulations=simulated(900))
+    often = evaluate_pair(
         score[rows], score[rows], events[rows], CONFIG, 1, simulations=simulated(900 * uses)
-    ).to_dict()
+    )
     for name in ("background_rate", "signal_rate"):
-        first, second = (f["irf"]["metrics"][name]["float"]["value"] for f in (once, often))
+        first, second = (f.response().metrics[name].reference.value for f in (once, often))
         assert first > 0
         assert second == pytest.approx(first, rel=0.1)
 
@@ -124,13 +128,12 @@ def test_an_interval_encloses_its_estimate(draws, value, confidence):
 def test_every_efficiency_is_inside_its_own_interval(seed, showers, uses):
     events, score = sample(seed, showers, uses)
     coarse = np.round(score, 0)
-    found = evaluate(score, coarse, events, CONFIG, 1).to_dict()
+    found = evaluate_pair(score, coarse, events, CONFIG, 1)
     for name in ("hadron_efficiency", "gamma_efficiency", "recall", "precision", "auc"):
-        for row in (*found["bins"][name], found["metrics"][name]):
-            for model in ("float", "compressed", "difference", "ratio"):
-                part = row[model]
-                if part["value"] is not None and part["low"] is not None:
-                    assert part["low"] <= part["value"] <= part["high"]
+        for row in (*found.pair().bins[name], found.pair().metrics[name]):
+            for part in (row.reference, row.model, row.difference, row.ratio):
+                if part.value is not None and part.low is not None:
+                    assert part.low <= part.value <= part.high
 
 
 def test_showers_are_counted_once_in_each_bin():
@@ -148,8 +151,8 @@ def test_showers_are_counted_once_in_each_bin():
 
 def test_many_uses_of_few_showers_are_flagged():
     events, score = sample(3, 4, 36)
-    found = evaluate(score, score, replace(events), CONFIG, 1, simulations=simulated(5000)).to_dict()
-    rows = [row["float"] for row in found["bins"]["auc"] if row["float"]["events"]]
+    found = evaluate_pair(score, score, replace(events), CONFIG, 1, simulations=simulated(5000))
+    rows = [row.reference for row in found.pair().bins["auc"] if row.reference.events]
     assert rows
-    assert all("shower" in row["flag"] for row in rows)
-    assert found["irf"]["metrics"]["mean_sensitivity"]["state"] == "undefined"
+    assert all("shower" in row.flag for row in rows)
+    assert found.response().metrics["mean_sensitivity"].state == "undefined"

@@ -52,14 +52,14 @@ def test_comparison_gives_difference_and_ratio():
     assert found.difference.value == pytest.approx(-0.2)
     assert found.ratio.value == pytest.approx(0.75)
     assert found.state == "worse"
-    assert set(found.to_dict()) == {"float", "compressed", "difference", "ratio", "state", "verdict"}
+    assert (found.reference.value, found.model.value) == (0.8, 0.6)
 
 
 def test_equal_models_are_identical_and_zero_divides_nothing():
     values = resampled(0.9, 0.01)[None]
     assert compare("auc", values, values, 0.68)[0].verdict == "identical"
     (found,) = compare("hadron_efficiency", np.zeros((1, 21)), np.full((1, 21), 0.1), 0.68)
-    assert found.ratio.to_dict()["value"] is None
+    assert found.ratio.value is None
     assert found.state == "undefined"
     assert found.difference.value == pytest.approx(0.1)
 
@@ -83,11 +83,11 @@ def test_flips_by_hand():
     after = np.array([True, False, True, True, True])
     r = resample_showers(np.arange(5), gamma, 30, 1, [1.0, 2.0, 1.0, 1.0, 3.0])
     found = flips(r, gamma, before, after, 0.68)
-    assert (found["all"]["lost"], found["all"]["gained"], found["all"]["events"]) == (1, 2, 5)
-    assert (found["gamma"]["lost"], found["gamma"]["gained"]) == (1, 1)
-    assert (found["hadron"]["lost"], found["hadron"]["gained"]) == (0, 1)
-    assert found["all"]["fraction"]["value"] == pytest.approx(6 / 8)
-    assert found["gamma"]["fraction"]["value"] == pytest.approx(3 / 4)
+    assert (found["all"].lost, found["all"].gained, found["all"].events) == (1, 2, 5)
+    assert (found["gamma"].lost, found["gamma"].gained) == (1, 1)
+    assert (found["hadron"].lost, found["hadron"].gained) == (0, 1)
+    assert found["all"].fraction.value == pytest.approx(6 / 8)
+    assert found["gamma"].fraction.value == pytest.approx(3 / 4)
 
 
 def test_a_bias_that_changes_its_side_is_said_to_have_moved():

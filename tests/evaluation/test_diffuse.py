@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
+from pairs import evaluate_pair
 from pyirf.irf import effective_area_per_energy_and_fov
 from pyirf.spectral import CRAB_MAGIC_JHEAP2015, PowerLaw, calculate_event_weights
 from scipy.integrate import quad
@@ -15,10 +16,10 @@ from trigger_ml.core.config.evaluation import EvaluationConfig, IrfConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.evaluation import direction
 from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring, true_offset
-from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.gadf import write_irfs
-from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf, select
+from trigger_ml.evaluation.irf import evaluate_irf
+from trigger_ml.evaluation.selection import Reconstruction, select
 from trigger_ml.evaluation.uncertainty import resample_showers
 
 RING = IrfConfig(signal_offset=(0.0, 1.0))
@@ -76,23 +77,25 @@ def response(sample, with_directions):
     events, score, reco, thrown = sample
     bins = energy_bins(events.energy, CONFIG.bins_per_decade)
     resamples = resample_showers(events.shower_id, events.label, CONFIG.bootstrap, 1)
-    both = (reco, reco) if with_directions else None
-    return evaluate_irf(events, np.stack([score, score]), bins, resamples, thrown, CONFIG, both)
+    both = {"first": reco, "second": reco} if with_directions else None
+    return evaluate_irf(
+        {"first": score, "second": score}, "first", events, bins, resamples, thrown, CONFIG, both
+    )
 
 
 @pytest.mark.parametrize("with_directions", [False, True])
 def test_diffuse_and_point_like_gammas_give_the_same_response(diffuse, point, with_directions):
     found = [response(sample, with_directions) for sample in (diffuse, point)]
     # the ring holds a ninth of the diffuse showers: its binomial fluctuation dominates
-    for first, second in zip(*(f["bins"]["effective_area"] for f in found), strict=True):
-        error = first["float"]["value"] / np.sqrt(max(first["float"]["events"], 1))
-        assert first["float"]["value"] == pytest.approx(second["float"]["value"], abs=4 * error)
-    rates = [f["metrics"]["signal_rate"]["float"]["value"] for f in found]
+    for first, second in zip(*(f.comparisons["second"].bins["effective_area"] for f in found), strict=True):
+        error = first.reference.value / np.sqrt(max(first.reference.events, 1))
+        assert first.reference.value == pytest.approx(second.reference.value, abs=4 * error)
+    rates = [f.comparisons["second"].metrics["signal_rate"].reference.value for f in found]
     assert rates[0] == pytest.approx(rates[1], rel=0.1)
-    limits = [f["metrics"]["mean_sensitivity"]["float"]["value"] for f in found]
+    limits = [f.comparisons["second"].metrics["mean_sensitivity"].reference.value for f in found]
     assert limits[0] == pytest.approx(limits[1], rel=0.15)
-    assert any("true offset of 0 to 1 degrees" in note for note in found[0]["notes"])
-    assert not any("diffuse" in note for note in found[1]["notes"])
+    assert any("true offset of 0 to 1 degrees" in note for note in found[0].notes)
+    assert not any("diffuse" in note for note in found[1].notes)
 
 
 def test_effective_area_by_hand_and_by_pyirf(diffuse):
@@ -106,7 +109,9 @@ def test_effective_area_by_hand_and_by_pyirf(diffuse):
     edges = np.clip(bins.edges, LOW, HIGH)
     share = (1 - np.cos(np.deg2rad(1))) / (1 - np.cos(np.deg2rad(CONE)))
     showers = N_GAMMA * (1 / edges[:-1] - 1 / edges[1:]) / (1 / LOW - 1 / HIGH) * share
-    mine = [row["float"]["value"] for row in response(diffuse, False)["bins"]["effective_area"]]
+    mine = [
+        row.reference.value for row in response(diffuse, False).comparisons["second"].bins["effective_area"]
+    ]
     np.testing.assert_allclose(mine, count / showers * AREA, rtol=1e-9)
     table = QTable()
     table["true_energy"] = events.energy[kept] * u.TeV
@@ -150,8 +155,8 @@ def test_a_source_that_was_not_thrown_is_a_reason_not_a_number(diffuse):
     events, score, _, thrown = diffuse
     few = np.arange(0, len(events), 20)
     outside = EvaluationConfig(bootstrap=20, irf=IrfConfig(signal_offset=(4.0, 5.0)))
-    found = evaluate(score[few], score[few], events[few], outside, 1, simulations=thrown)
-    assert "is 4 to 5 degrees" in found.irf["reason"]
+    found = evaluate_pair(score[few], score[few], events[few], outside, 1, simulations=thrown)
+    assert "is 4 to 5 degrees" in found.irf.reason
     blind = EvaluationEvents(events.label, events.energy, events.shower_id)
     with pytest.raises(InputError, match="have no pointing"):
         signal_ring(blind, thrown["gamma"], (0.0, 1.0))
@@ -167,7 +172,7 @@ def test_background_thrown_in_a_narrow_cone_fills_that_cone_only(diffuse):
     part = (1 - np.cos(np.deg2rad(4))) / (1 - np.cos(np.deg2rad(6)))
     narrow = {**thrown, "proton": Simulated("proton", N_PROTON * part, LOW, HIGH, -2.0, 1200.0, 4.0)}
     found = [
-        response(sample, True)["metrics"]["mean_sensitivity"]["float"]["value"]
+        response(sample, True).comparisons["second"].metrics["mean_sensitivity"].reference.value
         for sample in ((events, score, reco, thrown), (events[rows], score[rows], reco[rows], narrow))
     ]
     assert found[0] == pytest.approx(found[1], rel=0.15)
@@ -215,8 +220,8 @@ def test_without_pointing_there_is_a_reason_not_an_area_of_zero(diffuse, tmp_pat
     blind = None if unknown is None else few.pointing_alt * unknown
     few, scores = replace(few, pointing_alt=blind), score[np.arange(0, len(events), 20)]
     config = EvaluationConfig(bootstrap=20)
-    found = evaluate(scores, scores, few, config, 1, simulations=thrown)
-    assert "have no pointing" in found.irf["reason"]
+    found = evaluate_pair(scores, scores, few, config, 1, simulations=thrown)
+    assert "have no pointing" in found.irf.reason
     path = tmp_path / "x.fits"
     with pytest.raises(InputError, match="have no pointing"):
         write_irfs(path, few, scores, thrown, config)

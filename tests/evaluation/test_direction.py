@@ -5,12 +5,12 @@ from astropy.coordinates import SkyCoord, SkyOffsetFrame
 from astropy.table import QTable
 from hypothesis import given
 from hypothesis import strategies as st
+from pairs import evaluate_pair
 from pyirf.benchmarks import angular_resolution
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation import direction
-from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.uncertainty import resample_showers
 
@@ -107,11 +107,11 @@ def test_containment_and_density():
     angle = np.array([0.05, 0.15, 0.15, 0.95])
     r = resample_showers(np.arange(4), np.ones(4), 20, seed=1)
     found = direction.containment(r, angle, limit=0.5, confidence=0.68, points=5)
-    assert found["angle"] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
-    assert [row["value"] for row in found["fraction"]] == [0.25, 0.75, 0.75, 0.75, 0.75]
+    assert found.angle == pytest.approx((0.1, 0.2, 0.3, 0.4, 0.5))
+    assert [row.value for row in found.fraction] == [0.25, 0.75, 0.75, 0.75, 0.75]
     sky = direction.density(np.array([[0.5, -0.5], [0.5, -0.5], [3.0, 0.0]]), limit=1.0, cells=2)
-    assert sky["events"] == [[0, 2], [0, 0]]
-    assert sky["outside"] == 1
+    assert sky.events == ((0, 2), (0, 0))
+    assert sky.outside == 1
 
 
 def events_at(alt, n=600):
@@ -128,18 +128,18 @@ def events_at(alt, n=600):
 def test_evaluate_compares_directions():
     plane, events, rng = events_at(70)
     good, bad = (plane + rng.normal(0, s, plane.shape) for s in (0.1, 0.2))
-    found = evaluate(good, bad, events, EvaluationConfig(bootstrap=40), 1, "direction")
-    assert found.metrics["angular_resolution"].ratio.value == pytest.approx(2, abs=0.2)
-    assert found.metrics["angular_resolution"].state == "worse"
-    assert len(found.binned["angular_resolution"]) == len(energy_bins(events.energy, 5))
-    assert found.details["models"]["float"]["containment"]["fraction"][-1]["value"] > 0.9
+    found = evaluate_pair(good, bad, events, EvaluationConfig(bootstrap=40), 1, "direction")
+    assert found.pair().metrics["angular_resolution"].ratio.value == pytest.approx(2, abs=0.2)
+    assert found.pair().metrics["angular_resolution"].state == "worse"
+    assert len(found.pair().bins["angular_resolution"]) == len(energy_bins(events.energy, 5))
+    assert found.details.models["float"].containment.fraction[-1].value > 0.9
     bare = EvaluationEvents(events.label, events.energy, events.shower_id)
     with pytest.raises(InputError, match="true direction"):
-        evaluate(good, bad, bare, EvaluationConfig(bootstrap=40), 1, "direction")
+        evaluate_pair(good, bad, bare, EvaluationConfig(bootstrap=40), 1, "direction")
 
 
 def test_near_the_zenith_the_reader_is_warned():
     plane, events, _ = events_at(89)
-    found = evaluate(plane, plane, events, EvaluationConfig(bootstrap=20), 1, "direction")
+    found = evaluate_pair(plane, plane, events, EvaluationConfig(bootstrap=20), 1, "direction")
     assert any("zenith" in flag for flag in found.flags)
-    assert found.metrics["mean_separation"].float_model.value == pytest.approx(0, abs=1e-6)
+    assert found.pair().metrics["mean_separation"].reference.value == pytest.approx(0, abs=1e-6)

@@ -2,6 +2,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
+from pairs import evaluate_pair
 from pyirf.benchmarks import energy_bias_resolution
 from scipy.optimize import curve_fit
 from sklearn import metrics
@@ -9,7 +10,6 @@ from sklearn import metrics
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation.energy import energy_details, energy_metrics, gaussian_width
-from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.uncertainty import resample_showers
 
@@ -82,12 +82,12 @@ def test_migration_matrix_counts_events(data):
     true, reco, r = data
     bins = energy_bins(true, 5)
     found = energy_details(r, reco, true, bins, 0.68, 10)
-    matrix = np.array(found["migration"]["events"])
+    matrix = np.array(found.migration.events)
     assert matrix.shape == (20, 20)
     outside = np.count_nonzero((reco < bins.edges[0]) | (reco >= bins.edges[-1]))
-    assert found["migration"]["outside"] == outside
+    assert found.migration.outside == outside
     assert matrix.sum() == len(true) - outside
-    rows = np.histogram(true[(reco >= 1) & (reco < 100)], found["migration"]["edges"])[0]
+    rows = np.histogram(true[(reco >= 1) & (reco < 100)], found.migration.edges)[0]
     np.testing.assert_array_equal(matrix.sum(axis=1), rows)
 
 
@@ -97,8 +97,8 @@ def test_details_against_reconstructed_energy(data):
     found = energy_details(r, reco, true, bins, 0.68, 10)
     inside = (reco >= bins.edges[4]) & (reco < bins.edges[5])
     expected = np.mean(reco[inside] / true[inside]) - 1
-    assert found["reconstructed"]["energy_mean_bias"][4]["value"] == pytest.approx(expected)
-    assert found["reconstructed"]["energy_mean_bias"][4]["events"] == inside.sum()
+    assert found.reconstructed["energy_mean_bias"][4].value == pytest.approx(expected)
+    assert found.reconstructed["energy_mean_bias"][4].events == inside.sum()
 
 
 def test_evaluate_judges_gammas_only():
@@ -111,26 +111,26 @@ def test_evaluate_judges_gammas_only():
     # hadrons must not matter
     good[label == 0] = 99
     config = EvaluationConfig(bootstrap=40)
-    found = evaluate(good[:, None], bad[:, None], events, config, 1, "energy")
-    assert found.events["used"] == 1000
-    assert found.metrics["energy_resolution"].state == "worse"
-    assert found.metrics["energy_resolution"].float_model.value == pytest.approx(0.115, abs=0.01)
-    assert found.binned["energy_resolution"][2].ratio.value > 1.5
-    assert "r2" not in found.binned
-    assert sum(found.details["energy_distribution"]["hadron"]) > 900
-    reconstructed = found.details["reconstructed_distribution"]["float"]
+    found = evaluate_pair(good[:, None], bad[:, None], events, config, 1, "energy")
+    assert found.events.used == 1000
+    assert found.pair().metrics["energy_resolution"].state == "worse"
+    assert found.pair().metrics["energy_resolution"].reference.value == pytest.approx(0.115, abs=0.01)
+    assert found.pair().bins["energy_resolution"][2].ratio.value > 1.5
+    assert "r2" not in found.pair().bins
+    assert sum(found.details.energy_distribution["hadron"]) > 900
+    reconstructed = found.details.reconstructed_distribution["float"]
     assert sum(reconstructed["gamma"]) > 900
     assert sum(reconstructed["hadron"]) == 0
     with pytest.raises(InputError, match="2 outputs for task energy"):
-        evaluate(np.zeros((n, 2)), np.zeros((n, 2)), events, config, 1, "energy")
+        evaluate_pair(np.zeros((n, 2)), np.zeros((n, 2)), events, config, 1, "energy")
     with pytest.raises(InputError, match="no gammas"):
-        evaluate(good[label == 0], bad[label == 0], events[label == 0], config, 1, "energy")
+        evaluate_pair(good[label == 0], bad[label == 0], events[label == 0], config, 1, "energy")
 
 
 def test_absurd_energies_do_not_overflow():
     events = EvaluationEvents(np.ones(50), np.full(50, 3.0), np.arange(50))
     wild = np.full(50, 500.0)
-    found = evaluate(np.full(50, 0.5), wild, events, EvaluationConfig(bootstrap=20), 1, "energy")
-    assert np.isfinite(found.metrics["mae"].compressed.value)
+    found = evaluate_pair(np.full(50, 0.5), wild, events, EvaluationConfig(bootstrap=20), 1, "energy")
+    assert np.isfinite(found.pair().metrics["mae"].model.value)
     assert "50 energies" in found.flags[0]
-    assert found.metrics["r2"].float_model.to_dict()["value"] is None
+    assert found.pair().metrics["r2"].reference.value is None

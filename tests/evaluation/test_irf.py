@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
+from pairs import evaluate_pair
 from pyirf.benchmarks import angular_resolution, energy_bias_resolution
 from pyirf.binning import create_histogram_table
 from pyirf.irf import effective_area_per_energy
 from pyirf.sensitivity import calculate_sensitivity, estimate_background
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.documents.base import plain
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation import direction
 from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, pooled, simulations_of
 from trigger_ml.evaluation.direction import ONE_SIGMA
-from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins
 from trigger_ml.evaluation.gadf import write_irfs
-from trigger_ml.evaluation.irf import Reconstruction, evaluate_irf, select
+from trigger_ml.evaluation.irf import evaluate_irf
+from trigger_ml.evaluation.selection import Reconstruction, select
 from trigger_ml.evaluation.uncertainty import resample_showers
 from trigger_ml.events.dataset import RunEvents
 
@@ -82,17 +84,25 @@ def table(events, reco, rate, mask):
     return result
 
 
+def respond(events, scores, bins, resamples, reco=None):
+    """The response of two models."""
+    names = ("float", "compressed")
+    both = None if reco is None else dict(zip(names, reco, strict=True))
+    named = dict(zip(names, scores, strict=True))
+    return evaluate_irf(named, "float", events, bins, resamples, THROWN, CONFIG, both)
+
+
 def test_reconstructed_results_are_pyirfs(sample):
     events, scores, reco, bins, resamples = sample
-    found = evaluate_irf(events, scores, bins, resamples, THROWN, CONFIG, reco)
-    json.dumps(found, allow_nan=False)
+    found = respond(events, scores, bins, resamples, reco)
+    json.dumps(plain(found), allow_nan=False)
     chosen = select(events, scores[0], bins, CONFIG, reco[0])
     rate, masks, _ = event_rates(events, THROWN)
     edges, hours = bins.edges * u.TeV, 50 * 3600.0
     signal = table(events, reco[0], rate * hours, masks["gamma"] & chosen.on)
     noise = table(events, reco[0], rate * hours, ~masks["gamma"] & chosen.passes)
     area = effective_area_per_energy(signal, THROWN["gamma"].to_pyirf(), edges).to_value("m2")
-    mine = [row["float"]["value"] for row in found["bins"]["effective_area"]]
+    mine = [row.reference.value for row in found.comparisons["compressed"].bins["effective_area"]]
     np.testing.assert_allclose(mine, area, rtol=1e-9)
     quality_is_pyirfs(found, events, reco[0], masks["gamma"] & chosen.passes, edges)
     cuts = QTable()
@@ -108,16 +118,20 @@ def test_reconstructed_results_are_pyirfs(sample):
     # a bin without a single background event is no bin without background
     near = noise[noise["reco_source_fov_offset"] < 5 * u.deg]
     seen = np.histogram(near["reco_energy"].to_value("TeV"), bins.edges)[0] > 0
-    for row, value in zip(found["bins"]["sensitivity"], np.where(seen, relative * crab, np.nan), strict=True):
+    for row, value in zip(
+        found.comparisons["compressed"].bins["sensitivity"],
+        np.where(seen, relative * crab, np.nan),
+        strict=True,
+    ):
         if np.isfinite(value):
-            assert row["float"]["value"] == pytest.approx(value, rel=1e-6)
+            assert row.reference.value == pytest.approx(value, rel=1e-6)
         else:
-            assert row["float"]["value"] is None
-    assert found["level"] == "reconstructed"
+            assert row.reference.value is None
+    assert found.level == "reconstructed"
     fields = (masks["proton"] | masks["electron"]) & chosen.passes
     away = direction.separation(reco[0].alt, reco[0].az, events.pointing_alt, events.pointing_az)
     inside = (reco[0].energy >= bins.edges[0]) & (reco[0].energy < bins.edges[-1])
-    assert found["metrics"]["background_rate"]["float"]["value"] == pytest.approx(
+    assert found.comparisons["compressed"].metrics["background_rate"].reference.value == pytest.approx(
         rate[fields & (away < 5) & inside].sum()
     )
 
@@ -136,7 +150,7 @@ def quality_is_pyirfs(found, events, reco, kept, edges):
         ("energy_resolution", dispersion["resolution"], 0.01),
         ("angular_resolution", spread["angular_resolution_68"].to_value("deg"), 0.01),
     ):
-        mine = [row["float"]["value"] for row in found["bins"][name]]
+        mine = [row.reference.value for row in found.comparisons["compressed"].bins[name]]
         # quantiles between two events are interpolated there and not here: look where there are many
         many = np.histogram(events.energy[kept], edges.to_value("TeV"))[0] > 200
         np.testing.assert_allclose(
@@ -179,13 +193,13 @@ def test_rates_integrate_the_flux_over_area_and_solid_angle(sample):
 
 def test_trigger_level_uses_true_energies_and_says_so(sample):
     events, scores, _, bins, resamples = sample
-    found = evaluate_irf(events, scores, bins, resamples, THROWN, CONFIG)
-    assert found["level"] == "trigger"
-    assert any("assumed angular resolution of 0.18 degrees" in note for note in found["notes"])
+    found = respond(events, scores, bins, resamples)
+    assert found.level == "trigger"
+    assert any("assumed angular resolution of 0.18 degrees" in note for note in found.notes)
     kept = events.gamma & select(events, scores[0], bins, CONFIG).passes
     thrown = THROWN["gamma"].to_pyirf().calculate_n_showers_per_energy(bins.edges * u.TeV)
     expected = np.histogram(events.energy[kept], bins.edges)[0] / thrown * np.pi * 800**2
-    mine = [row["float"]["value"] for row in found["bins"]["effective_area"]]
+    mine = [row.reference.value for row in found.comparisons["compressed"].bins["effective_area"]]
     np.testing.assert_allclose(mine, expected, rtol=1e-9)
 
 
@@ -193,21 +207,21 @@ def test_a_worse_model_has_more_background(sample):
     events, scores, _, bins, resamples = sample
     rng = np.random.default_rng(1)
     bad = scores[0] + rng.normal(0, 1.5, len(events))
-    found = evaluate_irf(events, np.stack([scores[0], bad]), bins, resamples, THROWN, CONFIG)
-    assert found["metrics"]["background_rate"]["state"] == "worse"
+    found = respond(events, (scores[0], bad), bins, resamples)
+    assert found.comparisons["compressed"].metrics["background_rate"].state == "worse"
 
 
 def test_evaluate_carries_the_response_or_the_reason(sample):
     events, scores, _, _, _ = sample
-    with_it = evaluate(*scores, events, CONFIG, 1, simulations=THROWN).to_dict()
-    assert with_it["irf"]["level"] == "trigger"
-    assert with_it["quantities"]["sensitivity"]["better"] == "lower"
-    json.dumps(with_it, allow_nan=False)
-    assert "not known" in evaluate(*scores, events, CONFIG, 1).irf["reason"]
+    with_it = evaluate_pair(*scores, events, CONFIG, 1, simulations=THROWN)
+    assert with_it.irf.level == "trigger"
+    assert with_it.quantities["sensitivity"].better == "lower"
+    json.dumps(plain(with_it), allow_nan=False)
+    assert "not known" in evaluate_pair(*scores, events, CONFIG, 1).irf.reason
     few = {"gamma": THROWN["gamma"]}
-    assert "missing for protons" in evaluate(*scores, events, CONFIG, 1, simulations=few).irf["reason"]
+    assert "missing for protons" in evaluate_pair(*scores, events, CONFIG, 1, simulations=few).irf.reason
     narrow = {**THROWN, "proton": Simulated("proton", 10, 0.5, 50, -2, 1200)}
-    reason = evaluate(*scores, events, CONFIG, 1, simulations=narrow).irf["reason"]
+    reason = evaluate_pair(*scores, events, CONFIG, 1, simulations=narrow).irf.reason
     assert "isotropic flux" in reason
 
 
@@ -229,10 +243,10 @@ def test_backgrounds_without_a_response_end_in_a_report_with_the_reason(
     given = replace(events, primary_id=hadrons)
     cone = 0.0 if alone == "proton" else 6.0
     thrown = {"gamma": THROWN["gamma"], alone: Simulated(alone, 10, 0.5, 50.0, -2.0, 800.0, view_cone=cone)}
-    found = evaluate(*scores, given, CONFIG, 1, simulations=thrown).to_dict()
-    assert 0.8 < found["metrics"]["auc"]["float"]["value"] < 1
-    assert reason in found["irf"]["reason"]
-    json.dumps(found, allow_nan=False)
+    found = evaluate_pair(*scores, given, CONFIG, 1, simulations=thrown)
+    assert 0.8 < found.pair().metrics["auc"].reference.value < 1
+    assert reason in found.irf.reason
+    json.dumps(plain(found), allow_nan=False)
 
 
 def test_particles_without_a_spectrum_are_left_out_and_named(sample):
@@ -405,14 +419,14 @@ def test_one_energy_gives_one_bin_and_no_background_no_sensitivity(sample):
     part = [r[rows] for r in reco]
     thrown = {name: replace(s, energy_min=1.0, energy_max=1.5) for name, s in THROWN.items()}
     both = tuple(Reconstruction(np.full(int(rows.sum()), 1.2), r.alt, r.az) for r in part)
-    found = evaluate(*scores[:, rows], events[rows], CONFIG, 1, simulations=thrown, reconstruction=both)
-    assert found.edges == pytest.approx((1.0, 10**0.2))
-    assert found.irf["bins"]["effective_area"][0]["float"]["value"] > 0
+    found = evaluate_pair(*scores[:, rows], events[rows], CONFIG, 1, simulations=thrown, reconstruction=both)
+    assert found.energy_bins.edges == pytest.approx((1.0, 10**0.2))
+    assert found.response().bins["effective_area"][0].reference.value > 0
     quiet = np.where(events.gamma, 5.0, -5.0)
-    silent = evaluate(quiet, quiet, events, CONFIG, 1, simulations=THROWN).to_dict()
-    assert all(row["float"]["value"] is None for row in silent["irf"]["bins"]["sensitivity"])
-    assert "no background showers" in silent["irf"]["bins"]["sensitivity"][2]["float"]["flag"]
-    assert silent["irf"]["metrics"]["mean_sensitivity"]["state"] == "undefined"
+    silent = evaluate_pair(quiet, quiet, events, CONFIG, 1, simulations=THROWN)
+    assert all(row.reference.value is None for row in silent.response().bins["sensitivity"])
+    assert "no background showers" in silent.response().bins["sensitivity"][2].reference.flag
+    assert silent.response().metrics["mean_sensitivity"].state == "undefined"
 
 
 def test_events_without_reconstruction_leave_both_models(sample):
@@ -420,21 +434,23 @@ def test_events_without_reconstruction_leave_both_models(sample):
     energy = reco[1].energy.copy()
     energy[:9] = np.nan
     broken = (reco[0], Reconstruction(energy, reco[1].alt, reco[1].az))
-    found = evaluate(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=broken)
-    assert found.events["dropped"] == {"no finite prediction": 9}
+    found = evaluate_pair(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=broken)
+    assert found.events.dropped == {"no finite prediction": 9}
     nothing = Reconstruction(np.full(len(events), np.nan), reco[0].alt, reco[0].az)
     with pytest.raises(InputError, match="no event can be evaluated"):
-        evaluate(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=(nothing, reco[1]))
+        evaluate_pair(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=(nothing, reco[1]))
 
 
 def test_the_order_of_events_does_not_matter(sample):
     events, scores, reco, _, _ = sample
     rows = np.random.default_rng(8).permutation(len(events))
     shuffled = [r[rows] for r in reco]
-    first = evaluate(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=tuple(reco))
-    second = evaluate(
+    first = evaluate_pair(*scores, events, CONFIG, 1, simulations=THROWN, reconstruction=tuple(reco))
+    second = evaluate_pair(
         *scores[:, rows], events[rows], CONFIG, 1, simulations=THROWN, reconstruction=tuple(shuffled)
     )
-    for name, value in first.irf["metrics"].items():
+    for name, value in first.response().metrics.items():
         for key in ("value", "low", "high"):
-            assert second.irf["metrics"][name]["ratio"][key] == pytest.approx(value["ratio"][key], rel=1e-9)
+            assert getattr(second.response().metrics[name].ratio, key) == pytest.approx(
+                getattr(value.ratio, key), rel=1e-9
+            )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs import evaluate_pair
 from pyirf.spectral import IRFDOC_PROTON_SPECTRUM
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -15,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 from trigger_ml.core.config.evaluation import EvaluationConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation.bookkeeping import Simulated
-from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents, energy_bins, observed_bins
 from trigger_ml.evaluation.light import fit_light_energy
 
@@ -110,17 +110,17 @@ def separation(size):
 @pytest.fixture(scope="module")
 def judged(telescope):
     events, score = telescope
-    return evaluate(score, score, events, CONFIG, 1, simulations={"gamma": GAMMA, "proton": PROTON}).to_dict()
+    return evaluate_pair(score, score, events, CONFIG, 1, simulations={"gamma": GAMMA, "proton": PROTON})
 
 
 def values(rows):
-    return np.array([np.nan if row["float"]["value"] is None else row["float"]["value"] for row in rows])
+    return np.array([np.nan if row.reference.value is None else row.reference.value for row in rows])
 
 
 def test_background_is_that_of_protons_of_equal_light(judged):
     """Against the flux integrated over the energies of protons with a bin's light."""
-    edges = np.array(judged["energy_bins"]["edges"])
-    found = values(judged["irf"]["bins"]["background_rate"])
+    edges = np.array(judged.energy_bins.edges)
+    found = values(judged.response().bins["background_rate"])
     area, sky = np.pi * 500.0**2, 2 * np.pi * (1 - np.cos(np.deg2rad(5)))
 
     def flux(energy):
@@ -140,36 +140,36 @@ def test_background_is_that_of_protons_of_equal_light(judged):
 
 
 def test_the_sensitivity_is_best_where_it_should_be(telescope, judged):
-    edges = np.array(judged["energy_bins"]["edges"])
-    best = np.sqrt(edges[:-1] * edges[1:])[np.nanargmin(values(judged["irf"]["bins"]["sensitivity"]))]
+    edges = np.array(judged.energy_bins.edges)
+    best = np.sqrt(edges[:-1] * edges[1:])[np.nanargmin(values(judged.response().bins["sensitivity"]))]
     assert 2 < best < 20
     # binned by true energy the protons below 2.6 TeV do not trigger: the best would lie at the threshold
     events, score = telescope
     blind = replace(events, light_energy=None)
-    found = evaluate(score, score, blind, CONFIG, 1, simulations={"gamma": GAMMA, "proton": PROTON}).to_dict()
-    edges = np.array(found["energy_bins"]["edges"])
-    wrong = np.sqrt(edges[:-1] * edges[1:])[np.nanargmin(values(found["irf"]["bins"]["sensitivity"]))]
+    found = evaluate_pair(score, score, blind, CONFIG, 1, simulations={"gamma": GAMMA, "proton": PROTON})
+    edges = np.array(found.energy_bins.edges)
+    wrong = np.sqrt(edges[:-1] * edges[1:])[np.nanargmin(values(found.response().bins["sensitivity"]))]
     assert wrong < 4
-    assert any("true energy" in flag for flag in found["flags"])
+    assert any("true energy" in flag for flag in found.flags)
 
 
 def test_auc_rises_with_light_as_the_separation_does(telescope, judged):
     events, score = telescope
-    auc = values(judged["bins"]["auc"])
-    edges = np.array(judged["energy_bins"]["edges"])
+    auc = values(judged.pair().bins["auc"])
+    edges = np.array(judged.energy_bins.edges)
     inside = (events.light_energy >= edges[6]) & (events.light_energy < edges[7])
     assert auc[6] == pytest.approx(roc_auc_score(events.label[inside], score[inside]))
     # from the threshold on: below 1 TeV there are only a few upward fluctuations
     first = int(np.argmin(np.abs(edges - 1.0)))
     assert (np.diff(auc[first : first + 4]) > 0).all()
-    assert judged["energy_bins"]["label"] == "Energy of a gamma of equal light"
+    assert judged.energy_bins.label == "Energy of a gamma of equal light"
 
 
 def test_what_the_energy_from_light_is_worth_is_said(judged):
-    found = judged["details"]["light"]
-    assert found["overall"]["energy_resolution"]["value"] == pytest.approx(0.03, abs=0.01)
-    assert abs(found["overall"]["energy_bias"]["value"]) < 0.01
-    assert any("gamma of equal light" in note for note in judged["irf"]["notes"])
+    found = judged.details.light
+    assert found.overall["energy_resolution"].value == pytest.approx(0.03, abs=0.01)
+    assert abs(found.overall["energy_bias"].value) < 0.01
+    assert any("gamma of equal light" in note for note in judged.irf.notes)
 
 
 def test_events_without_a_clean_image_count_in_the_area_and_in_no_bin(telescope):
@@ -178,13 +178,13 @@ def test_events_without_a_clean_image_count_in_the_area_and_in_no_bin(telescope)
     dark = np.arange(len(few)) % 4 == 0
     energy = np.where(dark, np.nan, events.light_energy[few])
     part, logit = replace(events[few], light_energy=energy), score[few]
-    found = evaluate(logit, logit, part, CONFIG, 1, simulations={"gamma": GAMMA, "proton": PROTON}).to_dict()
-    assert found["events"]["outside_bins"] >= dark.sum()
-    in_bins = sum(row["float"]["events"] for row in found["bins"]["auc"])
-    assert in_bins == len(few) - found["events"]["outside_bins"]
+    found = evaluate_pair(logit, logit, part, CONFIG, 1, simulations={"gamma": GAMMA, "proton": PROTON})
+    assert found.events.outside_bins >= dark.sum()
+    in_bins = sum(row.reference.events for row in found.pair().bins["auc"])
+    assert in_bins == len(few) - found.events.outside_bins
     # 70 % of the gammas pass, with and without a clean image
     bins = energy_bins(part.energy[part.gamma], 5)
-    area = values(found["irf"]["bins"]["effective_area"]) / (np.pi * 500**2)
+    area = values(found.response().bins["effective_area"]) / (np.pi * 500**2)
     number = GAMMA.to_pyirf().calculate_n_showers_per_energy(bins.edges * u.TeV)
     share = np.histogram(part.energy[part.gamma], bins.edges)[0] / number
     good = share > 0

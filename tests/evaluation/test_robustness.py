@@ -9,6 +9,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.documents.base import plain
+from trigger_ml.core.documents.robustness import Robustness
 from trigger_ml.evaluation.conditions import condition_bins, varied
 from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.evaluation.robustness import NightSkyAnswers, accepted, change_verdict, robustness
@@ -54,13 +56,19 @@ def gaussian():
         {"true_night_sky": SKY[windows] * 1.001},
         {"trees": "no parameters"},
     )
-    return events, level, logits, night, robustness(logits, events, conditions, CONFIG, 5, night)
+    return (
+        events,
+        level,
+        logits,
+        night,
+        robustness(logits, "float", events, conditions, CONFIG, 5, night, further=["control"]),
+    )
 
 
 def test_figures_are_those_of_the_distributions(gaussian) -> None:
     *_, found = gaussian
-    model = found["conditions"]["true_night_sky"]["models"]["float"]
-    cut = found["thresholds"]["float"]
+    model = found.conditions["true_night_sky"].models["float"]
+    cut = found.thresholds["float"]
     for row, shift in enumerate(SHIFT):
         expected = {
             "auc": norm.cdf(shift / np.sqrt(2)),
@@ -68,67 +76,67 @@ def test_figures_are_those_of_the_distributions(gaussian) -> None:
             "hadron": norm.sf(cut),
         }
         for key, value in expected.items():
-            assert model[key][row]["low"] < value < model[key][row]["high"], (key, row)
+            assert getattr(model, key)[row].low < value < getattr(model, key)[row].high, (key, row)
     # the threshold that keeps 70 % of all gammas: a mixture of five Gaussian distributions
     assert np.mean(norm.sf(cut - SHIFT)) == pytest.approx(0.7, abs=0.02)
-    assert found["overall"]["float"]["gamma"]["value"] == pytest.approx(0.7, abs=1e-3)
+    assert found.overall["float"]["gamma"].value == pytest.approx(0.7, abs=1e-3)
     loss = norm.cdf(SHIFT[-1] / np.sqrt(2)) - norm.cdf(SHIFT[0] / np.sqrt(2))
-    assert model["change"]["auc"]["low"] < loss < model["change"]["auc"]["high"]
-    assert model["change"]["auc"]["high"] < 0
-    assert model["change"]["auc"]["seen"]
+    assert model.change["auc"].low < loss < model.change["auc"].high
+    assert model.change["auc"].high < 0
+    assert model.change["auc"].seen
     largest = np.abs(norm.sf(cut - SHIFT) / np.mean(norm.sf(cut - SHIFT)) - 1).max()
-    assert model["largest"]["gamma"]["low"] < largest < model["largest"]["gamma"]["high"]
+    assert model.largest["gamma"].low < largest < model.largest["gamma"].high
     # hadrons do not change: no more than by chance
-    assert model["largest"]["hadron"]["value"] < 2 * model["largest"]["hadron"]["chance"]
+    assert model.largest["hadron"].value < 2 * model.largest["hadron"].chance
 
 
 def test_figures_are_those_counted_by_hand(gaussian) -> None:
     events, level, logits, _, found = gaussian
-    sky = found["conditions"]["true_night_sky"]
-    assert list(found["conditions"]) == ["true_night_sky", "true_gain"]
-    assert sky["edges"] == [SKY[0], *SKY[1:], SKY[-1]]
-    assert sky["values"] == [1] * 5
-    assert sky["medians"] == SKY.tolist()
+    sky = found.conditions["true_night_sky"]
+    assert list(found.conditions) == ["true_night_sky", "true_gain"]
+    assert sky.edges == (SKY[0], *SKY[1:], SKY[-1])
+    assert sky.values == (1,) * 5
+    assert sky.medians == tuple(SKY)
     for name, logit in logits.items():
         cut = np.sort(logit[events.gamma])[::-1][int(np.ceil(0.7 * events.gamma.sum())) - 1]
-        assert found["thresholds"][name] == cut
+        assert found.thresholds[name] == cut
         gammas, all_gammas = [], np.mean(logit[events.gamma] >= cut)
         for row in range(5):
             here = level == row
-            model = sky["models"][name]
+            model = sky.models[name]
             area = roc_auc_score(events.label[here], logit[here])
-            assert model["auc"][row]["value"] == pytest.approx(area)
+            assert model.auc[row].value == pytest.approx(area)
             gammas.append(np.mean(logit[here & events.gamma] >= cut))
-            assert model["gamma"][row]["value"] == pytest.approx(gammas[-1])
+            assert model.gamma[row].value == pytest.approx(gammas[-1])
             hadrons = np.mean(logit[here & ~events.gamma] >= cut)
-            assert model["hadron"][row]["value"] == pytest.approx(hadrons)
-            assert sky["events"]["gamma"][row] == np.sum(here & events.gamma)
-        assert model["change"]["gamma"]["value"] == pytest.approx((gammas[4] - gammas[0]) / all_gammas)
-        assert model["largest"]["gamma"]["value"] == pytest.approx(np.abs(gammas / all_gammas - 1).max())
+            assert model.hadron[row].value == pytest.approx(hadrons)
+            assert sky.events["gamma"][row] == np.sum(here & events.gamma)
+        assert model.change["gamma"].value == pytest.approx((gammas[4] - gammas[0]) / all_gammas)
+        assert model.largest["gamma"].value == pytest.approx(np.abs(gammas / all_gammas - 1).max())
 
 
 def test_a_model_that_loses_more_is_found_and_a_rescaled_one_is_the_same(gaussian) -> None:
     *_, found = gaussian
-    sky = found["conditions"]["true_night_sky"]
-    compared = sky["differences"]["float"]["change"]["auc"]
-    assert compared["state"] == "worse"
-    assert compared["high"] < 0
-    assert compared["verdict"].endswith(" more")
+    sky = found.conditions["true_night_sky"]
+    compared = sky.differences["float"]["compressed"].change["auc"]
+    assert compared.state == "worse"
+    assert compared.high < 0
+    assert compared.verdict.endswith(" more")
     # AUC and acceptances do not depend on the scale of the logits
-    assert sky["differences"]["control"] == sky["differences"]["float"]
-    assert sky["models"]["control"] == sky["models"]["float"]
+    assert sky.differences["control"]["compressed"] == sky.differences["float"]["compressed"]
+    assert sky.models["control"] == sky.models["float"]
 
 
 def test_a_condition_of_no_influence_changes_nothing(gaussian) -> None:
     *_, found = gaussian
-    gain = found["conditions"]["true_gain"]
-    for model in gain["models"].values():
-        for row in model["change"].values():
-            assert row["low"] < 0 < row["high"]
-        for row in model["largest"].values():
-            assert row["value"] < 2.5 * row["chance"]
-    assert gain["differences"]["float"]["change"]["auc"]["state"] in ("unchanged", "unresolved")
-    assert [sum(pair) for pair in zip(*gain["events"].values(), strict=True)] == [2000] * 5
+    gain = found.conditions["true_gain"]
+    for model in gain.models.values():
+        for row in model.change.values():
+            assert row.low < 0 < row.high
+        for row in model.largest.values():
+            assert row.value < 2.5 * row.chance
+    assert gain.differences["float"]["compressed"].change["auc"].state in ("unchanged", "unresolved")
+    assert [sum(pair) for pair in zip(*gain.events.values(), strict=True)] == [2000] * 5
 
 
 def test_a_change_is_seen_where_its_95_percent_interval_excludes_none(gaussian) -> None:
@@ -136,41 +144,41 @@ def test_a_change_is_seen_where_its_95_percent_interval_excludes_none(gaussian) 
     rng = np.random.default_rng(9)
     conditions = {"true_night_sky": SKY[level], "true_gain": rng.uniform(0.9, 1.1, len(events))}
     config = EvaluationConfig(bootstrap=50, confidence=0.95)
-    found = robustness({"compressed": logits["compressed"]}, events, conditions, config, 5)
+    found = robustness({"compressed": logits["compressed"]}, "compressed", events, conditions, config, 5)
     seen = set()
-    for condition in found["conditions"].values():
-        for row in condition["models"]["compressed"]["change"].values():
-            assert row["seen"] == (row["low"] > 0 or row["high"] < 0)
-            seen.add(row["seen"])
+    for condition in found.conditions.values():
+        for row in condition.models["compressed"].change.values():
+            assert row.seen == (row.low > 0 or row.high < 0)
+            seen.add(row.seen)
     assert seen == {True, False}
 
 
 def test_night_sky_is_counted_at_each_models_own_threshold(gaussian) -> None:
     _, _, _, night, found = gaussian
     for name, logit in night.logits.items():
-        passes = np.asarray(logit)[:, 0] >= found["thresholds"][name]
-        row = found["night_sky"]["models"][name]
-        assert (row["accepted"], row["events"]) == (passes.sum(), 1000)
+        passes = np.asarray(logit)[:, 0] >= found.thresholds[name]
+        row = found.night_sky.models[name]
+        assert (row.accepted, row.events) == (passes.sum(), 1000)
         for place in range(5):
-            part = found["conditions"]["true_night_sky"]["night_sky"][name][place]
-            assert part["events"] == 200
-            assert part["accepted"] == passes[200 * place : 200 * (place + 1)].sum()
+            part = found.conditions["true_night_sky"].night_sky[name][place]
+            assert part.events == 200
+            assert part.accepted == passes[200 * place : 200 * (place + 1)].sum()
     # its gains are not known: no bins, not a guess
-    assert found["conditions"]["true_gain"]["night_sky"] == {}
-    assert found["night_sky"]["not_judged"] == {"trees": "no parameters"}
+    assert found.conditions["true_gain"].night_sky == {}
+    assert found.night_sky.not_judged == {"trees": "no parameters"}
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 400), (3, 400), (400, 400), (1, 2)])
 def test_accepted_part_has_wilsons_interval(k: int, n: int) -> None:
     found = accepted(np.arange(n) < k, 0.68)
     low, high = binom_conf_interval(k, n, 0.68, interval="wilson")
-    assert (found["value"], found["accepted"], found["events"]) == (k / n, k, n)
-    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-12)
+    assert (found.value, found.accepted, found.events) == (k / n, k, n)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
 
 
 def test_no_window_has_no_part() -> None:
     found = accepted(np.zeros(0, dtype=bool), 0.68)
-    assert (found["value"], found["events"], found["flag"]) == (None, 0, "no events")
+    assert (found.value, found.events, found.flag) == (None, 0, "no events")
 
 
 @pytest.mark.parametrize(
@@ -186,18 +194,18 @@ def test_bins_hold_enough_showers_or_are_fewer(showers, uses, bins, flagged) -> 
     events = EvaluationEvents(label, np.ones(len(label)), shower)
     logit = label + rng.normal(0, 1, len(label))
     config = EvaluationConfig(bootstrap=20)
-    found = robustness({"compressed": logit}, events, {"true_gain": value}, config, 1)
-    gain = found["conditions"]["true_gain"]
-    assert len(gain["edges"]) == bins + 1
-    assert bool(gain["flag"]) == (bins < 5)
-    rows = gain["models"]["compressed"]["auc"]
-    assert [row.get("flag", "") for row in rows] == gain["flags"]
-    assert all(gain["flags"]) == flagged
-    assert ("flag" in gain["models"]["compressed"]["change"]["auc"]) == flagged
+    found = robustness({"compressed": logit}, "compressed", events, {"true_gain": value}, config, 1)
+    gain = found.conditions["true_gain"]
+    assert len(gain.edges) == bins + 1
+    assert bool(gain.flag) == (bins < 5)
+    rows = gain.models["compressed"].auc
+    assert [row.flag for row in rows] == list(gain.flags)
+    assert all(gain.flags) == flagged
+    assert bool(gain.models["compressed"].change["auc"].flag) == flagged
     if flagged:
-        assert gain["flags"] == ["30 gamma showers, 30 hadron showers"] * 2
+        assert gain.flags == ("30 gamma showers, 30 hadron showers",) * 2
     # plain values, without NaN
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    json.dumps(plain(found), allow_nan=False)
 
 
 def test_events_of_unknown_condition_are_in_no_bin() -> None:
@@ -205,15 +213,25 @@ def test_events_of_unknown_condition_are_in_no_bin() -> None:
     logit, sky = noise + events.label, SKY[level]
     missing = np.arange(2000) % 10 == 0
     found = robustness(
-        {"compressed": logit}, events, {"true_night_sky": np.where(missing, np.nan, sky)}, CONFIG, 1
+        {"compressed": logit},
+        "compressed",
+        events,
+        {"true_night_sky": np.where(missing, np.nan, sky)},
+        CONFIG,
+        1,
     )
-    sky_rows = found["conditions"]["true_night_sky"]
-    assert sky_rows["unknown"] == 200
+    sky_rows = found.conditions["true_night_sky"]
+    assert sky_rows.unknown == 200
     alone = robustness(
-        {"compressed": logit[~missing]}, events[~missing], {"true_night_sky": sky[~missing]}, CONFIG, 1
-    )["conditions"]["true_night_sky"]
-    assert sky_rows["events"] == alone["events"]
-    values = [[row["value"] for row in part["models"]["compressed"]["auc"]] for part in (sky_rows, alone)]
+        {"compressed": logit[~missing]},
+        "compressed",
+        events[~missing],
+        {"true_night_sky": sky[~missing]},
+        CONFIG,
+        1,
+    ).conditions["true_night_sky"]
+    assert sky_rows.events == alone.events
+    values = [[row.value for row in part.models["compressed"].auc] for part in (sky_rows, alone)]
     assert values[0] == values[1]
 
 
@@ -226,14 +244,15 @@ def test_what_does_not_vary_is_no_condition() -> None:
         "spread": 2.0 + rng.uniform(0, 0.05, 200),
         "dark": rng.uniform(0, 1, 200),
     }
-    found = robustness({"compressed": noise}, events, still, CONFIG, 1)
-    assert list(found) == ["reason"]
+    found = robustness({"compressed": noise}, "compressed", events, still, CONFIG, 1)
+    assert found == Robustness(found.reason)
+    assert "no condition of the camera varies" in found.reason
     # a measured noise has an error of its own, one that the sky moves has more than that
     assert list(varied({**still, "spread": rng.uniform(2, 3, 200)})) == ["spread"]
     windows = NightSkyAnswers({"compressed": np.full(10, 9.0)}, {}, {})
-    found = robustness({"compressed": noise}, events, still, CONFIG, 1, windows)
-    assert found["conditions"] == {}
-    assert found["night_sky"]["models"]["compressed"]["value"] == 1.0
+    found = robustness({"compressed": noise}, "compressed", events, still, CONFIG, 1, windows)
+    assert found.conditions == {}
+    assert found.night_sky.models["compressed"].value == 1.0
 
 
 def test_a_rare_value_above_a_common_one_has_a_bin() -> None:

@@ -11,6 +11,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.documents.base import parse
+from trigger_ml.core.documents.evaluation import GIVEN
 from trigger_ml.core.errors import ConfigError, InputError, MappingError, StageError
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.models.batches import predict
@@ -101,10 +103,10 @@ def test_it_is_the_owners_model_on_photo_electrons(
     )
     assert found["counts"]["value"] == pytest.approx(roc_auc_score(events.label, expected), abs=1e-6)
     assert found["own"]["value"] > 0.7
-    rows = dict(given_facts({"given": found}))
+    rows = dict(given_facts(parse(found, GIVEN, "given.json")))
     assert rows["Given model"] == f"{model_file}, {found['framework']}, takes photo-electrons"
     assert rows["AUC on its own input, by its framework"].startswith(f"{found['own']['value']:.2f}"[:3])
-    assert given_facts({}) == []
+    assert given_facts(None) == []
     assert found["framework"].startswith("Keras 3")
 
 

@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pairs import evaluate_pair
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.documents.base import write
+from trigger_ml.core.documents.evaluation import EVALUATION, Evaluation
 from trigger_ml.evaluation import direction
 from trigger_ml.evaluation.bookkeeping import Simulated
-from trigger_ml.evaluation.evaluate import evaluate
 from trigger_ml.evaluation.events import EvaluationEvents
-from trigger_ml.evaluation.irf import Reconstruction
+from trigger_ml.evaluation.selection import Reconstruction
 
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -116,6 +118,9 @@ def assert_sound():
 
 
 def _write(path: Path, content: Any) -> None:
+    if isinstance(content, Evaluation):
+        write(path, EVALUATION, content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, allow_nan=False))
 
@@ -138,7 +143,7 @@ def _manifest(task: str = "type", name: str = "tiny-run") -> dict[str, Any]:
 
 def _comparison(
     task: str = "type", noise: float = 0.4, n: int = 1200, *, reconstructed: bool = False
-) -> dict[str, Any]:
+) -> Evaluation:
     rng = np.random.default_rng(3)
     label, shower = np.arange(n) % 2, np.arange(n) // 4
     energy = 10 ** rng.uniform(-0.2, 1.4, n // 4 + 1)[shower]
@@ -170,9 +175,7 @@ def _comparison(
             )
             for width in (0.1, 0.15)
         )
-    return evaluate(
-        first, second, events, config, 1, task, simulations=thrown, reconstruction=answers
-    ).to_dict()
+    return evaluate_pair(first, second, events, config, 1, task, simulations=thrown, reconstruction=answers)
 
 
 def _history(epochs: int) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from trigger_ml.core.documents.estimates import Estimate
 from trigger_ml.report import formatting
 
 
 def band(value, low, high):
-    return {"value": value, "low": low, "high": high}
+    return Estimate(value, low, high)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from damage import changed, places
+from pairs import with_further, with_metric
 
+from trigger_ml.core.documents.base import parse, plain, read
+from trigger_ml.core.documents.estimates import Estimate
+from trigger_ml.core.documents.evaluation import EVALUATION, FairReference, Given
+from trigger_ml.core.documents.model import MODEL_SUMMARY
 from trigger_ml.core.errors import InputError
 from trigger_ml.report.content import read_run
 from trigger_ml.report.facts import widths
@@ -44,11 +50,12 @@ def run(tmp_path_factory, sample):
 
 def test_page_answers_with_the_numbers_of_the_run(run):
     page = (run / "report.html").read_text()
-    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation = read(run / "evaluation.json", EVALUATION)
+    metrics = evaluation.pair().metrics
     head = page[page.index("<header>") : page.index("</header>")].replace("\u00a0", " ")
-    assert evaluation["metrics"]["auc"]["verdict"] in head
-    assert evaluation["metrics"]["hadron_efficiency"]["verdict"] in head
-    assert f"{evaluation['metrics']['auc']['float']['value']:.4f}" in head
+    assert metrics["auc"].verdict in head
+    assert metrics["hadron_efficiency"].verdict in head
+    assert f"{metrics['auc'].reference.value:.4f}" in head
     assert "360 B → 66 B" in head
     assert "onnx 300, csim 50, rtl_disturbed 40" in head
     tiles = dict(re.findall(r'<dt>([^<]+)</dt><dd class="value">([^<]+)</dd>', head))
@@ -143,10 +150,13 @@ def no_figures(monkeypatch):
 @pytest.mark.usefixtures("no_figures")
 def test_undefined_numbers_are_gaps_not_failures(tmp_path, sample):
     content = sample.comparison()
-    for rows in content["bins"].values():
-        rows[0]["float"] |= {"value": None, "low": None, "high": None, "flag": "no gammas"}
-        rows[0]["ratio"] |= {"value": None, "low": None, "high": None}
-    content["metrics"]["auc"] |= {"state": "undefined", "verdict": "cannot be computed from these events"}
+    pair, nothing = content.pair(), Estimate(None, None, None, "no gammas")
+    bins = {
+        name: (replace(rows[0], reference=nothing, ratio=nothing), *rows[1:])
+        for name, rows in pair.bins.items()
+    }
+    content = replace(content, comparisons={"float": {"compressed": replace(pair, bins=bins)}})
+    content = with_metric(content, "auc", state="undefined", verdict="cannot be computed from these events")
     sample.write(tmp_path / "manifest.json", sample.manifest())
     sample.write(tmp_path / "evaluation.json", content)
     text = write_report(tmp_path).read_text()
@@ -198,8 +208,9 @@ def _header(folder):
 def test_a_gain_is_called_one_only_where_the_float_model_was_at_its_best(tmp_path, sample, plateau):
     evaluation = sample.comparison()
     for name in ("auc", "hadron_efficiency"):
-        evaluation["metrics"][name] |= {"state": "better", "verdict": "better by 2 ± 1 %"}
-    evaluation["reference"] = {"model": "float", "plateau": plateau, "why": "the epochs ran out"}
+        evaluation = with_metric(evaluation, name, state="better", verdict="better by 2 ± 1 %")
+    fair = FairReference("float", plateau, "the epochs ran out")
+    evaluation = replace(evaluation, fair_reference=fair)
     sample.write(tmp_path / "manifest.json", sample.manifest())
     sample.write(tmp_path / "evaluation.json", evaluation)
     head = _header(tmp_path)
@@ -212,21 +223,16 @@ def test_a_gain_is_called_one_only_where_the_float_model_was_at_its_best(tmp_pat
 @pytest.mark.usefixtures("no_figures")
 def test_the_answer_is_against_the_control_and_the_trees_stand_beside(tmp_path, sample):
     evaluation = sample.comparison()
-    other = {name: row["float"] for name, row in evaluation["metrics"].items()}
-    verdicts = {"difference": {"value": -0.0123, "low": -0.02, "high": -0.004}, "ratio": {"value": 0.98}}
-    for name, words in (("control", "worse by 1.5 ± 0.4 %"), ("trees", "worse by 3.1 ± 0.5 %")):
-        row = {**verdicts, "state": "worse", "verdict": words}
-        evaluation["others"][name] = {
-            "metrics": other,
-            "differences": {model: dict.fromkeys(other, row) for model in ("float", "compressed")},
-        }
-    evaluation["reference"] = {"model": "control", "plateau": True, "why": "the loss had stopped falling"}
-    evaluation["not_judged"] = {}
+    evaluation = with_further(
+        evaluation, {"control": "worse by 1.5 ± 0.4 %", "trees": "worse by 3.1 ± 0.5 %"}
+    )
+    fair = FairReference("control", True, "the loss had stopped falling")
+    evaluation = replace(evaluation, fair_reference=fair)
     sample.write(tmp_path / "manifest.json", sample.manifest())
     sample.write(tmp_path / "evaluation.json", evaluation)
     head = _header(tmp_path)
     assert "AUC: worse by 1.5 ± 0.4 %." in head
-    assert evaluation["metrics"]["auc"]["verdict"] not in head
+    assert evaluation.pair().metrics["auc"].verdict not in head
     assert "Judged against the float control" in head
     assert "compressed: worse by 3.1 ± 0.5 %" in head
     page = (tmp_path / "report.html").read_text()
@@ -239,8 +245,8 @@ def test_the_answer_is_against_the_control_and_the_trees_stand_beside(tmp_path, 
 
 @pytest.mark.usefixtures("no_figures")
 def test_models_that_are_not_there_are_gaps(tmp_path, sample):
-    evaluation = sample.comparison()
-    evaluation["not_judged"] = {"control": "compression.control is false", "trees": "x.h5 has no images"}
+    reasons = {"control": "compression.control is false", "trees": "x.h5 has no images"}
+    evaluation = replace(sample.comparison(), not_judged=reasons)
     sample.write(tmp_path / "manifest.json", sample.manifest())
     sample.write(tmp_path / "evaluation.json", evaluation)
     page = write_report(tmp_path).read_text()
@@ -265,8 +271,9 @@ def test_models_that_are_not_there_are_gaps(tmp_path, sample):
 def test_widths_of_layers_that_have_their_own_are_said(sample, layers, weights, activations):
     quantization = {"default": {"weights": 6, "activations": 7}, "layers": layers}
     config = {"compression": {"quantization": quantization}}
-    assert widths(config, sample.model(), "weights") == weights
-    assert widths(config, sample.model(), "activations") == activations
+    model = parse(sample.model(), MODEL_SUMMARY, "model.json")
+    assert widths(config, model, "weights") == weights
+    assert widths(config, model, "activations") == activations
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -306,17 +313,24 @@ def test_files_of_another_version_give_a_page_or_one_error(run, tmp_path, monkey
 @pytest.mark.usefixtures("no_figures")
 def test_an_evaluation_that_is_none_is_refused(tmp_path, sample):
     sample.write(tmp_path / "manifest.json", sample.manifest())
-    evaluation = sample.comparison()
-    evaluation["metrics"]["auc"] = [1.0]
-    sample.write(tmp_path / "evaluation.json", evaluation)
-    with pytest.raises(InputError, match="are not those of a run of this version") as caught:
+    evaluation = plain(sample.comparison())
+    evaluation["comparisons"]["float"]["compressed"]["metrics"]["auc"] = [1.0]
+    sample.write(tmp_path / "evaluation.json", {"schema": 2, **evaluation})
+    why = r"not a readable evaluation of this version \(comparisons\.float\.compressed\.metrics\.auc: "
+    with pytest.raises(InputError, match=why) as caught:
         write_report(tmp_path)
-    assert str(tmp_path) in caught.value.what
+    assert caught.value.what == str(tmp_path / "evaluation.json")
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize(("given", "said"), [({}, "ended"), ({"given": {"file": "m.h5"}}, "by its owner")])
-def test_a_given_model_was_not_trained_here(given, said):
-    reference = {"model": "float", "plateau": None, "why": ""}
-    (tile,) = rival_tiles({"reference": reference, **given})
+NUMBER = Estimate(0.9, 0.8, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(None, "ended"), (Given("m.h5", "keras", "counts", "AUC", NUMBER, NUMBER), "by its owner")],
+)
+def test_a_given_model_was_not_trained_here(sample, given, said):
+    fair = FairReference("float", None, "")
+    (tile,) = rival_tiles(replace(sample.comparison(), fair_reference=fair, given=given))
     assert (tile.label, tile.value) == ("Float training", said)

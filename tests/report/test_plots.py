@@ -3,6 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
+from trigger_ml.core.documents.base import parse, plain
+from trigger_ml.core.documents.evaluation import EVALUATION
 from trigger_ml.report.plots import binned_label, energy_axis, logarithmic
 from trigger_ml.report.published import PUBLISHED_SENSITIVITY
 from trigger_ml.report.reference import read_reference
@@ -60,8 +62,10 @@ def test_labels_of_energy_axes_differ_and_keep_apart(limits, width):
     assert not any(a.overlaps(b) for (_, a), (_, b) in itertools.combinations(found, 2))
 
 
-def test_runs_of_earlier_versions_have_bins_of_true_energy():
-    assert binned_label({"energy_bins": {"edges": [1, 2]}}) == "True energy (TeV)"
+def test_runs_of_earlier_versions_have_bins_of_true_energy(sample):
+    content = plain(sample.comparison())
+    content["energy_bins"] = {"edges": content["energy_bins"]["edges"]}
+    assert binned_label(parse({"schema": 2, **content}, EVALUATION, "x")) == "True energy (TeV)"
 
 
 def test_the_published_sensitivity_is_the_collaborations(shared_data):

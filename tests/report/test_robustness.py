@@ -3,12 +3,15 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from pairs import with_further
 from rich.console import Console
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.documents.evaluation import FairReference
 from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.evaluation.robustness import NightSkyAnswers, robustness
 from trigger_ml.report import formatting
@@ -51,33 +54,22 @@ def judged(loss: float = 0.5, conditions: tuple[str, ...] = tuple(LABELS), *, wi
     )
     return robustness(
         logits,
+        "float",
         EvaluationEvents(label, np.ones(n), shower),
         {name: known[name] for name in conditions},
         EvaluationConfig(bootstrap=40),
         3,
         night if windows else None,
+        further=["control", "trees"],
     )
 
 
 @pytest.fixture(scope="module")
 def evaluation(sample):
-    content = sample.comparison()
-    content["robustness"] = judged()
-    other = {name: row["float"] for name, row in content["metrics"].items()}
-    row = {
-        "difference": {"value": -0.0123, "low": -0.02, "high": -0.004},
-        "ratio": {"value": 0.98},
-        "state": "worse",
-        "verdict": "worse by 1.5 ± 0.4 %",
-    }
-    for name in ("control", "trees"):
-        content["others"][name] = {
-            "metrics": other,
-            "differences": {model: dict.fromkeys(other, row) for model in ("float", "compressed")},
-        }
+    content = with_further(sample.comparison(), dict.fromkeys(("control", "trees"), "worse by 1.5 ± 0.4 %"))
     why = "training ended on its plateau: the validation loss fell by 0.4 %"
-    content["reference"] = {"model": "control", "plateau": True, "why": why}
-    return content
+    fair = FairReference("control", True, why)
+    return replace(content, robustness=judged(), fair_reference=fair)
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +90,17 @@ def run(tmp_path_factory, sample, evaluation):
 def test_the_line_holds_the_numbers(evaluation) -> None:
     line = robustness_line(evaluation)
     assert line is not None
-    found = evaluation["robustness"]
-    models = found["conditions"]["true_night_sky"]["models"]
+    found = evaluation.robustness
+    models = found.conditions["true_night_sky"].models
     assert line.startswith("Night sky 0.030 to 0.25 p.e. per ns and pixel: AUC of the compressed model")
     for name in ("compressed", "control", "trees"):
-        assert formatting.interval(models[name]["change"]["auc"], sign=True) in line
+        assert formatting.interval(models[name].change["auc"], sign=True) in line
     assert "float control −" in line
     assert "boosted trees −" in line
     for key in ("gamma", "hadron"):
-        assert f"{formatting.number(100 * models['compressed']['largest'][key]['value'], 2)} %" in line
-    windows = found["night_sky"]["models"]["compressed"]
-    assert f"pure night sky accepted: {formatting.number(100 * windows['value'], 2)} %" in line
+        assert f"{formatting.number(100 * models['compressed'].largest[key].value, 2)} %" in line
+    windows = found.night_sky.models["compressed"]
+    assert f"pure night sky accepted: {formatting.number(100 * windows.value, 2)} %" in line
 
 
 def test_first_screen_and_section_are_there(run, evaluation) -> None:
@@ -125,8 +117,8 @@ def test_first_screen_and_section_are_there(run, evaluation) -> None:
         assert f'id="figure-robustness_{name}"' in section
         assert (run / "figures" / f"robustness_{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (run / "figures" / f"robustness_{name}.pdf").read_bytes().startswith(b"%PDF")
-    row = evaluation["robustness"]["night_sky"]["models"]["control"]
-    assert f'<th scope="row">Float control</th><td class="n">{row["accepted"]}</td>' in section
+    row = evaluation.robustness.night_sky.models["control"]
+    assert f'<th scope="row">Float control</th><td class="n">{row.accepted}</td>' in section
     gaps = page[page.index('id="gaps"') :]
     assert "Night sky accepted by the boosted trees: no image parameters" in gaps
 
@@ -152,7 +144,7 @@ def test_the_terminal_says_it_too(run, sample, evaluation) -> None:
 
 
 def test_recorded_events_are_judged_by_what_an_observer_has(evaluation) -> None:
-    content = {**evaluation, "robustness": judged(conditions=("spread",), windows=False)}
+    content = replace(evaluation, robustness=judged(conditions=("spread",), windows=False))
     line = robustness_line(content)
     assert line is not None
     assert line.startswith("Measured noise of a pixel")
@@ -161,32 +153,32 @@ def test_recorded_events_are_judged_by_what_an_observer_has(evaluation) -> None:
 
 
 def test_no_loss_is_claimed_where_none_is_seen(evaluation) -> None:
-    content = {**evaluation, "robustness": judged(loss=0.0)}
-    sentences = " ".join(robustness_content(content)["sentences"])
+    content = replace(evaluation, robustness=judged(loss=0.0))
+    sentences = " ".join(robustness_content(content).sentences)
     assert "Over none is the AUC of the compressed model seen to change by more than" in sentences
     assert "because" not in sentences
 
 
 def test_less_change_than_the_float_model_is_no_gain_below_its_plateau(evaluation) -> None:
     """More training alone may do it; against the control the same is said as it is."""
-    content = {**evaluation, "robustness": judged(loss=-0.6, conditions=("true_night_sky",))}
+    changes = judged(loss=-0.6, conditions=("true_night_sky",))
     for model, plateau, said in (("control", False, True), ("float", False, False), ("float", True, True)):
-        content["reference"] = {"model": model, "plateau": plateau, "why": ""}
-        found = robustness_content(content)
-        text = json.dumps(found["summary"]) + " ".join(found["sentences"])
+        fair = FairReference(model, plateau, "")
+        found = robustness_content(replace(evaluation, robustness=changes, fair_reference=fair))
+        text = json.dumps(found.summary.rows) + " ".join(found.sentences)
         assert (" less" in text) == said, model
         assert ("not worse" in text) == (not said), model
 
 
 def test_windows_alone_are_told_and_nothing_is_nothing(evaluation) -> None:
-    content = {**evaluation, "robustness": judged(conditions=())}
+    content = replace(evaluation, robustness=judged(conditions=()))
     assert (robustness_line(content) or "").startswith("Pure night sky accepted: ")
-    assert robustness_content(content)["night_sky"]
-    content["robustness"] = judged(conditions=(), windows=False)
+    assert robustness_content(content).night_sky
+    content = replace(content, robustness=judged(conditions=(), windows=False))
     assert robustness_line(content) is None
-    assert robustness_content(content) == {}
-    assert robustness_gaps(content) == [f"Robustness: {content['robustness']['reason']}"]
+    assert robustness_content(content) is None
+    assert robustness_gaps(content) == [f"Robustness: {content.robustness.reason}"]
     # runs of earlier versions have none
-    del content["robustness"]
+    content = replace(content, robustness=None)
     assert robustness_line(content) is None
     assert robustness_gaps(content) == []

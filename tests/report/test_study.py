@@ -1,8 +1,9 @@
-import json
 import re
 
 import pytest
 
+from trigger_ml.core.documents.base import read
+from trigger_ml.core.documents.evaluation import EVALUATION
 from trigger_ml.report.study import write_study
 
 TASKS = ("type", "energy", "direction")
@@ -28,11 +29,11 @@ def study(tmp_path_factory, sample):
 
 def test_page_answers_with_the_response_and_leads_to_the_runs(study):
     page = (study / "report.html").read_text().replace("\u00a0", " ")
-    evaluation = json.loads((study / "evaluation.json").read_text())
+    metrics = read(study / "evaluation.json", EVALUATION).response().metrics
     head = page[page.index("<header>") : page.index("</header>")]
-    assert evaluation["irf"]["metrics"]["mean_sensitivity"]["verdict"] in head
+    assert metrics["mean_sensitivity"].verdict in head
     for name in ("angular_resolution", "energy_resolution", "background_rate", "signal_rate"):
-        assert evaluation["irf"]["metrics"][name]["verdict"] in page
+        assert metrics[name].verdict in page
     assert [f'href="{task}/report.html"' in page for task in TASKS] == [True, True, False]
     assert "direction: the firmware" in page
     assert "there is no verification.json in this run" in page

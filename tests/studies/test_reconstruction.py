@@ -12,6 +12,8 @@ from astropy.io import fits
 from rich.console import Console
 
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.documents.base import read
+from trigger_ml.core.documents.evaluation import EVALUATION
 from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.evaluation.direction import sky_direction
 from trigger_ml.pipeline.judging import read_predictions, write_predictions
@@ -141,9 +143,9 @@ def test_a_study_from_end_to_end(tmp_path: Path) -> None:
         assert (folder / task / "report.html").is_file()
     # all test events, hadrons too, have an energy and a direction
     given = json.loads((folder / "type" / "evaluation.json").read_text())["events"]["given"]
-    evaluation = json.loads((folder / "evaluation.json").read_text())
-    assert evaluation["events"]["used"] == given
-    assert evaluation["irf"]["level"] == "reconstructed"
+    evaluation = read(folder / "evaluation.json", EVALUATION)
+    assert evaluation.events.used == given
+    assert evaluation.irf.level == "reconstructed"
     for name in (
         "effective_area",
         "background_rate",
@@ -151,7 +153,7 @@ def test_a_study_from_end_to_end(tmp_path: Path) -> None:
         "angular_resolution",
         "energy_resolution",
     ):
-        assert len(evaluation["irf"]["bins"][name]) == len(evaluation["energy_bins"]["edges"]) - 1
+        assert len(evaluation.response().bins[name]) == len(evaluation.energy_bins.edges) - 1
     for model in ("float", "compressed"):
         with fits.open(folder / "irfs" / f"{model}.fits.gz") as content:
             kinds = [hdu.header["HDUCLAS4"] for hdu in content[1:]]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,19 @@ from done import manifest
 from matplotlib.figure import Figure
 
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.documents.base import read, write
+from trigger_ml.core.documents.estimates import Comparison, Estimate, Pair
+from trigger_ml.core.documents.evaluation import (
+    EVALUATION,
+    Bins,
+    Evaluation,
+    EventCounts,
+    FairReference,
+    Settings,
+)
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.run import RunDirectory
+from trigger_ml.evaluation.quantities import QUANTITIES
 from trigger_ml.pipeline.execute import stage_fingerprint
 from trigger_ml.pipeline.stages import STAGES
 from trigger_ml.studies.sweep import Point, SweepConfig, finished, points
@@ -22,8 +34,28 @@ BASE = ExperimentConfig(name="base")
 AUC = {0.5: 0.80, 0.9: 0.70}
 
 
-def _auc(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.01, "high": value + 0.02}
+def _auc(value: float) -> Estimate:
+    return Estimate(value, value - 0.01, value + 0.02)
+
+
+def _evaluation(task: str, metric: str, auc: float) -> Evaluation:
+    row = Comparison(
+        reference=_auc(0.82),
+        model=_auc(auc),
+        difference=_auc(auc - 0.82),
+        ratio=_auc(auc / 0.82),
+        state="better",
+        verdict="better by 1 %",
+    )
+    return Evaluation(
+        task=task,
+        reference="float",
+        events=EventCounts(given=100, used=100, gamma=50, hadron=50, showers=100),
+        settings=Settings(20, 0.68, 1, 0.7, 0.5),
+        energy_bins=Bins((1.0, 10.0)),
+        quantities={metric: QUANTITIES[metric]},
+        comparisons={"float": {"compressed": Pair({metric: row})}},
+    )
 
 
 def _sweep(grid: dict[str, tuple[object, ...]]) -> SweepConfig:
@@ -40,18 +72,7 @@ def _finish(point: Point, directory: Path, metric: str = "auc") -> None:
     auc = AUC[pruning.sparsity] + 0.01 * seed
     run = directory / f"point-{point.index:03d}"
     (run / "model").mkdir(parents=True)
-    evaluation = {
-        "metrics": {
-            metric: {
-                "float": _auc(0.82),
-                "compressed": _auc(auc),
-                "difference": _auc(auc - 0.82),
-                "state": "better",
-                "verdict": "better by 1 %",
-            }
-        },
-        "events": {"used": 100},
-    }
+    write(run / "evaluation.json", EVALUATION, _evaluation(point.config.task, metric, auc))
     size = round(1000 * (1 - pruning.sparsity))
     compressed = {
         "sparsity": pruning.sparsity + 0.001 * seed,
@@ -61,7 +82,6 @@ def _finish(point: Point, directory: Path, metric: str = "auc") -> None:
     }
     model = {"compressed": compressed, "float": {"bytes": {"dense": 4000}}}
     (run / "manifest.json").write_text(json.dumps(manifest("evaluate")))
-    (run / "evaluation.json").write_text(json.dumps(evaluation))
     (run / "model" / "model.json").write_text(json.dumps(model))
 
 
@@ -169,13 +189,15 @@ def test_the_table_states_the_loss_against_the_control(tmp_path) -> None:
     (point,) = points(sweep, BASE)
     _finish(point, tmp_path)
     path = tmp_path / "point-000" / "evaluation.json"
-    evaluation = json.loads(path.read_text())
-    lost = {"difference": _auc(-0.03), "ratio": _auc(0.96), "state": "worse", "verdict": "worse by 4 %"}
-    evaluation["others"] = {
-        "control": {"metrics": {"auc": _auc(0.83)}, "differences": {"compressed": {"auc": lost}}}
-    }
-    evaluation["reference"] = {"model": "control", "plateau": True, "why": ""}
-    path.write_text(json.dumps(evaluation))
+    evaluation = read(path, EVALUATION)
+    lost = Comparison(_auc(0.83), _auc(0.8), _auc(-0.03), _auc(0.96), "worse", "worse by 4 %")
+    control = {"control": {"compressed": Pair({"auc": lost})}}
+    judged = replace(
+        evaluation,
+        comparisons={**evaluation.comparisons, **control},
+        fair_reference=FairReference("control", True, ""),
+    )
+    write(path, EVALUATION, judged)
     table, _ = write_summary(sweep, points(sweep, BASE), tmp_path)
     with table.open() as file:
         (row,) = csv.DictReader(file)

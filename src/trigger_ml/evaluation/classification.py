@@ -4,14 +4,22 @@ A model's score is its logit: ranking by it avoids the ties that the sigmoid mak
 is the positive class. Everything is weighted by the events' weights.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.metrics import roc_curve
 
+from trigger_ml.core.documents.details import (
+    CalibrationBin,
+    Confusion,
+    Density,
+    GammanessHistogram,
+    Roc,
+    ThresholdOf,
+)
 from trigger_ml.evaluation.uncertainty import Resamples, few_showers, intervals
 
 __all__ = [
@@ -100,14 +108,12 @@ class Threshold:
         of_event = cut[0] if self.name != PER_BIN else np.append(cut, np.nan)[bins]
         return np.asarray(np.asarray(score) >= of_event)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary for JSON, with the threshold in gammaness as well."""
-        values = [float(x) if np.isfinite(x) else None for x in self.logit]
-        return {
-            "label": self.label,
-            "logit": values,
-            "gammaness": [None if x is None else float(expit(x)) for x in values],
-        }
+    def of_model(self, false_positive_rate: float) -> ThresholdOf:
+        """As a document keeps it, with the threshold in gammaness as well."""
+        values = tuple(float(x) if np.isfinite(x) else None for x in self.logit)
+        gammaness_ = tuple(None if x is None else float(expit(x)) for x in values)
+        rate = false_positive_rate if np.isfinite(false_positive_rate) else None
+        return ThresholdOf(values, gammaness_, rate)
 
 
 def thresholds(
@@ -180,20 +186,23 @@ def brier(
 def figures_of_merit(
     resamples: Resamples,
     gamma: BoolArray,
-    logits: FloatArray,
+    logits: Mapping[str, FloatArray],
+    reference: str,
     bins: NDArray[np.int64],
     n_bins: int,
     gamma_efficiency: float,
     fixed: float,
-) -> list[dict[str, FloatArray]]:
+) -> dict[str, dict[str, FloatArray]]:
     """Every figure of merit of several models on the same resamples.
 
     Parameters
     ----------
     resamples : Resamples
     gamma : numpy.ndarray of bool, shape (events,)
-    logits : numpy.ndarray of float64, shape (models, events)
-        The first is the reference: its background is the level at which gamma efficiencies are read.
+    logits : mapping of str to numpy.ndarray of float64, shape (events,)
+        By model.
+    reference : str
+        Its background is the level at which gamma efficiencies are read.
     bins : numpy.ndarray of int64, shape (events,)
     n_bins : int
     gamma_efficiency : float
@@ -202,77 +211,63 @@ def figures_of_merit(
 
     Returns
     -------
-    list of dict of str to numpy.ndarray of float64, shape (n_bins, 1 + resamples)
-        One for each model.
+    dict of str to dict of str to numpy.ndarray of float64, shape (n_bins, 1 + resamples)
+        By model.
     """
-    models: list[dict[str, FloatArray]] = []
-    background = None
-    for logit in logits:
+    models: dict[str, dict[str, FloatArray]] = {}
+    background = resamples.roc(logits[reference], gamma, bins, n_bins, gamma_efficiency)[1]
+    for name, logit in logits.items():
         area, hadron, _ = resamples.roc(logit, gamma, bins, n_bins, gamma_efficiency)
-        background = hadron if background is None else background
         kept = resamples.roc(logit, gamma, bins, n_bins, gamma_efficiency, background)[2]
         decisions = decision_metrics(resamples, gamma, logit >= fixed, bins, n_bins)
         decisions.pop("false_positive_rate")
-        models.append(
-            {
-                "auc": area,
-                "hadron_efficiency": hadron,
-                "gamma_efficiency": kept,
-                **decisions,
-                "brier": brier(resamples, gamma, logit, bins, n_bins),
-            }
-        )
+        models[name] = {
+            "auc": area,
+            "hadron_efficiency": hadron,
+            "gamma_efficiency": kept,
+            **decisions,
+            "brier": brier(resamples, gamma, logit, bins, n_bins),
+        }
     return models
 
 
-def confusion(gamma: BoolArray, passes: BoolArray, weight: ArrayLike) -> dict[str, Any]:
-    """Confusion matrix: events, weighted sums, and rates within each true class.
-
-    Returns
-    -------
-    dict
-        ``events``, ``weighted``, ``rates``: rows are the truth (gamma, hadron), columns the decision
-        (gamma, hadron). A rate is None for a class without events.
-    """
+def confusion(gamma: BoolArray, passes: BoolArray, weight: ArrayLike) -> Confusion:
+    """Confusion matrix: events, weighted sums, and rates within each true class."""
     weights = np.asarray(weight, dtype=np.float64)
     cells = [[truth & decision for decision in (passes, ~passes)] for truth in (gamma, ~gamma)]
-    weighted = [[float(weights[cell].sum()) for cell in row] for row in cells]
-    return {
-        "events": [[int(cell.sum()) for cell in row] for row in cells],
-        "weighted": weighted,
-        "rates": [[value / sum(row) if sum(row) > 0 else None for value in row] for row in weighted],
-    }
+    weighted = tuple(tuple(float(weights[cell].sum()) for cell in row) for row in cells)
+    return Confusion(
+        events=tuple(tuple(int(cell.sum()) for cell in row) for row in cells),
+        weighted=weighted,
+        rates=tuple(tuple(value / sum(row) if sum(row) > 0 else None for value in row) for row in weighted),
+    )
 
 
-def roc_points(score: ArrayLike, gamma: BoolArray, weight: ArrayLike, points: int = 300) -> dict[str, Any]:
+def roc_points(score: ArrayLike, gamma: BoolArray, weight: ArrayLike, points: int = 300) -> Roc:
     """ROC curve, thinned to at most about ``points`` points along its length."""
     fpr, tpr, cut = roc_curve(gamma, score, sample_weight=weight, drop_intermediate=True)
     length = np.cumsum(np.hypot(np.diff(fpr, prepend=fpr[0]), np.diff(tpr, prepend=tpr[0])))
     keep = np.unique(np.searchsorted(length, np.linspace(0, length[-1], points)))
     keep = np.unique(np.r_[0, np.minimum(keep, len(fpr) - 1), len(fpr) - 1])
-    return {
-        "false_positive_rate": fpr[keep].tolist(),
-        "true_positive_rate": tpr[keep].tolist(),
-        # the first threshold is infinite: nothing is kept
-        "logit": [float(x) if np.isfinite(x) else None for x in cut[keep]],
-    }
+    # the first threshold is infinite: nothing is kept
+    logit = tuple(float(x) if np.isfinite(x) else None for x in cut[keep])
+    return Roc(tuple(fpr[keep].tolist()), tuple(tpr[keep].tolist()), logit)
 
 
 def gammaness_histogram(
     score: ArrayLike, gamma: BoolArray, weight: ArrayLike, n_bins: int = 40
-) -> dict[str, Any]:
+) -> GammanessHistogram:
     """Distribution of gammaness per class: events and weighted density."""
     value, weights = gammaness(score), np.asarray(weight, dtype=np.float64)
     edges = np.linspace(0, 1, n_bins + 1)
-    result: dict[str, Any] = {"edges": edges.tolist()}
-    for name, mask in (("gamma", gamma), ("hadron", ~gamma)):
+
+    def of_class(mask: BoolArray) -> Density:
         weighted = np.histogram(value[mask], edges, weights=weights[mask])[0]
         total = weighted.sum()
-        result[name] = {
-            "events": np.histogram(value[mask], edges)[0].tolist(),
-            "density": (weighted / total / np.diff(edges)).tolist() if total > 0 else [0.0] * n_bins,
-        }
-    return result
+        density = (weighted / total / np.diff(edges)).tolist() if total > 0 else [0.0] * n_bins
+        return Density(tuple(np.histogram(value[mask], edges)[0].tolist()), tuple(density))
+
+    return GammanessHistogram(tuple(edges.tolist()), of_class(gamma), of_class(~gamma))
 
 
 def calibration(
@@ -282,14 +277,8 @@ def calibration(
     confidence: float,
     min_showers: int,
     n_bins: int = 10,
-) -> list[dict[str, Any]]:
-    """Fraction of gammas against mean gammaness, in equal bins of gammaness, with counts.
-
-    Returns
-    -------
-    list of dict
-        ``low``, ``high``, ``mean`` (of the gammaness), ``events`` and ``fraction`` (an interval).
-    """
+) -> tuple[CalibrationBin, ...]:
+    """Fraction of gammas against mean gammaness, in equal bins of gammaness, with counts."""
     value = gammaness(score)
     bins = np.minimum((value * n_bins).astype(np.int64), n_bins - 1)
     columns = np.stack([np.ones(len(value)), value, gamma.astype(np.float64)], axis=1)
@@ -300,13 +289,13 @@ def calibration(
         fraction = positive / norm
         average = mean[:, 0] / norm[:, 0]
     rows = intervals(fraction, confidence, flags.__getitem__, counts)
-    return [
-        {
-            "low": b / n_bins,
-            "high": (b + 1) / n_bins,
-            "mean": float(average[b]) if np.isfinite(average[b]) else None,
-            "events": int(counts[b]),
-            "fraction": rows[b].to_dict(),
-        }
+    return tuple(
+        CalibrationBin(
+            low=b / n_bins,
+            high=(b + 1) / n_bins,
+            mean=float(average[b]) if np.isfinite(average[b]) else None,
+            events=int(counts[b]),
+            fraction=rows[b].estimate(),
+        )
         for b in range(n_bins)
-    ]
+    )

@@ -9,7 +9,6 @@ are shared out over threads (the compiled loops release the interpreter's lock),
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
 
 import joblib
 import numpy as np
@@ -21,7 +20,7 @@ FloatArray = NDArray[np.float64]
 __all__ = ["bin_sums", "quantiles", "roc_scan"]
 
 
-def _share_out(kernel: Callable[..., None], resamples: int, *arguments: Any) -> None:
+def _share_out(kernel: Callable[..., None], resamples: int, *arguments: NDArray[np.generic] | float) -> None:
     """Run a kernel on ranges of resamples, one range for each core that this process may use."""
     workers = min(joblib.cpu_count(), resamples)
     edges = [i * resamples // workers for i in range(workers + 1)]
@@ -33,17 +32,17 @@ def _share_out(kernel: Callable[..., None], resamples: int, *arguments: Any) -> 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _roc_scan(
-    result: Any,
-    counts: Any,
-    shower: Any,
-    weight: Any,
-    gamma: Any,
-    last: Any,
-    start: Any,
-    gamma_target: Any,
-    hadron_target: Any,
-    low: Any,
-    high: Any,
+    result: FloatArray,
+    counts: NDArray[np.uint8],
+    shower: NDArray[np.int64],
+    weight: FloatArray,
+    gamma: NDArray[np.bool_],
+    last: NDArray[np.bool_],
+    start: NDArray[np.int64],
+    gamma_target: float,
+    hadron_target: FloatArray,
+    low: int,
+    high: int,
 ) -> None:
     m = high - low
     total_g, total_h = np.zeros(m), np.zeros(m)
@@ -157,15 +156,15 @@ def roc_scan(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _quantiles(
-    result: Any,
-    counts: Any,
-    shower: Any,
-    weight: Any,
-    value: Any,
-    start: Any,
-    levels: Any,
-    low: Any,
-    high: Any,
+    result: FloatArray,
+    counts: NDArray[np.uint8],
+    shower: NDArray[np.int64],
+    weight: FloatArray,
+    value: FloatArray,
+    start: NDArray[np.int64],
+    levels: FloatArray,
+    low: int,
+    high: int,
 ) -> None:
     m = high - low
     total, seen, after = np.zeros(m), np.zeros(m), np.zeros(m)
@@ -227,7 +226,15 @@ def quantiles(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _bin_sums(result: Any, counts: Any, shower: Any, columns: Any, bins: Any, low: Any, high: Any) -> None:
+def _bin_sums(
+    result: FloatArray,
+    counts: NDArray[np.uint8],
+    shower: NDArray[np.int64],
+    columns: FloatArray,
+    bins: NDArray[np.int64],
+    low: int,
+    high: int,
+) -> None:
     for i in range(len(shower)):
         s, b = shower[i], bins[i]
         for k in range(columns.shape[1]):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,24 +119,34 @@ def condition_bins(
     return ConditionBins(np.r_[known.min(), inner, known.max()], index, flag)
 
 
+@dataclass(frozen=True)
+class BinContent:
+    """What is in each bin of a condition, as `trigger_ml.core.documents.robustness.Condition` has it."""
+
+    unknown: int
+    medians: tuple[float, ...]
+    values: tuple[int, ...]
+    events: dict[str, tuple[int, ...]]
+    showers: dict[str, tuple[int, ...]]
+    flags: tuple[str, ...]
+
+
 def content(
     values: FloatArray, bins: ConditionBins, gamma: NDArray[np.bool_], resamples: Resamples
-) -> dict[str, Any]:
+) -> BinContent:
     """What is in each bin: events and showers by class, median and number of different values, flags."""
     n = len(bins)
     classes = {"gamma": gamma, "hadron": ~gamma}
     showers = {name: resamples[mask].showers(bins.index[mask], n) for name, mask in classes.items()}
     flags = zip(*(few_showers(count, LEAST_SHOWERS, name) for name, count in showers.items()), strict=True)
-    return {
-        "edges": bins.edges.tolist(),
-        "flag": bins.flag,
-        "unknown": int((bins.index == n).sum()),
-        "medians": [float(np.median(values[bins.index == row])) for row in range(n)],
-        "values": [len(np.unique(values[bins.index == row])) for row in range(n)],
-        "events": {
-            name: np.bincount(bins.index[mask], minlength=n + 1)[:n].tolist()
+    return BinContent(
+        unknown=int((bins.index == n).sum()),
+        medians=tuple(float(np.median(values[bins.index == row])) for row in range(n)),
+        values=tuple(len(np.unique(values[bins.index == row])) for row in range(n)),
+        events={
+            name: tuple(np.bincount(bins.index[mask], minlength=n + 1)[:n].tolist())
             for name, mask in classes.items()
         },
-        "showers": {name: count.tolist() for name, count in showers.items()},
-        "flags": [", ".join(filter(None, pair)) for pair in flags],
-    }
+        showers={name: tuple(count.tolist()) for name, count in showers.items()},
+        flags=tuple(", ".join(filter(None, pair)) for pair in flags),
+    )

@@ -1,58 +1,25 @@
-"""What compression costs: a figure of merit of two models on the same resamples, and a verdict in words."""
+"""What a model loses against a reference: a figure of merit of both on the same resamples, and a verdict."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trigger_ml.core.documents.details import Flips
+from trigger_ml.core.documents.estimates import Comparison, Pair
 from trigger_ml.evaluation.quantities import QUANTITIES
-from trigger_ml.evaluation.uncertainty import Interval, Resamples, intervals
+from trigger_ml.evaluation.uncertainty import Resamples, intervals
 
-__all__ = ["Comparison", "compare", "flips", "verdict", "with_error"]
+__all__ = ["Rows", "compare", "flips", "pairs", "verdict", "with_error"]
 
 FloatArray = NDArray[np.float64]
+type Rows = Mapping[str, FloatArray]
+"""Figures of merit of a model by name, each of shape (rows, 1 + resamples), the estimate first."""
 
 # a verdict of "worse" or "better" is given when the central interval of this content excludes "no change"
 VERDICT_CONFIDENCE = 0.95
 # a change that is not excluded beyond this bound is called unresolved, not unchanged
 RESOLVED = 0.10
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A figure of merit of the float and of the compressed model.
-
-    Parameters
-    ----------
-    float_model, compressed : Interval
-    difference : Interval
-        Compressed minus float.
-    ratio : Interval
-        Compressed divided by float.
-    state : str
-        ``unchanged``, ``worse``, ``better``, ``unresolved`` or ``undefined``.
-    verdict : str
-        The same in words, with the size of the change.
-    """
-
-    float_model: Interval
-    compressed: Interval
-    difference: Interval
-    ratio: Interval
-    state: str
-    verdict: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary for JSON."""
-        return {
-            "float": self.float_model.to_dict(),
-            "compressed": self.compressed.to_dict(),
-            "difference": self.difference.to_dict(),
-            "ratio": self.ratio.to_dict(),
-            "state": self.state,
-            "verdict": self.verdict,
-        }
 
 
 def _percent(fraction: float) -> str:
@@ -115,19 +82,19 @@ def verdict(change: FloatArray, better: str) -> tuple[str, str]:
 
 def compare(
     name: str,
-    float_model: FloatArray,
-    compressed: FloatArray,
+    reference: FloatArray,
+    model: FloatArray,
     confidence: float,
     flags: list[str] | None = None,
     events: NDArray[np.int64] | None = None,
 ) -> list[Comparison]:
-    """Compare two models on the same resamples, row by row.
+    """Compare a model with the reference on the same resamples, row by row.
 
     Parameters
     ----------
     name : str
         A key of `trigger_ml.evaluation.quantities.QUANTITIES`.
-    float_model, compressed : numpy.ndarray of float64, shape (rows, 1 + resamples)
+    reference, model : numpy.ndarray of float64, shape (rows, 1 + resamples)
     confidence : float
         Of the intervals; verdicts use 95 %.
     flags : list of str, optional
@@ -139,31 +106,73 @@ def compare(
     list of Comparison
     """
     better = QUANTITIES[name].better
-    difference = compressed - float_model
+    difference = model - reference
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(float_model != 0, compressed / float_model, np.nan)
+        ratio = np.where(reference != 0, model / reference, np.nan)
     flag = (lambda row: flags[row]) if flags else None
     columns = [
-        intervals(values, confidence, flag, events) for values in (float_model, compressed, difference, ratio)
+        intervals(values, confidence, flag, events) for values in (reference, model, difference, ratio)
     ]
     result = []
-    for row in range(len(float_model)):
+    for row in range(len(reference)):
         if better == "zero":
-            state, words = _verdict_of_bias(float_model[row], compressed[row], QUANTITIES[name].unit)
-        elif np.array_equal(float_model[row], compressed[row], equal_nan=True) and np.isfinite(
-            float_model[row, 0]
-        ):
+            state, words = _verdict_of_bias(reference[row], model[row], QUANTITIES[name].unit)
+        elif np.array_equal(reference[row], model[row], equal_nan=True) and np.isfinite(reference[row, 0]):
             state, words = "unchanged", "identical"
         else:
             state, words = verdict(ratio[row] - 1.0, better)
-        values = [column[row] for column in columns]
+        values = [column[row].estimate() for column in columns]
         result.append(Comparison(values[0], values[1], values[2], values[3], state, words))
     return result
 
 
-def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str) -> tuple[str, str]:
+def pairs(
+    overall: Mapping[str, Rows],
+    reference: str,
+    confidence: float,
+    bins: Mapping[str, Rows] | None = None,
+    flags: list[str] | None = None,
+    events: NDArray[np.int64] | None = None,
+) -> dict[str, Pair]:
+    """Every model against the reference.
+
+    Parameters
+    ----------
+    overall : mapping of str to Rows
+        By model: its figures over all events.
+    reference : str
+        One of the models.
+    confidence : float
+    bins : mapping of str to Rows, optional
+        The same in energy bins.
+    flags : list of str, optional
+        One for each bin.
+    events : numpy.ndarray of int64, shape (bins,), optional
+
+    Returns
+    -------
+    dict of str to Pair
+        By model, without the reference.
+    """
+    first = overall[reference]
+    result = {}
+    for model in (name for name in overall if name != reference):
+        metrics = {
+            name: compare(name, first[name], values, confidence)[0] for name, values in overall[model].items()
+        }
+        binned = {}
+        if bins is not None:
+            binned = {
+                name: tuple(compare(name, bins[reference][name], values, confidence, flags, events))
+                for name, values in bins[model].items()
+            }
+        result[model] = Pair(metrics, binned)
+    return result
+
+
+def _verdict_of_bias(reference: FloatArray, model: FloatArray, unit: str) -> tuple[str, str]:
     """A bias is judged by its distance from zero, in its own unit: a ratio of biases means nothing."""
-    change = np.abs(compressed) - np.abs(float_model)
+    change = np.abs(model) - np.abs(reference)
     draws = change[1:][np.isfinite(change[1:])]
     if not np.isfinite(change[0]) or len(draws) < 0.9 * (len(change) - 1):
         return "undefined", "cannot be computed from these events"
@@ -174,7 +183,7 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
     low, high = np.percentile(draws, [tail, 100 - tail])
     if low <= 0 <= high:
         largest = max(abs(low), abs(high))
-        shift = scale * (compressed - float_model)
+        shift = scale * (model - reference)
         shifts = shift[1:][np.isfinite(shift[1:])]
         ends = np.percentile(shifts, [tail, 100 - tail])
         tiny = not unit and abs(float(shift[0])) <= 100 * RESOLVED
@@ -196,36 +205,36 @@ def _verdict_of_bias(float_model: FloatArray, compressed: FloatArray, unit: str)
 def flips(
     resamples: Resamples,
     gamma: NDArray[np.bool_],
-    float_passes: NDArray[np.bool_],
-    compressed_passes: NDArray[np.bool_],
+    reference_passes: NDArray[np.bool_],
+    model_passes: NDArray[np.bool_],
     confidence: float,
-) -> dict[str, Any]:
-    """Events that change side between the models.
+) -> dict[str, Flips]:
+    """Events that change side between the reference and a model.
 
     Parameters
     ----------
     resamples : Resamples
-    gamma, float_passes, compressed_passes : numpy.ndarray of bool, shape (events,)
+    gamma, reference_passes, model_passes : numpy.ndarray of bool, shape (events,)
 
     Returns
     -------
-    dict
-        For ``all``, ``gamma`` and ``hadron``: number of events ``lost`` (kept by the float model only) and
-        ``gained`` (kept by the compressed model only), and their weighted ``fraction`` with interval.
+    dict of str to Flips
+        For ``all``, ``gamma`` and ``hadron``: events ``lost`` (kept by the reference alone) and
+        ``gained`` (kept by the model alone), and their weighted ``fraction`` with interval.
     """
-    lost, gained = float_passes & ~compressed_passes, ~float_passes & compressed_passes
+    lost, gained = reference_passes & ~model_passes, ~reference_passes & model_passes
     changed = lost | gained
     classes = {"all": np.ones(len(gamma), dtype=bool), "gamma": gamma, "hadron": ~gamma}
     columns = np.stack([m * x for m in classes.values() for x in (changed, np.ones(len(gamma)))], axis=1)
     sums = resamples.sums(columns, np.zeros(len(gamma), dtype=np.int64), 1)[:, 0]
-    result: dict[str, Any] = {}
+    result: dict[str, Flips] = {}
     for row, (name, mask) in enumerate(classes.items()):
         with np.errstate(invalid="ignore", divide="ignore"):
             fraction = sums[2 * row] / sums[2 * row + 1]
-        result[name] = {
-            "events": int(mask.sum()),
-            "lost": int((lost & mask).sum()),
-            "gained": int((gained & mask).sum()),
-            "fraction": intervals(fraction[None], confidence)[0].to_dict(),
-        }
+        result[name] = Flips(
+            events=int(mask.sum()),
+            lost=int((lost & mask).sum()),
+            gained=int((gained & mask).sum()),
+            fraction=intervals(fraction[None], confidence)[0].estimate(),
+        )
     return result

@@ -5,13 +5,12 @@ The model gives camera offsets: longitude and latitude in degrees in the frame w
 coordinates by astropy's spherical functions, which hold at azimuth 0/360 and at the zenith.
 """
 
-from typing import Any
-
 import numpy as np
 from astropy.coordinates import angular_separation, offset_by, position_angle
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
+from trigger_ml.core.documents.details import Cells, Containment
 from trigger_ml.evaluation.uncertainty import Resamples, intervals
 
 __all__ = [
@@ -133,7 +132,7 @@ def direction_metrics(
 
 def containment(
     resamples: Resamples, angle: FloatArray, limit: float, confidence: float, points: int = 60
-) -> dict[str, Any]:
+) -> Containment:
     """Fraction of events within an angle, for angles up to a limit.
 
     Parameters
@@ -142,34 +141,18 @@ def containment(
         Degrees.
     limit : float
         Degrees.
-
-    Returns
-    -------
-    dict
-        ``angle`` (degrees) and ``fraction`` (intervals).
     """
     edges = np.linspace(0, limit, points + 1)
     cell = np.minimum(np.searchsorted(edges, angle, side="left"), points + 1).astype(np.int64)
     content = resamples.sums(np.ones((len(angle), 1)), cell, points + 2)[0]
     fraction = np.cumsum(content, axis=0)[1:-1] / content.sum(axis=0)
-    return {
-        "angle": edges[1:].tolist(),
-        "fraction": [row.to_dict() for row in intervals(fraction, confidence)],
-    }
+    rows = intervals(fraction, confidence)
+    return Containment(tuple(edges[1:].tolist()), tuple(row.estimate() for row in rows))
 
 
-def density(offsets: FloatArray, limit: float, cells: int = 60) -> dict[str, Any]:
-    """Events in cells of camera longitude and latitude around the pointing.
-
-    Returns
-    -------
-    dict
-        ``edges`` (degrees, both axes), ``events`` (rows latitude, columns longitude), ``outside``.
-    """
+def density(offsets: FloatArray, limit: float, cells: int = 60) -> Cells:
+    """Events in cells of camera latitude (rows) and longitude (columns) around the pointing, in degrees."""
     edges = np.linspace(-limit, limit, cells + 1)
     events = np.histogram2d(offsets[:, 1], offsets[:, 0], [edges, edges])[0].astype(int)
-    return {
-        "edges": edges.tolist(),
-        "events": events.tolist(),
-        "outside": int(len(offsets) - events.sum()),
-    }
+    rows = tuple(map(tuple, events.tolist()))
+    return Cells(tuple(edges.tolist()), rows, int(len(offsets) - events.sum()))

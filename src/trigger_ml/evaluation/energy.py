@@ -5,12 +5,11 @@ half the central 68.27 % interval of the relative error and bias its median, as 
 ``energy_bias_resolution``; mean, standard deviation and the width of a fitted Gaussian stand beside them.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from trigger_ml.core.documents.details import Cells, ModelDetails
 from trigger_ml.evaluation.events import EnergyBins
 from trigger_ml.evaluation.uncertainty import Resamples, few_showers, intervals
 
@@ -139,20 +138,13 @@ def gaussian_width(
     return np.where(filled & (curvature < 0), width, np.nan)
 
 
-def migration(true: FloatArray, reconstructed: FloatArray, edges: FloatArray) -> dict[str, Any]:
-    """Events in cells of true (rows) and reconstructed (columns) energy.
-
-    Returns
-    -------
-    dict
-        ``edges`` (TeV, half the width of the bins given), ``events``, and ``outside``, the events whose
-        reconstructed energy is beyond the edges.
-    """
+def migration(true: FloatArray, reconstructed: FloatArray, edges: FloatArray) -> Cells:
+    """Events in cells of true (rows) and reconstructed (columns) energy, in cells half as wide as bins."""
     low, high = np.log10(edges[[0, -1]])
     fine = 10.0 ** np.linspace(low, high, 2 * (len(edges) - 1) + 1)
     matrix = np.histogram2d(true, reconstructed, [fine, fine])[0].astype(int)
     inside = (reconstructed >= edges[0]) & (reconstructed <= edges[-1])
-    return {"edges": fine.tolist(), "events": matrix.tolist(), "outside": int((~inside).sum())}
+    return Cells(tuple(fine.tolist()), tuple(map(tuple, matrix.tolist())), int((~inside).sum()))
 
 
 def energy_details(
@@ -162,16 +154,8 @@ def energy_details(
     bins: EnergyBins,
     confidence: float,
     min_showers: int,
-) -> dict[str, Any]:
-    """Migration matrix, and bias and resolution against *reconstructed* energy, of one model.
-
-    Returns
-    -------
-    dict
-        ``migration``: ``edges`` (TeV) and ``events`` (rows true, columns reconstructed), with ``outside``,
-        the events whose reconstructed energy is beyond the edges; ``reconstructed``: intervals of
-        ``energy_bias``, ``energy_resolution``, ``energy_std`` and ``energy_mean_bias`` for each bin.
-    """
+) -> ModelDetails:
+    """Migration matrix, and bias and resolution against *reconstructed* energy, of one model."""
     place = np.searchsorted(bins.edges, reco, side="right") - 1
     inside = (place >= 0) & (place < len(bins))
     counts = np.bincount(place[inside], minlength=len(bins))
@@ -180,10 +164,12 @@ def energy_details(
     )
 
     flags = few_showers(resamples[inside].showers(place[inside], len(bins)), min_showers)
-    return {
-        "migration": migration(true, reco, bins.edges),
-        "reconstructed": {
-            name: [row.to_dict() for row in intervals(rows[name], confidence, flags.__getitem__, counts)]
+    return ModelDetails(
+        migration=migration(true, reco, bins.edges),
+        reconstructed={
+            name: tuple(
+                row.estimate() for row in intervals(rows[name], confidence, flags.__getitem__, counts)
+            )
             for name in ("energy_bias", "energy_resolution", "energy_std", "energy_mean_bias")
         },
-    }
+    )

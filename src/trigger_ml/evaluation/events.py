@@ -1,7 +1,6 @@
 """The events that models are judged on: what they are, which can be used, and their energy bins."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,13 +10,14 @@ from trigger_ml.core.errors import InputError
 __all__ = ["BINNED_BY", "EnergyBins", "EvaluationEvents", "energy_bins", "observed_bins", "usable"]
 
 FloatArray = NDArray[np.float64]
+type Column = NDArray[np.integer] | NDArray[np.floating]
 
 BINNED_BY = {
     "true": "True energy",
     "light": "Energy of a gamma of equal light",
-    "reconstructed": "Reconstructed energy (float model)",
+    "reconstructed": "Reconstructed energy ({reference} model)",
 }
-"""What events can be binned by, in words."""
+"""What events can be binned by, in words; ``reference`` is the model whose energy is taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,20 +48,20 @@ class EvaluationEvents:
         Energy in TeV that a gamma of this light has (see `trigger_ml.evaluation.light`); NaN without light.
     """
 
-    label: NDArray[Any]
-    energy: NDArray[Any]
-    shower_id: NDArray[Any]
-    weight: NDArray[Any] | None = None
-    alt: NDArray[Any] | None = None
-    az: NDArray[Any] | None = None
-    pointing_alt: NDArray[Any] | None = None
-    pointing_az: NDArray[Any] | None = None
-    obs_id: NDArray[Any] | None = None
-    event_id: NDArray[Any] | None = None
-    tel_id: NDArray[Any] | None = None
-    primary_id: NDArray[Any] | None = None
-    size: NDArray[Any] | None = None
-    light_energy: NDArray[Any] | None = None
+    label: Column
+    energy: Column
+    shower_id: Column
+    weight: Column | None = None
+    alt: Column | None = None
+    az: Column | None = None
+    pointing_alt: Column | None = None
+    pointing_az: Column | None = None
+    obs_id: Column | None = None
+    event_id: Column | None = None
+    tel_id: Column | None = None
+    primary_id: Column | None = None
+    size: Column | None = None
+    light_energy: Column | None = None
 
     def __post_init__(self) -> None:
         n = len(self.label)
@@ -73,13 +73,13 @@ class EvaluationEvents:
     def __len__(self) -> int:
         return len(self.label)
 
-    def __getitem__(self, rows: Any) -> "EvaluationEvents":
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> "EvaluationEvents":
         """Rows chosen by a slice, a mask or an index array."""
-        columns: dict[str, Any] = {
-            item.name: None if getattr(self, item.name) is None else getattr(self, item.name)[rows]
-            for item in fields(self)
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        chosen: dict[str, Column] = {
+            name: column[rows] for name, column in given.items() if column is not None
         }
-        return replace(self, **columns)
+        return replace(self, **chosen)
 
     @property
     def weights(self) -> FloatArray:

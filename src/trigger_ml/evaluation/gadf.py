@@ -9,7 +9,6 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -38,7 +37,7 @@ from trigger_ml.core.files import atomic_path, not_whole
 from trigger_ml.core.foreign import reason
 from trigger_ml.evaluation.bookkeeping import Simulated, event_rates, signal_ring, true_offset
 from trigger_ml.evaluation.events import EvaluationEvents, observed_bins
-from trigger_ml.evaluation.irf import Reconstruction, select
+from trigger_ml.evaluation.selection import Reconstruction, select
 
 __all__ = ["write_irfs"]
 
@@ -49,7 +48,7 @@ MIGRATION = np.geomspace(0.2, 5.0, 51)
 OFFSET_BINS = 2
 
 
-def _offset_edges(max_offset: float, thrown: Simulated) -> Any:
+def _offset_edges(max_offset: float, thrown: Simulated) -> u.Quantity:
     if thrown.one_offset:
         return np.linspace(0, max_offset, OFFSET_BINS + 1) * u.deg
     # where nothing was thrown, nothing is known: a ring's bins begin at its inner radius
@@ -63,7 +62,7 @@ def _offset_edges(max_offset: float, thrown: Simulated) -> Any:
     return np.linspace(low, limit, max(OFFSET_BINS, int(np.ceil(limit - low))) + 1) * u.deg
 
 
-def _repeated(values: Any, axis: int, times: int) -> Any:
+def _repeated(values: u.Quantity, axis: int, times: int) -> u.Quantity:
     return values.take(np.zeros(times, dtype=int), axis=axis)
 
 

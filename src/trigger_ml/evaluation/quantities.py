@@ -1,9 +1,8 @@
 """The figures of merit by name: how to say them, in which unit, and which direction is better."""
 
-from dataclasses import dataclass
-from typing import Literal
+from trigger_ml.core.documents.estimates import Quantity
 
-__all__ = ["HEADLINES", "QUANTITIES", "Quantity"]
+__all__ = ["HEADLINES", "QUANTITIES"]
 
 # which figure of merit answers "what did compression cost?", and the one that a trigger lives by
 HEADLINES = {
@@ -11,25 +10,6 @@ HEADLINES = {
     "energy": ("energy_resolution", "energy_bias"),
     "direction": ("angular_resolution", "mean_separation"),
 }
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A figure of merit.
-
-    Parameters
-    ----------
-    label : str
-        What a reader sees.
-    better : {"higher", "lower", "zero"}
-        Where a better model moves it; ``zero`` for biases, judged by their absolute value.
-    unit : str
-        Empty for pure numbers.
-    """
-
-    label: str
-    better: Literal["higher", "lower", "zero"]
-    unit: str = ""
 
 
 QUANTITIES = {

@@ -6,15 +6,27 @@ showers, so that what they share drops out of the difference of two. Where the t
 follows the night sky, the events themselves differ between bins, which the models share as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from trigger_ml.core.config.evaluation import EvaluationConfig
+from trigger_ml.core.documents.estimates import Estimate
+from trigger_ml.core.documents.robustness import (
+    Accepted,
+    Change,
+    ChangeDifference,
+    Condition,
+    ConditionDifference,
+    ConditionModel,
+    Largest,
+    NightSkyAccepted,
+    Robustness,
+)
+from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation.classification import efficiency_threshold
 from trigger_ml.evaluation.conditions import (
     CONDITIONS,
@@ -26,7 +38,7 @@ from trigger_ml.evaluation.conditions import (
 )
 from trigger_ml.evaluation.degradation import VERDICT_CONFIDENCE, with_error
 from trigger_ml.evaluation.events import EvaluationEvents, usable
-from trigger_ml.evaluation.uncertainty import Interval, Resamples, intervals, resample_showers
+from trigger_ml.evaluation.uncertainty import Resamples, intervals, resample_showers
 
 __all__ = ["FIGURES", "NightSkyAnswers", "accepted", "change_verdict", "robustness"]
 
@@ -57,29 +69,34 @@ class NightSkyAnswers:
     not_judged: Mapping[str, str]
 
 
-def accepted(passes: NDArray[np.bool_], confidence: float) -> dict[str, Any]:
+def accepted(passes: NDArray[np.bool_], confidence: float) -> Accepted:
     """Part of some independent events that pass, with Wilson's interval, the number and that of all."""
     n, k = len(passes), int(np.count_nonzero(passes))
     if not n:
-        return {**Interval(np.nan, np.nan, np.nan, "no events", 0).to_dict(), "accepted": 0}
+        return Accepted(value=None, low=None, high=None, flag="no events", events=0, accepted=0)
     ends = binomtest(k, n).proportion_ci(confidence, method="wilson")
-    return {**Interval(k / n, float(ends.low), float(ends.high), "", n).to_dict(), "accepted": k}
+    return Accepted(value=k / n, low=float(ends.low), high=float(ends.high), events=n, accepted=k)
 
 
 def robustness(
     logits: Mapping[str, ArrayLike],
+    reference: str,
     events: EvaluationEvents,
     conditions: Mapping[str, ArrayLike],
     config: EvaluationConfig,
     seed: int,
     night_sky: NightSkyAnswers | None = None,
-) -> dict[str, Any]:
+    *,
+    further: Sequence[str] = (),
+) -> Robustness:
     """Judge models against each condition that varies among the events.
 
     Parameters
     ----------
     logits : mapping of str to array_like of float, shape (events,) or (events, 1)
-        By model, ``compressed`` among them.
+        By model.
+    reference : str
+        The model that all others are compared with.
     events : EvaluationEvents
     conditions : mapping of str to array_like of float, shape (events,)
         Names of `trigger_ml.evaluation.conditions.CONDITIONS`; others are not used. NaN where unknown.
@@ -87,25 +104,30 @@ def robustness(
     seed : int
         Of the bootstrap.
     night_sky : NightSkyAnswers, optional
+    further : sequence of str, optional
+        Models with which all others are compared too.
 
     Returns
     -------
-    dict
-        See ``docs/evaluation.md``; the only key is ``reason`` where no condition varies and there are no
-        events without showers.
+    Robustness
+        Nothing but the ``reason`` where no condition varies and there are no events without showers.
 
     Raises
     ------
     InputError
-        If the events or answers cannot be compared (see `trigger_ml.evaluation.events.usable`).
+        If the events or answers cannot be compared (see `trigger_ml.evaluation.events.usable`), or a
+        reference is not among the models.
     """
+    for name in (reference, *further):
+        if name not in logits:
+            raise InputError(f"model {name}", f"is not among {', '.join(logits)}", "Name one of them")
     keep, _, stacked = usable(events, *logits.values())
     judged, gamma = events[keep], events[keep].gamma
     scores = dict(zip(logits, stacked[:, keep, 0], strict=True))
     known = {name: np.asarray(values, dtype=np.float64)[keep] for name, values in conditions.items()}
     chosen = varied(known)
     if not chosen and night_sky is None:
-        return {"reason": "no condition of the camera varies among the test events, or none is known"}
+        return Robustness("no condition of the camera varies among the test events, or none is known")
     resamples = resample_showers(judged.shower_id, judged.label, config.bootstrap, seed, judged.weight)
     weights = judged.weights
     cuts = {
@@ -127,25 +149,36 @@ def robustness(
             for model, score in scores.items()
         }
         label, unit = CONDITIONS[name]
-        by_condition[name] = {
-            "label": label,
-            "unit": unit,
-            **facts,
-            **_judged(found, overall, facts["flags"], config.confidence),
-            "night_sky": _night_sky_bins(name, bins, windows, night_sky, config.confidence),
-        }
-    return {
-        "bins": config.robustness_bins,
-        "least_showers": LEAST_SHOWERS,
-        "gamma_efficiency": config.gamma_efficiency,
-        "thresholds": cuts,
-        "overall": {
-            model: {key: intervals(row, config.confidence)[0].to_dict() for key, row in rows.items()}
+        models, kept = _models(found, overall, facts.flags, config.confidence)
+        by_condition[name] = Condition(
+            label=label,
+            unit=unit,
+            edges=tuple(bins.edges.tolist()),
+            flag=bins.flag,
+            **vars(facts),
+            models=models,
+            differences={
+                against: {
+                    model: _difference(found, kept, model, against, facts.flags, config.confidence)
+                    for model in found
+                    if model != against
+                }
+                for against in (reference, *further)
+            },
+            night_sky=_night_sky_bins(name, bins, windows, night_sky, config.confidence),
+        )
+    return Robustness(
+        bins=config.robustness_bins,
+        least_showers=LEAST_SHOWERS,
+        gamma_efficiency=config.gamma_efficiency,
+        thresholds=cuts,
+        overall={
+            model: {key: intervals(row, config.confidence)[0].estimate() for key, row in rows.items()}
             for model, rows in overall.items()
         },
-        "conditions": by_condition,
-        "night_sky": _night_sky(windows, night_sky, config.confidence),
-    }
+        conditions=by_condition,
+        night_sky=_night_sky(windows, night_sky, config.confidence),
+    )
 
 
 def _figures(
@@ -167,13 +200,12 @@ def _figures(
         return {"auc": area, "gamma": sums[2] / sums[0], "hadron": sums[3] / sums[1]}
 
 
-def _changes(
-    found: Mapping[str, FloatArray], overall: Mapping[str, FloatArray]
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray], dict[str, float | None]]:
-    """How the figures change over the bins.
+@dataclass(frozen=True, eq=False)
+class _Changes:
+    """How the figures of a model change over the bins.
 
-    Returns
-    -------
+    Parameters
+    ----------
     change : dict of str to numpy.ndarray of float64, shape (1 + resamples,)
         Last bin minus first; of an acceptance, divided by that over all events.
     largest : dict of str to numpy.ndarray of float64, shape (1 + resamples,)
@@ -182,6 +214,13 @@ def _changes(
         What ``largest`` would be about, were nothing to change: the median over the resamples of the largest
         distance of any bin from its own estimate.
     """
+
+    change: dict[str, FloatArray]
+    largest: dict[str, FloatArray]
+    chance: dict[str, float | None]
+
+
+def _changes(found: Mapping[str, FloatArray], overall: Mapping[str, FloatArray]) -> _Changes:
     change, largest = {"auc": found["auc"][-1] - found["auc"][0]}, {}
     chance: dict[str, float | None] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -191,7 +230,7 @@ def _changes(
             largest[key] = np.abs(relative).max(axis=0)
             median = float(np.median(np.abs(relative[:, 1:] - relative[:, :1]).max(axis=0)))
             chance[key] = median if np.isfinite(median) else None
-    return change, largest, chance
+    return _Changes(change, largest, chance)
 
 
 def _seen(change: FloatArray) -> bool:
@@ -242,49 +281,65 @@ def change_verdict(change: FloatArray, other: FloatArray, figure: str) -> tuple[
     return "better", f"changes by {amount} less"
 
 
-def _judged(
+def _one(values: FloatArray, flags: Sequence[str], confidence: float) -> Estimate:
+    """An estimate over all bins, with a flag where one of them has few showers."""
+    few = "a bin with few showers" if any(flags) else ""
+    return intervals(values[None], confidence)[0].flagged(few).estimate()
+
+
+def _models(
     found: Mapping[str, Mapping[str, FloatArray]],
     overall: Mapping[str, Mapping[str, FloatArray]],
-    flags: list[str],
+    flags: Sequence[str],
     confidence: float,
-) -> dict[str, Any]:
-    """Figures in bins and their changes of each model, and the compressed one's against the others'."""
-    few = "a bin with few showers" if any(flags) else ""
-
-    def one(values: FloatArray) -> dict[str, Any]:
-        return intervals(values[None], confidence)[0].flagged(few).to_dict()
-
-    models: dict[str, Any] = {}
-    kept = {}
+) -> tuple[dict[str, ConditionModel], dict[str, _Changes]]:
+    """Figures in bins and their changes, of each model."""
+    models, kept = {}, {}
     for model, rows in found.items():
-        change, largest, chance = kept[model] = _changes(rows, overall[model])
-        models[model] = {
-            **{
-                key: [row.to_dict() for row in intervals(values, confidence, flags.__getitem__)]
-                for key, values in rows.items()
+        kept[model] = changes = _changes(rows, overall[model])
+        binned = {
+            key: tuple(row.estimate() for row in intervals(values, confidence, flags.__getitem__))
+            for key, values in rows.items()
+        }
+        models[model] = ConditionModel(
+            auc=binned["auc"],
+            gamma=binned["gamma"],
+            hadron=binned["hadron"],
+            change={
+                key: Change(**vars(_one(values, flags, confidence)), seen=_seen(values))
+                for key, values in changes.change.items()
             },
-            "change": {key: {**one(values), "seen": _seen(values)} for key, values in change.items()},
-            "largest": {key: {**one(values), "chance": chance[key]} for key, values in largest.items()},
-        }
-    differences: dict[str, Any] = {}
-    change, largest, _ = kept["compressed"]
-    for model in (name for name in found if name != "compressed"):
-        theirs, their_largest, _ = kept[model]
-        compared = {}
-        for key in FIGURES:
-            state, words = change_verdict(change[key], theirs[key], key)
-            compared[key] = {**one(change[key] - theirs[key]), "state": state, "verdict": words}
-        differences[model] = {
-            "change": compared,
-            "largest": {key: one(largest[key] - their_largest[key]) for key in largest},
-            "auc": [
-                row.to_dict()
-                for row in intervals(
-                    found["compressed"]["auc"] - found[model]["auc"], confidence, flags.__getitem__
-                )
-            ],
-        }
-    return {"models": models, "differences": differences}
+            largest={
+                key: Largest(**vars(_one(values, flags, confidence)), chance=changes.chance[key])
+                for key, values in changes.largest.items()
+            },
+        )
+    return models, kept
+
+
+def _difference(
+    found: Mapping[str, Mapping[str, FloatArray]],
+    kept: Mapping[str, _Changes],
+    model: str,
+    reference: str,
+    flags: Sequence[str],
+    confidence: float,
+) -> ConditionDifference:
+    """A model's changes against those of a reference."""
+    mine, theirs = kept[model], kept[reference]
+    compared = {}
+    for key in FIGURES:
+        state, words = change_verdict(mine.change[key], theirs.change[key], key)
+        values = mine.change[key] - theirs.change[key]
+        compared[key] = ChangeDifference(**vars(_one(values, flags, confidence)), state=state, verdict=words)
+    auc = intervals(found[model]["auc"] - found[reference]["auc"], confidence, flags.__getitem__)
+    return ConditionDifference(
+        change=compared,
+        largest={
+            key: _one(mine.largest[key] - theirs.largest[key], flags, confidence) for key in mine.largest
+        },
+        auc=tuple(row.estimate() for row in auc),
+    )
 
 
 def _passing(night_sky: NightSkyAnswers, cuts: Mapping[str, float]) -> dict[str, NDArray[np.bool_]]:
@@ -301,22 +356,22 @@ def _night_sky_bins(
     windows: Mapping[str, NDArray[np.bool_]],
     night_sky: NightSkyAnswers | None,
     confidence: float,
-) -> dict[str, Any]:
+) -> dict[str, tuple[Accepted, ...]]:
     if night_sky is None or name not in night_sky.conditions:
         return {}
     place = bins.place(night_sky.conditions[name])
     return {
-        model: [accepted(passes[place == row], confidence) for row in range(len(bins))]
+        model: tuple(accepted(passes[place == row], confidence) for row in range(len(bins)))
         for model, passes in windows.items()
     }
 
 
 def _night_sky(
     windows: Mapping[str, NDArray[np.bool_]], night_sky: NightSkyAnswers | None, confidence: float
-) -> dict[str, Any]:
+) -> NightSkyAccepted:
     if night_sky is None:
-        return {"reason": "the run has no clocked events"}
-    return {
-        "models": {model: accepted(passes, confidence) for model, passes in windows.items()},
-        "not_judged": dict(night_sky.not_judged),
-    }
+        return NightSkyAccepted(reason="the run has no clocked events")
+    return NightSkyAccepted(
+        models={model: accepted(passes, confidence) for model, passes in windows.items()},
+        not_judged=dict(night_sky.not_judged),
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import astropy.units as u
 import numpy as np
@@ -212,9 +212,9 @@ def pooled(
 def simulations_of(
     runs: Mapping[int, Sequence[NumberedRun]],
     accounts: Iterable[Account],
-    primary_id: NDArray[Any],
-    shower_id: NDArray[Any],
-    rows: NDArray[Any] | None = None,
+    primary_id: NDArray[np.int64],
+    shower_id: NDArray[np.int64],
+    rows: NDArray[np.int64] | None = None,
 ) -> dict[str, Simulated]:
     """The showers thrown, by particle, behind some rows of a set of events.
 

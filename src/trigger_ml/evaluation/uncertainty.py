@@ -7,12 +7,13 @@ the sample itself (each shower once): estimate and interval come from one and th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trigger_ml.core.documents.base import Json, is_default, plain
+from trigger_ml.core.documents.estimates import Estimate
 from trigger_ml.evaluation import compiled
 
 __all__ = ["Interval", "Resamples", "few_showers", "intervals", "resample_showers"]
@@ -48,22 +49,22 @@ class Interval:
         """Half the width of the interval."""
         return 0.5 * (self.high - self.low)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary for JSON: numbers that are not finite become None."""
+    def estimate(self) -> Estimate:
+        """As a document keeps it: numbers that are not finite become None."""
 
-        def plain(number: float) -> float | None:
+        def known(number: float) -> float | None:
             return float(number) if np.isfinite(number) else None
 
-        result: dict[str, Any] = {
-            "value": plain(self.value),
-            "low": plain(self.low),
-            "high": plain(self.high),
+        return Estimate(known(self.value), known(self.low), known(self.high), self.flag, self.events)
+
+    def to_dict(self) -> dict[str, Json]:
+        """Plain dictionary for JSON."""
+        return {
+            item.name: plain(getattr(found, item.name))
+            for found in (self.estimate(),)
+            for item in fields(found)
+            if not is_default(found, item.name)
         }
-        if self.flag:
-            result["flag"] = self.flag
-        if self.events is not None:
-            result["events"] = self.events
-        return result
 
     def flagged(self, flag: str) -> "Interval":
         """The same with a further flag."""
@@ -92,7 +93,7 @@ class Resamples:
         """Number of columns, the sample itself included."""
         return int(self.counts.shape[1])
 
-    def __getitem__(self, rows: Any) -> "Resamples":
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> "Resamples":
         """The same draws of showers, for some of the events."""
         return replace(self, shower=self.shower[rows], weight=self.weight[rows])
 

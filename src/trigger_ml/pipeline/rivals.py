@@ -13,6 +13,9 @@ from rich.console import Console
 
 from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.documents.base import read
+from trigger_ml.core.documents.evaluation import GIVEN, Given
+from trigger_ml.core.documents.model import FLOAT_HISTORY, Ending
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.keras_types import Model
@@ -154,15 +157,13 @@ def not_judged(path: Path) -> dict[str, str]:
     return found
 
 
-def given_facts(path: Path) -> dict[str, Any] | None:
+def given_facts(path: Path) -> Given | None:
     """What `trigger_ml.pipeline.given.judge` found of a given model; None without one."""
     file = path / layout.GIVEN
-    found: dict[str, Any] | None = json.loads(file.read_text()) if file.is_file() else None
-    return found
+    return read(file, GIVEN) if file.is_file() else None
 
 
-def float_ending(path: Path) -> dict[str, Any] | None:
+def float_ending(path: Path) -> Ending | None:
     """Which rule ended the float training of a run; None where it was not trained there."""
-    history = json.loads((path / layout.FLOAT_HISTORY).read_text())["history"]
-    ending: dict[str, Any] | None = None if history is None else history.get("ending")
-    return ending
+    history = read(path / layout.FLOAT_HISTORY, FLOAT_HISTORY).history
+    return None if history is None else history.ending

@@ -1,12 +1,16 @@
 """A run directory as the report reads it: the JSON files that are there, and why others are not."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trigger_ml.core import layout
+from trigger_ml.core.documents.base import Kind, read, read_object
+from trigger_ml.core.documents.evaluation import EVALUATION, Evaluation
+from trigger_ml.core.documents.model import MODEL_SUMMARY, ModelSummary
+from trigger_ml.core.documents.resources import RESOURCES, Resources
+from trigger_ml.core.documents.verification import VERIFICATION, Verification
 from trigger_ml.core.errors import InputError
 
 __all__ = ["RunContent", "read_run"]
@@ -28,18 +32,22 @@ class RunContent:
     ----------
     path : Path
     manifest : dict
-    model, verification, evaluation, resources : dict
+    model : ModelSummary
+    resources : Resources
         Empty where the file is missing.
+    verification : Verification, optional
+    evaluation : Evaluation, optional
+        None where the file is missing.
     missing : dict of str to str
         Reason for each of them that is missing.
     """
 
     path: Path
     manifest: Mapping[str, Any]
-    model: Mapping[str, Any] = field(default_factory=dict)
-    verification: Mapping[str, Any] = field(default_factory=dict)
-    evaluation: Mapping[str, Any] = field(default_factory=dict)
-    resources: Mapping[str, Any] = field(default_factory=dict)
+    model: ModelSummary = field(default_factory=ModelSummary)
+    resources: Resources = field(default_factory=Resources)
+    verification: Verification | None = None
+    evaluation: Evaluation | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -56,19 +64,8 @@ class RunContent:
     @property
     def task(self) -> str:
         """The experiment's task."""
-        return str(
-            self.evaluation.get("task") or self.manifest.get("task") or self.config.get("task", "type")
-        )
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(str(path), f"not JSON ({error})", "Remove it and run the stage again") from None
-    if not isinstance(content, dict):
-        raise InputError(str(path), "holds no JSON object", "Remove it and run the stage again")
-    return content
+        judged = None if self.evaluation is None else self.evaluation.task
+        return str(judged or self.manifest.get("task") or self.config.get("task", "type"))
 
 
 def read_run(directory: Path) -> RunContent:
@@ -77,18 +74,28 @@ def read_run(directory: Path) -> RunContent:
     Raises
     ------
     InputError
-        If the folder is no run directory, or a file of it is not JSON.
+        If the folder is no run directory, or a file of it cannot be read.
     """
     manifest = directory / layout.MANIFEST
     if not manifest.is_file():
         raise InputError(
             str(directory), f"no {layout.MANIFEST} in it", "Make the run with `trigger-ml run CONFIG`"
         )
-    found: dict[str, Any] = {}
-    missing: dict[str, str] = {}
-    for key, (name, what, verb) in OPTIONAL.items():
-        if (directory / name).is_file():
-            found[key] = _load(directory / name)
-        else:
-            missing[key] = f"{what}: there is no {name} in this run (`trigger-ml {verb}` leaves it)"
-    return RunContent(directory, _load(manifest), missing=missing, **found)
+    missing = {
+        key: f"{what}: there is no {name} in this run (`trigger-ml {verb}` leaves it)"
+        for key, (name, what, verb) in OPTIONAL.items()
+        if not (directory / name).is_file()
+    }
+
+    def found[T](key: str, kind: Kind[T]) -> T | None:
+        return None if key in missing else read(directory / OPTIONAL[key][0], kind)
+
+    return RunContent(
+        directory,
+        read_object(manifest),
+        found("model", MODEL_SUMMARY) or ModelSummary(),
+        found("resources", RESOURCES) or Resources(),
+        found("verification", VERIFICATION),
+        found("evaluation", EVALUATION),
+        missing,
+    )

@@ -7,6 +7,9 @@ from typing import Any
 
 import yaml
 
+from trigger_ml.core.documents.estimates import Comparison
+from trigger_ml.core.documents.model import ModelSummary
+from trigger_ml.core.documents.verification import Verification
 from trigger_ml.evaluation.quantities import HEADLINES
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent
@@ -21,7 +24,6 @@ __all__ = [
     "comparison_tile",
     "configuration",
     "exactness",
-    "flags",
     "known",
     "missing",
     "run_facts",
@@ -81,21 +83,21 @@ class Exactness:
     events: str
 
 
-def value_pair(comparison: Mapping[str, Any], as_percent: bool, digits: int = 4) -> str:
-    """Values of the float and of the compressed model, with an arrow between."""
-    values = [comparison[side]["value"] for side in ("float", "compressed")]
+def value_pair(comparison: Comparison, as_percent: bool, digits: int = 4) -> str:
+    """Values of the reference and of the compressed model, with an arrow between."""
+    values = [comparison.reference.value, comparison.model.value]
     if as_percent:
         return " → ".join(formatting.percent(v) for v in values)
     return " → ".join(formatting.number(v, digits) for v in values)
 
 
-def comparison_tile(name: str, label: str, unit: str, comparison: Mapping[str, Any], digits: int = 4) -> Tile:
+def comparison_tile(name: str, label: str, unit: str, comparison: Comparison, digits: int = 4) -> Tile:
     """A figure of merit of both models, and the verdict."""
     value = value_pair(comparison, name in PERCENTAGES, digits) + (f" {unit}" if unit else "")
-    return Tile(label, value, comparison["verdict"], comparison["state"])
+    return Tile(label, value, comparison.verdict, comparison.state)
 
 
-def size_pair(model: Mapping[str, Any]) -> tuple[str, float] | None:
+def size_pair(model: ModelSummary) -> tuple[str, float] | None:
     """Sizes of the float and the compressed model with an arrow between, and their ratio."""
     dense, packed = size(model, "float", "dense"), size(model, "compressed", "packed")
     if dense is None or packed is None:
@@ -103,7 +105,7 @@ def size_pair(model: Mapping[str, Any]) -> tuple[str, float] | None:
     return f"{formatting.bytes_(dense)} → {formatting.bytes_(packed)}", dense / packed
 
 
-def widths(config: Mapping[str, Any], model: Mapping[str, Any], part: str) -> str | None:
+def widths(config: Mapping[str, Any], model: ModelSummary, part: str) -> str | None:
     """Bits that a configuration gives a model's ``weights`` or ``activations``: one number, or from and to.
 
     Layers with widths of their own count; the default only where a layer with weights has none of its own.
@@ -111,7 +113,7 @@ def widths(config: Mapping[str, Any], model: Mapping[str, Any], part: str) -> st
     """
     default = dig(config, "compression", "quantization", "default", part)
     own = dig(config, "compression", "quantization", "layers", default={})
-    names = [row["layer"] for row in dig(model, "compressed", "sparsity_by_layer", default=[])]
+    names = [row.layer for row in model.compressed.sparsity_by_layer]
     if part == "weights" and names:
         found = {own[name][part] if name in own else default for name in names}
     else:
@@ -129,22 +131,22 @@ def weight_bits(content: RunContent) -> tuple[str | None, str | None]:
     return bits, None if sparsity is None else formatting.percent(sparsity)
 
 
-def exactness(verification: Mapping[str, Any]) -> Exactness | None:
+def exactness(verification: Verification | None) -> Exactness | None:
     """What the comparison of the backends found; None where there was none."""
-    backends = dig(verification, "backends", default={})
-    if not backends:
+    if verification is None or not verification.backends:
         return None
-    wrong = sum(backend.get("mismatches") or 0 for backend in backends.values())
-    events = ", ".join(f"{name} {backend.get('events', 0):,}" for name, backend in backends.items())
+    backends = verification.backends
+    wrong = sum(backend.mismatches for backend in backends.values())
+    events = ", ".join(f"{name} {backend.events:,}" for name, backend in backends.items())
     return Exactness("equal" if wrong == 0 else f"{wrong:,} mismatches", wrong == 0, events)
 
 
-def known(rows: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def known(rows: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
     """The rows of a table of facts that have a value."""
     return [(label, value) for label, value in rows if value not in (None, "")]
 
 
-def run_facts(manifest: Mapping[str, Any], task: str) -> list[tuple[str, Any]]:
+def run_facts(manifest: Mapping[str, Any], task: str) -> list[tuple[str, object]]:
     """When, for what and how a run was started."""
     started = manifest.get("started")
     when = datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M %Z") if started else None
@@ -159,8 +161,3 @@ def configuration(content: RunContent) -> str:
 def missing(content: RunContent, owner: str = "") -> list[str]:
     """Files that are not in a run, each with the reason, and before it whose they are."""
     return [f"{owner}: {reason}" if owner else reason for reason in content.missing.values()]
-
-
-def flags(evaluation: Mapping[str, Any]) -> list[str]:
-    """What the evaluation wants its reader to know."""
-    return [str(flag) for flag in evaluation.get("flags", ())]

@@ -3,14 +3,16 @@
 A figure whose numbers are not in the run is left out; the page says why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from trigger_ml.core.documents.evaluation import COMPRESSED, FLOAT, Evaluation
+from trigger_ml.core.documents.model import ModelSummary
 from trigger_ml.report.content import RunContent
 from trigger_ml.report.figures_classification import classification_specs
 from trigger_ml.report.figures_irf import irf_specs
@@ -26,7 +28,7 @@ from trigger_ml.report.plots import (
     staircase,
     tame,
 )
-from trigger_ml.report.reading import histories, sparsity_rows
+from trigger_ml.report.reading import histories
 from trigger_ml.report.reference import Curve
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Drawn, Palette, figure, save
@@ -36,12 +38,12 @@ __all__ = ["draw_all", "specs"]
 HOLLOW = "Bars are {confidence:.0%} bootstrap intervals; hollow points have too few events."
 
 
-def cost(content: RunContent, palette: Palette, name: str) -> Figure:
+def cost(evaluation: Evaluation, palette: Palette, name: str) -> Figure:
     """Compressed / float against energy."""
     drawing = figure(4.4, 3.2)
     axes = drawing.subplots()
-    per_energy(axes, content.evaluation, name, palette, what="ratio")
-    tame(axes, content.evaluation["bins"][name])
+    per_energy(axes, evaluation, name, palette, what="ratio")
+    tame(axes, evaluation.pair().bins[name])
     axes.set_ylabel("compressed / float")
     return drawing
 
@@ -53,16 +55,16 @@ RATIOS = {
 }
 
 
-def energy_distribution(content: RunContent, palette: Palette) -> Figure:
+def energy_distribution(evaluation: Evaluation, palette: Palette) -> Figure:
     """Events evaluated, per class and energy bin."""
-    edges = content.evaluation["energy_bins"]["edges"]
-    counts = content.evaluation["details"]["energy_distribution"]
+    edges, counts = evaluation.energy_bins.edges, evaluation.details.energy_distribution
+    assert counts is not None
     drawing = figure(5.4, 3.2)
     axes = drawing.subplots()
     for name, color, line in (("gamma", palette.gamma, "-"), ("hadron", palette.hadron, "--")):
         if sum(counts[name]):
             staircase(axes, edges, counts[name], color=color, linestyle=line, linewidth=1.6, label=name)
-    label = binned_label(content.evaluation) if content.task == "type" else "True energy (TeV)"
+    label = binned_label(evaluation) if evaluation.task == "type" else "True energy (TeV)"
     energy_axis(axes, edges, label)
     logarithmic(axes)
     axes.set_ylabel("Events in the bin")
@@ -70,13 +72,13 @@ def energy_distribution(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def training(content: RunContent, palette: Palette) -> Figure:
+def training(model: ModelSummary, palette: Palette) -> Figure:
     """Loss against epoch: float training, pruning, fine-tuning of the compressed model."""
-    curves = histories(content.model)
+    curves = {name: history.metrics for name, history in histories(model).items() if history.metrics}
     drawing = figure(2.0 + 2.2 * len(curves), 3.2)
     grid = drawing.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     for axes, (name, curve) in zip(grid, curves.items(), strict=True):
-        color = model_styles(palette)["float" if name == "float" else "compressed"]["color"]
+        color = model_styles(palette)[FLOAT if name == FLOAT else COMPRESSED]["color"]
         epochs = np.arange(1, len(curve["loss"]) + 1)
         single = {"marker": "o"} if len(epochs) < 15 else {}
         axes.plot(epochs, curve["loss"], color=color, label="training", **single)
@@ -92,24 +94,24 @@ def training(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def sparsity(content: RunContent, palette: Palette) -> Figure:
+def sparsity(model: ModelSummary, palette: Palette) -> Figure:
     """Fraction of weights that are zero, layer by layer."""
-    rows = sparsity_rows(content.model)
+    rows = model.compressed.sparsity_by_layer
     drawing = figure(5.4, max(1.9, 0.9 + 0.27 * len(rows)))
     axes = drawing.subplots()
     places = np.arange(len(rows))[::-1]
-    values = [row["sparsity"] for row in rows]
+    values = [row.sparsity for row in rows]
     axes.barh(places, values, color=palette.compressed, height=0.7)
     for place, row in zip(places, rows, strict=True):
         axes.annotate(
-            f"{row['sparsity']:.0%} of {row['weights']:,}" if row["weights"] else f"{row['sparsity']:.0%}",
-            (row["sparsity"], place),
+            f"{row.sparsity:.0%} of {row.weights:,}" if row.weights else f"{row.sparsity:.0%}",
+            (row.sparsity, place),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
         )
-    axes.set_yticks(places, [row["name"] for row in rows])
+    axes.set_yticks(places, [row.layer for row in rows])
     axes.set_xlim(0, max(1.0, *values) * 1.22)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xticks(np.linspace(0, 1, 6))
@@ -120,56 +122,47 @@ def sparsity(content: RunContent, palette: Palette) -> Figure:
 
 def specs(content: RunContent, references: Sequence[Curve] = ()) -> list[Spec]:
     """The figures that this run has numbers for, in the page's order."""
-    evaluation = content.evaluation
+    result = [] if content.evaluation is None else _evaluation_specs(content.evaluation, references)
+    model = content.model
+    if any(history.metrics for history in histories(model).values()):
+        make = partial(training, model)
+        result.append(Spec("training", "model", "Training curves", "Loss after each epoch.", make))
+    if model.compressed.sparsity_by_layer:
+        caption = "Measured on the stored weights after pruning."
+        result.append(Spec("sparsity", "model", "Sparsity by layer", caption, partial(sparsity, model)))
+    return result
+
+
+def _evaluation_specs(evaluation: Evaluation, references: Sequence[Curve]) -> list[Spec]:
     result: list[Spec] = []
-
-    def add(
-        name: str, section: str, title: str, caption: str, make: Callable[..., Figure], *rest: Any
-    ) -> None:
-        result.append(Spec(name, section, title, caption, lambda palette: make(content, palette, *rest)))
-
-    if evaluation:
-        bars = HOLLOW.format(confidence=evaluation["settings"]["confidence"])
-        for name in RATIOS.get(content.task, ()):
-            if name in evaluation["bins"]:
-                quantity = evaluation["quantities"][name]
-                add(
+    bars = HOLLOW.format(confidence=evaluation.settings.confidence)
+    for name in RATIOS.get(evaluation.task, ()):
+        if name in evaluation.pair().bins:
+            quantity = evaluation.quantities[name]
+            result.append(
+                Spec(
                     f"cost_{name}",
                     "cost",
-                    f"{quantity['label']}, compressed / float",
-                    f"Same events, paired; {quantity['better']} is better. {bars}",
-                    cost,
-                    name,
+                    f"{quantity.label}, compressed / float",
+                    f"Same events, paired; {quantity.better} is better. {bars}",
+                    partial(cost, evaluation, name=name),
                 )
-    if evaluation and content.task == "type" and evaluation.get("details", {}).get("models"):
-        result += classification_specs(content, bars)
-    if evaluation and content.task in ("energy", "direction"):
-        result += reconstruction_specs(content, bars, references)
-    result += robustness_specs(content)
-    if evaluation.get("irf", {}).get("models"):
-        result += irf_specs(content, bars, references)
-    if evaluation.get("details", {}).get("light", {}).get("overall"):
-        result.append(light_spec(content, bars))
-    if evaluation.get("details", {}).get("energy_distribution"):
-        add(
-            "energy_distribution",
-            "events",
-            "Energies of the events",
-            "Events on which both models were judged."
-            if content.task == "type"
-            else "All test events; the models are judged on the gammas.",
-            energy_distribution,
-        )
-    if histories(content.model):
-        add("training", "model", "Training curves", "Loss after each epoch.", training)
-    if sparsity_rows(content.model):
-        add(
-            "sparsity",
-            "model",
-            "Sparsity by layer",
-            "Measured on the stored weights after pruning.",
-            sparsity,
-        )
+            )
+    details = evaluation.details
+    if evaluation.task == "type" and details.models:
+        result += classification_specs(evaluation, bars)
+    if evaluation.task in ("energy", "direction"):
+        result += reconstruction_specs(evaluation, bars, references)
+    result += robustness_specs(evaluation)
+    result += irf_specs(evaluation, bars, references)
+    if details.light is not None and details.light.overall:
+        result.append(light_spec(evaluation, details.light, bars))
+    if details.energy_distribution:
+        caption = "All test events; the models are judged on the gammas."
+        if evaluation.task == "type":
+            caption = "Events on which both models were judged."
+        make = partial(energy_distribution, evaluation)
+        result.append(Spec("energy_distribution", "events", "Energies of the events", caption, make))
     return result
 
 

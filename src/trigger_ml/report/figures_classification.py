@@ -1,12 +1,13 @@
 """Figures of the classification task: gammas against hadrons."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from trigger_ml.report.content import RunContent
+from trigger_ml.core.documents.evaluation import COMPRESSED, FLOAT, Evaluation
 from trigger_ml.report.plots import column, logarithmic, model_styles, per_energy, staircase
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
@@ -20,20 +21,22 @@ BINNED = {
 }
 
 
-def roc(content: RunContent, palette: Palette) -> Figure:
+def roc(evaluation: Evaluation, palette: Palette) -> Figure:
     """ROC curves of both models, with a logarithmic view of the low-background end."""
-    models = content.evaluation["details"]["models"]
-    auc = content.evaluation["metrics"]["auc"]
+    models = evaluation.details.models
+    found = evaluation.pair().metrics["auc"]
+    auc = {FLOAT: found.reference.value, COMPRESSED: found.model.value}
     drawing = figure(5.4, 3.9)
     axes = drawing.subplots()
     for name, style in model_styles(palette).items():
-        curve = models[name]["roc"]
+        curve = models[name].roc
+        assert curve is not None
         axes.plot(
-            curve["false_positive_rate"],
-            curve["true_positive_rate"],
+            curve.false_positive_rate,
+            curve.true_positive_rate,
             color=style["color"],
             linestyle=style["linestyle"],
-            label=f"{name}: AUC {auc[name]['value']:.4f}",
+            label=f"{name}: AUC {auc[name]:.4f}",
         )
     axes.plot([0, 1], [0, 1], color=palette.muted, linewidth=0.8, linestyle=":", label="chance")
     axes.set_xlabel("Hadron efficiency (false positives)")
@@ -45,18 +48,19 @@ def roc(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def rejection(content: RunContent, palette: Palette) -> Figure:
+def rejection(evaluation: Evaluation, palette: Palette) -> Figure:
     """The same curves, read as a trigger is: background on a logarithmic axis."""
-    models = content.evaluation["details"]["models"]
-    operating = content.evaluation["settings"]["gamma_efficiency"]
+    models = evaluation.details.models
+    operating = evaluation.settings.gamma_efficiency
     drawing = figure(5.4, 3.9)
     axes = drawing.subplots()
     for name, style in model_styles(palette).items():
-        curve = models[name]["roc"]
-        background = np.array(curve["false_positive_rate"])
+        curve = models[name].roc
+        assert curve is not None
+        background = np.array(curve.false_positive_rate)
         seen = background > 0
         axes.plot(
-            np.array(curve["true_positive_rate"])[seen],
+            np.array(curve.true_positive_rate)[seen],
             background[seen],
             color=style["color"],
             linestyle=style["linestyle"],
@@ -83,34 +87,39 @@ def rejection(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def binned(content: RunContent, palette: Palette, name: str, what: str) -> Figure:
+def binned(
+    evaluation: Evaluation, palette: Palette, name: str, what: Literal["models", "difference", "ratio"]
+) -> Figure:
     """A figure of merit against energy."""
-    quantity = content.evaluation["quantities"][name]
+    quantity = evaluation.quantities[name]
     drawing = figure()
     axes = drawing.subplots()
-    per_energy(axes, content.evaluation, name, palette, what=what)
-    unit = f" ({quantity['unit']})" if quantity["unit"] else ""
+    per_energy(axes, evaluation, name, palette, what=what)
+    unit = f" ({quantity.unit})" if quantity.unit else ""
     if what == "models":
-        axes.set_ylabel(quantity["label"] + unit)
+        axes.set_ylabel(quantity.label + unit)
         axes.legend(loc="best")
     elif what == "difference":
-        axes.set_ylabel(f"{quantity['label']}:\ncompressed − float{unit}")
+        axes.set_ylabel(f"{quantity.label}:\ncompressed − float{unit}")
     else:
-        axes.set_ylabel(f"{quantity['label']}:\ncompressed / float")
+        axes.set_ylabel(f"{quantity.label}:\ncompressed / float")
     return drawing
 
 
-def gammaness(content: RunContent, palette: Palette) -> Figure:
+def gammaness(evaluation: Evaluation, palette: Palette) -> Figure:
     """Distribution of gammaness for each class: float filled, compressed outlined."""
-    models = content.evaluation["details"]["models"]
+    models = evaluation.details.models
     drawing = figure()
     axes = drawing.subplots()
     for name, color in (("hadron", palette.hadron), ("gamma", palette.gamma)):
-        first, second = (models[m]["gammaness"] for m in ("float", "compressed"))
+        first, second = (models[m].gammaness for m in (FLOAT, COMPRESSED))
+        assert first is not None
+        assert second is not None
+        densities = [part.gamma if name == "gamma" else part.hadron for part in (first, second)]
         staircase(
             axes,
-            first["edges"],
-            first[name]["density"],
+            first.edges,
+            densities[0].density,
             color=color,
             fill=True,
             alpha=0.3,
@@ -119,8 +128,8 @@ def gammaness(content: RunContent, palette: Palette) -> Figure:
         )
         staircase(
             axes,
-            second["edges"],
-            second[name]["density"],
+            second.edges,
+            densities[1].density,
             color=color,
             linewidth=1.5,
             linestyle="-" if name == "gamma" else "--",
@@ -136,14 +145,15 @@ def gammaness(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def confusion(content: RunContent, palette: Palette) -> Figure:
+def confusion(evaluation: Evaluation, palette: Palette) -> Figure:
     """Confusion matrices: rates by colour, counts in words."""
-    models = content.evaluation["details"]["models"]
+    models = evaluation.details.models
     drawing = figure(5.4, 3.1)
-    for axes, name in zip(drawing.subplots(1, 2), ("float", "compressed"), strict=True):
-        matrix = models[name]["confusion"]
+    for axes, name in zip(drawing.subplots(1, 2), (FLOAT, COMPRESSED), strict=True):
+        matrix = models[name].confusion
+        assert matrix is not None
         rates = np.array(
-            [[np.nan if x is None else x for x in row] for row in matrix["rates"]], dtype=np.float64
+            [[np.nan if x is None else x for x in row] for row in matrix.rates], dtype=np.float64
         )
         axes.imshow(rates, cmap=palette.colormap, vmin=0, vmax=1)
         axes.grid(False)
@@ -151,7 +161,7 @@ def confusion(content: RunContent, palette: Palette) -> Figure:
             axes.text(
                 col,
                 row,
-                f"{rate:.1%}\n{matrix['events'][row][col]:,}",
+                f"{rate:.1%}\n{matrix.events[row][col]:,}",
                 ha="center",
                 va="center",
                 color="#111111" if rate > 0.5 else "#fefefe",
@@ -164,24 +174,24 @@ def confusion(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def calibration(content: RunContent, palette: Palette) -> Figure:
+def calibration(evaluation: Evaluation, palette: Palette) -> Figure:
     """Fraction of gammas against gammaness, above the number of events."""
-    models = content.evaluation["details"]["models"]
+    models = evaluation.details.models
     drawing = figure(5.4, 4.4)
     top, bottom = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     top.plot([0, 1], [0, 1], color=palette.muted, linewidth=0.8, linestyle=":", label="perfect")
     for name, style in model_styles(palette).items():
-        rows = [r for r in models[name]["calibration"] if r["mean"] is not None]
-        mean = np.array([r["mean"] for r in rows])
-        parts = [r["fraction"] for r in rows]
-        value, low, high = (column(parts, key) for key in ("value", "low", "high"))
+        rows = [r for r in models[name].calibration if r.mean is not None]
+        mean = np.array([r.mean for r in rows], dtype=np.float64)
+        parts = [r.fraction for r in rows]
+        value, low, high = column(parts, "value"), column(parts, "low"), column(parts, "high")
         top.vlines(mean, np.minimum(low, value), np.maximum(high, value), color=style["color"], linewidth=1.3)
-        top.plot(mean, value, **{**style, "linewidth": 1.0})
-        edges = [0.0, *(r["high"] for r in models[name]["calibration"])]
+        top.plot(mean, value, **style, linewidth=1.0)
+        edges = [0.0, *(r.high for r in models[name].calibration)]
         staircase(
             bottom,
             edges,
-            [r["events"] for r in models[name]["calibration"]],
+            [r.events for r in models[name].calibration],
             color=style["color"],
             linestyle=style["linestyle"],
             linewidth=1.4,
@@ -195,13 +205,12 @@ def calibration(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def classification_specs(content: RunContent, bars: str) -> list[Spec]:
+def classification_specs(evaluation: Evaluation, bars: str) -> list[Spec]:
     """The figures of a classification run."""
     result: list[Spec] = []
 
-    def add(name: str, title: str, caption: str, make: Callable[..., Figure], *rest: Any) -> None:
-        section = "classification"
-        result.append(Spec(name, section, title, caption, lambda palette: make(content, palette, *rest)))
+    def add(name: str, title: str, caption: str, make: Callable[[Evaluation, Palette], Figure]) -> None:
+        result.append(Spec(name, "classification", title, caption, partial(make, evaluation)))
 
     add("roc", "ROC curve", "Both models on the same test events.", roc)
     add(
@@ -210,15 +219,18 @@ def classification_specs(content: RunContent, bars: str) -> list[Spec]:
         "The ROC curve as a trigger reads it: lower is better.",
         rejection,
     )
-    what = BINNED.get(content.evaluation["energy_bins"].get("by", "true"), "")
-    add("auc_per_energy", "AUC by energy", f"{what} {bars}".strip(), binned, "auc", "models")
+    what = BINNED.get(evaluation.energy_bins.by, "")
+    add(
+        "auc_per_energy",
+        "AUC by energy",
+        f"{what} {bars}".strip(),
+        partial(binned, name="auc", what="models"),
+    )
     add(
         "auc_difference_per_energy",
         "AUC difference by energy",
         f"Compressed minus float, resampled together. {bars}",
-        binned,
-        "auc",
-        "difference",
+        partial(binned, name="auc", what="difference"),
     )
     add(
         "gammaness",
@@ -229,7 +241,7 @@ def classification_specs(content: RunContent, bars: str) -> list[Spec]:
     add(
         "confusion",
         "Confusion matrices",
-        f"Decision at gammaness {content.evaluation['settings']['fixed_threshold']:g}: "
+        f"Decision at gammaness {evaluation.settings.fixed_threshold:g}: "
         "rate within the true class, and events.",
         confusion,
     )

@@ -1,36 +1,35 @@
 """How good an energy the light of an image gives: what the bins of a trigger-level evaluation are worth."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from trigger_ml.report.content import RunContent
-from trigger_ml.report.plots import energy_axis, interval_points
+from trigger_ml.core.documents.details import LightQuality
+from trigger_ml.core.documents.evaluation import Evaluation
+from trigger_ml.report.plots import Style, energy_axis, interval_points
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
 
 __all__ = ["light_spec"]
 
 
-def light_energy(content: RunContent, palette: Palette) -> Figure:
+def light_energy(evaluation: Evaluation, light: LightQuality, palette: Palette) -> Figure:
     """Bias and resolution of the energy from light, against true energy and against the estimate."""
-    edges = np.asarray(content.evaluation["energy_bins"]["edges"], dtype=np.float64)
-    found = content.evaluation["details"]["light"]
+    edges = np.asarray(evaluation.energy_bins.edges, dtype=np.float64)
+    found = light
     drawing = figure(5.4, 4.6)
     top, bottom = drawing.subplots(2, 1, sharex=True)
     kinds = (
-        ("true", "by true energy", palette.gamma, "o", "-", -0.1),
-        ("light", "by estimated energy", palette.series[4], "s", "--", 0.1),
+        (found.true, "by true energy", palette.gamma, "o", "-", -0.1),
+        (found.light, "by estimated energy", palette.series[4], "s", "--", 0.1),
     )
     for axes, name, label in (
         (top, "energy_bias", "Bias (median)"),
         (bottom, "energy_resolution", "Resolution (68 %)"),
     ):
         for key, words, color, marker, line, shift in kinds:
-            style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": line, "label": words}
-            interval_points(axes, edges, found[key][name], shift, **style)
+            style = Style(color=color, marker=marker, linestyle=line, label=words)
+            interval_points(axes, edges, key[name], shift, **style)
         energy_axis(axes, list(edges), "Energy (TeV)" if axes is bottom else "")
         axes.set_ylabel(label)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -40,10 +39,9 @@ def light_energy(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def light_spec(content: RunContent, bars: str) -> Spec:
+def light_spec(evaluation: Evaluation, light: LightQuality, bars: str) -> Spec:
     """The figure, with what it means in words."""
-    overall = content.evaluation["details"]["light"]["overall"]
-    resolution, bias = (overall[name]["value"] for name in ("energy_resolution", "energy_bias"))
+    resolution, bias = (light.overall[name].value for name in ("energy_resolution", "energy_bias"))
     return Spec(
         "light_energy",
         "events",
@@ -52,5 +50,5 @@ def light_spec(content: RunContent, bars: str) -> Spec:
         "central 68 % of the relative error). One relation from the charge of the cleaned image to energy, "
         "set on the gammas of the training set, gives every particle the energy of a gamma of equal light. "
         f"{bars}",
-        lambda palette: light_energy(content, palette),
+        lambda palette: light_energy(evaluation, light, palette),
     )

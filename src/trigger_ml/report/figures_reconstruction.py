@@ -1,7 +1,7 @@
 """Figures of the regression tasks: energy and direction."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,12 +9,17 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
-from trigger_ml.report.content import RunContent
+from trigger_ml.core.documents.details import Cells, ModelDetails
+from trigger_ml.core.documents.estimates import Estimate
+from trigger_ml.core.documents.evaluation import COMPRESSED, FLOAT, Cuts, Evaluation
 from trigger_ml.report.plots import (
+    FloatArray,
+    Outline,
     column,
     energy_axis,
     interval_points,
     model_styles,
+    of_models,
     per_energy,
     staircase,
 )
@@ -24,24 +29,24 @@ from trigger_ml.report.style import Palette, figure
 
 __all__ = ["migration", "reconstruction_specs"]
 
-MODELS = ("float", "compressed")
+MODELS = (FLOAT, COMPRESSED)
 
 
-def _edges(content: RunContent) -> Any:
-    return np.asarray(content.evaluation["energy_bins"]["edges"], dtype=np.float64)
+def _edges(evaluation: Evaluation) -> FloatArray:
+    return np.asarray(evaluation.energy_bins.edges, dtype=np.float64)
 
 
-def resolution(content: RunContent, palette: Palette, name: str, curves: Sequence[Curve]) -> Figure:
+def resolution(evaluation: Evaluation, palette: Palette, name: str, curves: Sequence[Curve]) -> Figure:
     """Resolution of both models against true energy."""
-    quantity = content.evaluation["quantities"][name]
+    quantity = evaluation.quantities[name]
     drawing = figure()
     axes = drawing.subplots()
-    per_energy(axes, content.evaluation, name, palette)
-    axes.set_ylabel(quantity["label"] + (f" ({quantity['unit']})" if quantity["unit"] else ""))
+    per_energy(axes, evaluation, name, palette)
+    axes.set_ylabel(quantity.label + (f" ({quantity.unit})" if quantity.unit else ""))
     if name == "energy_resolution":
-        edges = _edges(content)
+        edges = _edges(evaluation)
         for model, style in model_styles(palette).items():
-            width = column([row[model] for row in content.evaluation["bins"]["energy_gauss_width"]], "value")
+            width = column(of_models(evaluation.pair().bins["energy_gauss_width"])[model], "value")
             label = f"{model}, Gaussian fit"
             axes.plot(np.sqrt(edges[:-1] * edges[1:]), width, ":", color=style["color"], lw=1.3, label=label)
     for curve in curves:
@@ -54,21 +59,21 @@ def resolution(content: RunContent, palette: Palette, name: str, curves: Sequenc
             label=curve.label,
         )
         axes.fill_between(curve.energy, curve.low, curve.high, color=palette.reference, alpha=0.15, lw=0)
-    rows = [row[m] for row in content.evaluation["bins"][name] for m in MODELS]
+    rows = [part for row in evaluation.pair().bins[name] for part in (row.reference, row.model)]
     ours = column(rows, "high")
     if np.isfinite(ours).any():
         # the reference may reach energies at which it is useless
         axes.set_ylim(0, 1.6 * np.nanmax(ours))
         _cut_outliers(axes, rows)
-    if not quantity["unit"]:
+    if not quantity.unit:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc="best")
     return drawing
 
 
-def _cut_outliers(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+def _cut_outliers(axes: Axes, rows: Sequence[Estimate]) -> None:
     """End the axis where one wild bin (a few absurd answers move a mean far) would flatten all others."""
-    ends = np.r_[[column(rows, key) for key in ("low", "value", "high")]].ravel()
+    ends = np.r_[[column(rows, "low"), column(rows, "value"), column(rows, "high")]].ravel()
     size = np.abs(ends[np.isfinite(ends)])
     if len(size) and size.max() > 8 * np.median(size) > 0:
         limit = 4 * np.median(size)
@@ -77,40 +82,40 @@ def _cut_outliers(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         axes.annotate("axis cut", (1, 1), xycoords="axes fraction", ha="right", va="top", fontsize=8)
 
 
-def bias_and_spread(content: RunContent, palette: Palette, names: tuple[tuple[str, str], ...]) -> Figure:
+def bias_and_spread(evaluation: Evaluation, palette: Palette, names: tuple[tuple[str, str], ...]) -> Figure:
     """Bias above standard deviation, against true energy; one column for each coordinate."""
-    edges = _edges(content)
+    edges = _edges(evaluation)
     drawing = figure(5.4, 4.6)
     grid = drawing.subplots(2, len(names), sharex=True, squeeze=False)
     for col, pair in enumerate(names):
         for row, name in enumerate(pair):
-            axes, rows = grid[row, col], content.evaluation["bins"][name]
+            axes, rows = grid[row, col], evaluation.pair().bins[name]
             for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
-                interval_points(axes, edges, [r[model] for r in rows], shift, **style)
-            _cut_outliers(axes, [r[model] for r in rows for model in MODELS])
+                interval_points(axes, edges, of_models(rows)[model], shift, **style)
+            _cut_outliers(axes, [part for row_ in rows for part in (row_.reference, row_.model)])
             energy_axis(axes, list(edges), "True energy (TeV)" if row else "")
             if row == 0:
                 axes.axhline(0, color=palette.muted, linewidth=0.9)
-            label = content.evaluation["quantities"][name]["label"]
+            label = evaluation.quantities[name].label
             axes.set_title(label, loc="left", fontsize=9.5)
-            if not content.evaluation["quantities"][name]["unit"]:
+            if not evaluation.quantities[name].unit:
                 axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    if content.evaluation["quantities"][names[0][0]]["unit"]:
+    if evaluation.quantities[names[0][0]].unit:
         drawing.supylabel("degrees", fontsize=10.5)
     grid[0, 0].legend()
     return drawing
 
 
-def reconstructed(content: RunContent, palette: Palette) -> Figure:
+def reconstructed(evaluation: Evaluation, palette: Palette) -> Figure:
     """Bias and resolution against reconstructed energy."""
-    edges = _edges(content)
-    models = content.evaluation["details"]["models"]
+    edges = _edges(evaluation)
+    models = evaluation.details.models
     drawing = figure(5.4, 4.6)
     top, bottom = drawing.subplots(2, 1, sharex=True)
     pairs = ((top, "energy_bias", "Bias (median)"), (bottom, "energy_resolution", "Resolution (68 %)"))
     for axes, name, label in pairs:
         for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
-            interval_points(axes, edges, models[model]["reconstructed"][name], shift, **style)
+            interval_points(axes, edges, models[model].reconstructed[name], shift, **style)
         energy_axis(axes, list(edges), "Reconstructed energy (TeV)" if axes is bottom else "")
         axes.set_ylabel(label)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -119,19 +124,16 @@ def reconstructed(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def _maps(
-    models: Mapping[str, Any], palette: Palette, key: str, width: float = 5.4, height: float = 3.0
-) -> tuple[Figure, Any]:
+def _maps(cells: Mapping[str, Cells], palette: Palette, *, transposed: bool) -> tuple[Figure, list[Axes]]:
     """Two panels with event densities on one colour scale."""
-    drawing = figure(width, height)
-    grid = drawing.subplots(1, 2, sharex=True, sharey=True)
-    top = max(np.max(models[name][key]["events"]) for name in ("float", "compressed"))
+    drawing = figure(5.4, 3.0)
+    grid = list(drawing.subplots(1, 2, sharex=True, sharey=True))
+    top = max(np.max(cells[name].events) for name in MODELS)
     mesh = None
-    for axes, name in zip(grid, ("float", "compressed"), strict=True):
-        content_ = np.asarray(models[name][key]["events"], dtype=np.float64)
-        edges = np.asarray(models[name][key]["edges"])
-        # the migration matrix has truth in its rows: truth along x
-        values = content_.T if key == "migration" else content_
+    for axes, name in zip(grid, MODELS, strict=True):
+        content = np.asarray(cells[name].events, dtype=np.float64)
+        edges = np.asarray(cells[name].edges)
+        values = content.T if transposed else content
         mesh = axes.pcolormesh(
             edges,
             edges,
@@ -150,11 +152,12 @@ def _maps(
     return drawing, grid
 
 
-def migration(content: RunContent, palette: Palette, models: Mapping[str, Any] | None = None) -> Figure:
-    """Reconstructed against true energy, of the task's models or of those given."""
-    found = content.evaluation["details"]["models"] if models is None else models
-    drawing, grid = _maps(found, palette, "migration")
-    edges = found["float"]["migration"]["edges"]
+def migration(models: Mapping[str, ModelDetails] | Mapping[str, Cuts], palette: Palette) -> Figure:
+    """Reconstructed against true energy."""
+    found = {name: model.migration for name, model in models.items() if model.migration is not None}
+    # the migration matrix has truth in its rows: truth along x
+    drawing, grid = _maps(found, palette, transposed=True)
+    edges = found[FLOAT].edges
     for axes in grid:
         energy_axis(axes, edges)
         axes.set_yscale("log")
@@ -166,18 +169,20 @@ def migration(content: RunContent, palette: Palette, models: Mapping[str, Any] |
     return drawing
 
 
-def reconstructed_distribution(content: RunContent, palette: Palette) -> Figure:
+def reconstructed_distribution(evaluation: Evaluation, palette: Palette) -> Figure:
     """Reconstructed energies of gammas and hadrons, beside the true ones."""
-    details, edges = content.evaluation["details"], list(_edges(content))
+    details, edges = evaluation.details, list(_edges(evaluation))
+    assert details.energy_distribution is not None
+    assert details.reconstructed_distribution is not None
     drawing = figure(5.4, 4.4)
     grid = drawing.subplots(2, 1, sharex=True)
     for axes, name, color in zip(grid, ("gamma", "hadron"), (palette.gamma, palette.hadron), strict=True):
-        true = details["energy_distribution"][name]
+        true = details.energy_distribution[name]
         axes.stairs(true, edges, fill=True, color=color, alpha=0.25, label=f"{name}, true")
         for model, style in model_styles(palette).items():
-            counts = details["reconstructed_distribution"][model][name]
-            line = {key: style[key] for key in ("color", "linestyle")}
-            staircase(axes, edges, counts, linewidth=1.5, label=model, **line)
+            counts = details.reconstructed_distribution[model][name]
+            line = Outline(color=style["color"], linestyle=style["linestyle"], linewidth=1.5, label=model)
+            staircase(axes, edges, counts, **line)
         energy_axis(axes, edges, "Energy (TeV)" if axes is grid[-1] else "")
         axes.set_ylabel("Events in the bin")
         axes.set_ylim(bottom=0)
@@ -185,19 +190,20 @@ def reconstructed_distribution(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def containment(content: RunContent, palette: Palette) -> Figure:
+def containment(evaluation: Evaluation, palette: Palette) -> Figure:
     """Fraction of events within an angle of the truth."""
-    models = content.evaluation["details"]["models"]
+    models = evaluation.details.models
     drawing = figure()
     axes = drawing.subplots()
     for name, style in model_styles(palette).items():
-        curve = models[name]["containment"]
-        rows = curve["fraction"]
+        curve = models[name].containment
+        assert curve is not None
+        rows = curve.fraction
         axes.fill_between(
-            curve["angle"], column(rows, "low"), column(rows, "high"), color=style["color"], alpha=0.2, lw=0
+            curve.angle, column(rows, "low"), column(rows, "high"), color=style["color"], alpha=0.2, lw=0
         )
         axes.plot(
-            curve["angle"],
+            curve.angle,
             column(rows, "value"),
             color=style["color"],
             linestyle=style["linestyle"],
@@ -213,9 +219,11 @@ def containment(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def density(content: RunContent, palette: Palette) -> Figure:
+def density(evaluation: Evaluation, palette: Palette) -> Figure:
     """Reconstructed directions around the pointing."""
-    drawing, grid = _maps(content.evaluation["details"]["models"], palette, "density")
+    models = evaluation.details.models
+    cells = {name: model.density for name, model in models.items() if model.density is not None}
+    drawing, grid = _maps(cells, palette, transposed=False)
     for axes in grid:
         axes.plot(0, 0, marker="+", markersize=11, markeredgewidth=1.8, color=palette.compressed)
         axes.set_xlabel("Along azimuth (deg)")
@@ -223,34 +231,38 @@ def density(content: RunContent, palette: Palette) -> Figure:
     return drawing
 
 
-def reconstruction_specs(content: RunContent, bars: str, references: Sequence[Curve] = ()) -> list[Spec]:
+def reconstruction_specs(evaluation: Evaluation, bars: str, references: Sequence[Curve] = ()) -> list[Spec]:
     """The figures of an energy or direction run."""
     result: list[Spec] = []
-    details = content.evaluation.get("details", {}).get("models")
+    task, details = evaluation.task, evaluation.details
 
-    def add(name: str, title: str, caption: str, make: Callable[..., Figure], *rest: Any) -> None:
-        result.append(Spec(name, content.task, title, caption, lambda palette: make(content, palette, *rest)))
+    def add(name: str, title: str, caption: str, make: Callable[[Evaluation, Palette], Figure]) -> None:
+        result.append(Spec(name, task, title, caption, partial(make, evaluation)))
 
-    main = {"energy": "energy_resolution", "direction": "angular_resolution"}[content.task]
+    main = {"energy": "energy_resolution", "direction": "angular_resolution"}[task]
     curves = [curve for curve in references if curve.quantity == main]
     notes = "".join(f" Reference {curve.label}: {curve.assumption}." for curve in curves)
-    if content.task == "energy":
-        add("energy_resolution", "Energy resolution", bars + notes, resolution, main, curves)
+    if task == "energy":
+        add(
+            "energy_resolution",
+            "Energy resolution",
+            bars + notes,
+            partial(resolution, name=main, curves=curves),
+        )
         add(
             "energy_bias",
             "Bias and standard deviation",
             f"Of the relative error, mean and standard deviation in bins of true energy. {bars}",
-            bias_and_spread,
-            (("energy_mean_bias", "energy_std"),),
+            partial(bias_and_spread, names=(("energy_mean_bias", "energy_std"),)),
         )
-        if details:
+        if details.models:
             add(
                 "migration",
                 "Migration matrix",
                 "Events in cells of true and reconstructed energy; the line is the perfect answer.",
-                migration,
+                lambda found, palette: migration(found.details.models, palette),
             )
-            if "reconstructed_distribution" in content.evaluation["details"]:
+            if details.reconstructed_distribution is not None:
                 add(
                     "energy_by_class",
                     "Reconstructed energies by class",
@@ -264,15 +276,22 @@ def reconstruction_specs(content: RunContent, bars: str, references: Sequence[Cu
                 reconstructed,
             )
     else:
-        add("angular_resolution", "Angular resolution", bars + notes, resolution, main, curves)
+        add(
+            "angular_resolution",
+            "Angular resolution",
+            bars + notes,
+            partial(resolution, name=main, curves=curves),
+        )
         add(
             "direction_bias",
             "Bias and standard deviation of both coordinates",
             f"In bins of true energy. {bars}",
-            bias_and_spread,
-            (("azimuth_bias", "azimuth_std"), ("altitude_bias", "altitude_std")),
+            partial(
+                bias_and_spread,
+                names=(("azimuth_bias", "azimuth_std"), ("altitude_bias", "altitude_std")),
+            ),
         )
-        if details:
+        if details.models:
             add(
                 "containment",
                 "Containment",

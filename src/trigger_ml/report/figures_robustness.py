@@ -1,16 +1,16 @@
 """Figures of merit against the conditions of the camera, all models beside each other."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from trigger_ml.report.content import RunContent
-from trigger_ml.report.plots import column, energy_axis, model_styles
-from trigger_ml.report.reading import dig
+from trigger_ml.core.documents.estimates import Estimate
+from trigger_ml.core.documents.evaluation import Evaluation
+from trigger_ml.core.documents.robustness import Condition
+from trigger_ml.report.plots import FloatArray, Style, column, energy_axis, model_styles
 from trigger_ml.report.robustness import MODELS, condition_range
 from trigger_ml.report.spec import Spec
 from trigger_ml.report.style import Palette, figure
@@ -27,7 +27,7 @@ PANELS = {
 WIDE = 3.0
 
 
-def _styles(palette: Palette) -> dict[str, dict[str, Any]]:
+def _styles(palette: Palette) -> dict[str, Style]:
     return {
         **model_styles(palette),
         "control": {"color": palette.series[5], "marker": "^", "linestyle": "-.", "label": MODELS["control"]},
@@ -35,13 +35,13 @@ def _styles(palette: Palette) -> dict[str, dict[str, Any]]:
     }
 
 
-def _curve(axes: Axes, places: Any, rows: list[Mapping[str, Any]], style: Mapping[str, Any]) -> None:
+def _curve(axes: Axes, places: FloatArray, rows: Sequence[Estimate], style: Style) -> None:
     """A line with the band of its intervals; flagged bins are hollow."""
-    value, low, high = (column(rows, key) for key in ("value", "low", "high"))
+    value, low, high = column(rows, "value"), column(rows, "low"), column(rows, "high")
     known = np.isfinite(value)
     axes.plot(places, value, color=style["color"], linestyle=style["linestyle"], linewidth=1.2)
     axes.fill_between(places, low, high, color=style["color"], alpha=0.16, linewidth=0)
-    flagged = np.array([bool(row.get("flag")) for row in rows])
+    flagged = np.array([bool(row.flag) for row in rows])
     for chosen, face in ((known & ~flagged, style["color"]), (known & flagged, axes.get_facecolor())):
         axes.plot(
             places[chosen],
@@ -53,17 +53,18 @@ def _curve(axes: Axes, places: Any, rows: list[Mapping[str, Any]], style: Mappin
         )
 
 
-def robustness(condition: Mapping[str, Any], palette: Palette) -> Figure:
+def robustness(condition: Condition, palette: Palette) -> Figure:
     """AUC, acceptances and night sky accepted against one condition."""
-    edges, places = condition["edges"], np.asarray(condition["medians"], dtype=np.float64)
+    edges, places = condition.edges, np.asarray(condition.medians, dtype=np.float64)
     drawing = figure(5.6, 4.9)
-    styles = {name: row for name, row in _styles(palette).items() if name in condition["models"]}
+    styles = {name: row for name, row in _styles(palette).items() if name in condition.models}
     logarithmic = edges[0] > 0 and edges[-1] / edges[0] >= WIDE
     grid = drawing.subplots(2, 2)
     for axes, (name, label) in zip(grid.flat, PANELS.items(), strict=True):
         for model, style in styles.items():
-            rows = condition["night_sky" if name == "night_sky" else "models"].get(model)
-            rows = rows if rows is None or name == "night_sky" else rows[name]
+            rows: Sequence[Estimate] = condition.night_sky.get(model, ())
+            if name != "night_sky":
+                rows = getattr(condition.models[model], name)
             if rows:
                 _curve(axes, places, rows, style)
         if logarithmic:
@@ -75,31 +76,31 @@ def robustness(condition: Mapping[str, Any], palette: Palette) -> Figure:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.set_ylim(bottom=0)
         axes.set_title(label)
-    if not condition["night_sky"]:
+    if not condition.night_sky:
         grid.flat[-1].set_visible(False)
     for style in styles.values():
         grid.flat[0].plot([], [], **style)
-    drawing.supxlabel(f"{condition['label']} ({condition['unit']})", fontsize=10.5)
+    drawing.supxlabel(f"{condition.label} ({condition.unit})", fontsize=10.5)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     drawing.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return drawing
 
 
-def robustness_specs(content: RunContent) -> list[Spec]:
+def robustness_specs(evaluation: Evaluation) -> list[Spec]:
     """A figure for each condition that varies among the test events."""
-    found = content.evaluation.get("robustness", {})
-    confidence = dig(content.evaluation, "settings", "confidence")
+    confidence = evaluation.settings.confidence
+    found = {} if evaluation.robustness is None else evaluation.robustness.conditions
     result = []
-    for name, condition in found.get("conditions", {}).items():
+    for name, condition in found.items():
         caption = (
             f"From {condition_range(condition)}; each model keeps the threshold of its operating point over "
             f"all test events. Bands are {confidence:.0%} intervals, hollow points have too few showers."
         )
-        if condition["night_sky"]:
+        if condition.night_sky:
             caption += " Night sky: windows without a shower, not chosen by a trigger."
 
-        def make(palette: Palette, chosen: Mapping[str, Any] = condition) -> Figure:
+        def make(palette: Palette, chosen: Condition = condition) -> Figure:
             return robustness(chosen, palette)
 
-        result.append(Spec(f"robustness_{name}", "robustness", condition["label"], caption, make))
+        result.append(Spec(f"robustness_{name}", "robustness", condition.label, caption, make))
     return result

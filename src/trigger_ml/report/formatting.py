@@ -3,8 +3,8 @@
 import math
 import re
 import sys
-from collections.abc import Mapping
-from typing import Any
+
+from trigger_ml.core.documents.estimates import Estimate
 
 __all__ = ["bytes_", "count", "duration", "glue", "interval", "number", "percent"]
 
@@ -13,7 +13,7 @@ NEGLIGIBLE = 1e-5
 """Of the value: a smaller uncertainty is not shown; often it is the rounding of a constant's mean."""
 
 
-def number(value: Any, digits: int = 3) -> str:
+def number(value: object, digits: int = 3) -> str:
     """A number with some significant digits; a dash where there is none."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return DASH
@@ -33,17 +33,18 @@ def number(value: Any, digits: int = 3) -> str:
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def interval(content: Mapping[str, Any] | None, scale: float = 1.0, sign: bool = False) -> str:
+def interval(content: Estimate | None, scale: float = 1.0, sign: bool = False) -> str:
     """An estimate with its interval: one ± where both sides agree, both where they do not.
 
     Digits follow the uncertainty: two significant ones.
     """
-    if not content or content.get("value") is None:
+    if content is None or content.value is None:
         return DASH
-    value = content["value"] * scale
-    if content.get("low") is None or content.get("high") is None:
+    value = content.value * scale
+    if content.low is None or content.high is None:
         return f"{number(value)} (no interval)"
-    down, up = value - content["low"] * scale, content["high"] * scale - value
+    low, high = content.low * scale, content.high * scale
+    down, up = value - low, high - value
     plus = "+" if sign and value > 0 else ""
     size = max(abs(down), abs(up))
     # a power of ten below the normal range cannot scale what lies there
@@ -53,7 +54,7 @@ def interval(content: Mapping[str, Any] | None, scale: float = 1.0, sign: bool =
     if not -6 < place < 5:
         power = math.floor(math.log10(max(abs(value), size)))
         suffix = f" × 10{str(power).translate(_SUPERSCRIPT)}"
-        scaled = {key: content[key] * scale / 10**power for key in ("value", "low", "high")}
+        scaled = Estimate(value / 10**power, low / 10**power, high / 10**power)
         return f"({interval(scaled, 1.0, sign)}){suffix}"
     decimals = max(0, 1 - place)
     text = f"{plus}{value:,.{decimals}f}".replace("-", "−")
@@ -61,7 +62,7 @@ def interval(content: Mapping[str, Any] | None, scale: float = 1.0, sign: bool =
         return f"{text} ± {0.5 * (up + down):.{decimals}f}"
     # a percentile interval may exclude the estimate; give its ends then
     if down < 0 or up < 0:
-        ends = (f"{content[k] * scale:,.{decimals}f}".replace("-", "−") for k in ("low", "high"))
+        ends = (f"{end:,.{decimals}f}".replace("-", "−") for end in (low, high))
         return f"{text} [{', '.join(ends)}]"
     return f"{text} +{up:.{decimals}f} −{down:.{decimals}f}"
 
@@ -71,7 +72,7 @@ def percent(value: float | None, digits: int = 3) -> str:
     return DASH if value is None else f"{number(100 * value, digits)} %"
 
 
-def count(value: Any) -> str:
+def count(value: float | None) -> str:
     """An integer with separators."""
     return DASH if value is None else f"{int(value):,}"
 

@@ -1,11 +1,13 @@
 """The report of one run: a single HTML file that needs nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import TemplateError
 
+from trigger_ml.core.documents.base import Json, plain
+from trigger_ml.core.documents.evaluation import COMPRESSED, FLOAT, Evaluation
+from trigger_ml.core.documents.verification import Verification
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reason
 from trigger_ml.evaluation.reference import against_reference, honest
@@ -18,7 +20,6 @@ from trigger_ml.report.facts import (
     comparison_tile,
     configuration,
     exactness,
-    flags,
     known,
     missing,
     run_facts,
@@ -45,18 +46,18 @@ __all__ = ["write_report"]
 def _headline(content: RunContent) -> tuple[str, list[Tile]]:
     """The answer in a few sentences, and the tiles below it."""
     evaluation = content.evaluation
-    if not evaluation:
+    if evaluation is None:
         return "Not measured: the models have not been compared on test events.", []
-    names = [n for n in HEADLINES[content.task] if n in evaluation["metrics"]]
+    names = [n for n in HEADLINES[content.task] if n in evaluation.pair().metrics]
     sentences, tiles = [], []
-    efficiency = f"{100 * evaluation['settings']['gamma_efficiency']:g} %"
+    efficiency = f"{100 * evaluation.settings.gamma_efficiency:g} %"
     for name in names:
-        label = evaluation["quantities"][name]["label"]
+        label = evaluation.quantities[name].label
         label = f"Background at {efficiency} gamma efficiency" if name == "hadron_efficiency" else label
         found = against_reference(evaluation, name)
         assert found is not None
-        sentences.append(f"{label}: {found['verdict']}.")
-        tiles.append(comparison_tile(name, label, evaluation["quantities"][name]["unit"], found))
+        sentences.append(f"{label}: {found.verdict}.")
+        tiles.append(comparison_tile(name, label, evaluation.quantities[name].unit, found))
     if (line := robustness_line(evaluation)) is not None:
         sentences.append(line)
     return " ".join([*sentences, *training_sentences(evaluation, names)]), [*tiles, *rival_tiles(evaluation)]
@@ -90,20 +91,20 @@ def _firmware_tiles(content: RunContent) -> list[Tile]:
     return tiles
 
 
-def _flatten(content: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def _flatten(content: Json, prefix: str = "") -> list[tuple[str, object]]:
     """Nested values as rows of a path and a value; short lists stay in one row."""
-    if isinstance(content, Mapping):
-        rows: list[tuple[str, Any]] = []
+    if isinstance(content, dict):
+        rows: list[tuple[str, object]] = []
         for key, value in content.items():
             rows += _flatten(value, f"{prefix} › {key}" if prefix else str(key))
         return rows
     if isinstance(content, list):
-        if all(not isinstance(item, Mapping | list) for item in content):
+        if all(not isinstance(item, dict | list) for item in content):
             shown = ", ".join(formatting.number(item) for item in content[:12])
             return [(prefix, shown + (" …" if len(content) > 12 else ""))]
         rows = []
         for index, item in enumerate(content):
-            name = item.get("name", index + 1) if isinstance(item, Mapping) else index + 1
+            name = item.get("name", index + 1) if isinstance(item, dict) else index + 1
             rows += _flatten(item, f"{prefix} › {name}" if prefix else str(name))
         return rows
     return [(prefix, content)]
@@ -112,27 +113,35 @@ def _flatten(content: Any, prefix: str = "") -> list[tuple[str, Any]]:
 def _gaps(content: RunContent) -> list[str]:
     """What was not measured, and why."""
     evaluation = content.evaluation
-    gaps = missing(content) + not_run(content.resources) + flags(evaluation)
-    names = {"control": "Float control", "trees": "Boosted trees"}
-    gaps += [f"{names[key]}: {why}" for key, why in evaluation.get("not_judged", {}).items()]
-    gaps += robustness_gaps(evaluation)
-    if evaluation and not dig(evaluation, "irf", "models"):
-        reason = dig(evaluation, "irf", "reason")
-        gaps.append(
-            f"Effective area, background rate and sensitivity: {reason}"
-            if reason
-            else "Effective area, background rate and sensitivity: they were not asked for in this evaluation"
-        )
-    if content.model and not histories(content.model):
+    gaps = missing(content) + not_run(content.resources)
+    if evaluation is not None:
+        gaps += _not_judged(evaluation)
+    if "model" not in content.missing and not any(
+        history.metrics for history in histories(content.model).values()
+    ):
         gaps.append("Training curves: the model was not trained in this run")
-    undefined = [
-        evaluation["quantities"][name]["label"]
-        for name, comparison in dig(evaluation, "metrics", default={}).items()
-        if comparison["state"] == "undefined"
-    ]
-    if undefined:
+    if evaluation is not None and (undefined := _undefined(evaluation)):
         gaps.append(f"Change of {', '.join(undefined)}: undefined for these events")
     return gaps
+
+
+def _not_judged(evaluation: Evaluation) -> list[str]:
+    """What the evaluation could not tell, and why."""
+    gaps = list(evaluation.flags)
+    names = {"control": "Float control", "trees": "Boosted trees"}
+    gaps += [f"{names[key]}: {why}" for key, why in evaluation.not_judged.items()]
+    gaps += robustness_gaps(evaluation)
+    if evaluation.irf is None or not evaluation.irf.models:
+        reason = "" if evaluation.irf is None else evaluation.irf.reason
+        reason = reason or "they were not asked for in this evaluation"
+        gaps.append(f"Effective area, background rate and sensitivity: {reason}")
+    return gaps
+
+
+def _undefined(evaluation: Evaluation) -> list[str]:
+    """Figures of merit whose change is undefined."""
+    rows = evaluation.pair().metrics.items()
+    return [evaluation.quantities[name].label for name, row in rows if row.state == "undefined"]
 
 
 def _seconds(content: RunContent, stage: str) -> float | None:
@@ -140,52 +149,43 @@ def _seconds(content: RunContent, stage: str) -> float | None:
     return None if found is None else float(found)
 
 
-EPOCHS = {
-    "Epochs, float": ("float", "history"),
-    "Epochs, pruning": ("compressed", "pruning_history"),
-    "Epochs, compressed": ("compressed", "history"),
-}
-
-
-def _general(content: RunContent) -> list[tuple[str, Any]]:
+def _general(content: RunContent) -> list[tuple[str, object]]:
     """The run in one table: what, when, with which events and settings."""
-    config, events = content.config, dig(content.evaluation, "events", default={})
+    evaluation = content.evaluation
     rows = run_facts(content.manifest, TASKS.get(content.task, content.task))
-    for label, path in EPOCHS.items():
-        history = dig(content.model, *path)
-        if history:
-            planned = formatting.count(history["epochs_planned"])
-            rows.append((label, f"{formatting.count(history['epochs_run'])} run of {planned} planned"))
-    rows += given_facts(content.evaluation)
-    rows += training_facts(content.evaluation)
-    rows.append(("Batch size", dig(config, "train", "batch_size")))
-    for key, label in (("train", "Training"), ("validation", "Validation"), ("test", "Test")):
-        found = dig(content.model, "events", key)
-        if found is not None:
-            rows.append((f"{label} events", found))
-    if events:
+    for name, history in histories(content.model).items():
+        planned = formatting.count(history.epochs_planned)
+        rows.append((f"Epochs, {name}", f"{formatting.count(history.epochs_run)} run of {planned} planned"))
+    if evaluation is not None:
+        rows += given_facts(evaluation.given)
+        rows += training_facts(evaluation)
+    rows.append(("Batch size", dig(content.config, "train", "batch_size")))
+    split = content.model.events
+    rows += [("Training events", split.train), ("Validation events", split.validation)]
+    rows.append(("Test events", split.test))
+    if evaluation is not None:
+        events = evaluation.events
         rows.append(
             (
                 "Events judged",
-                f"{events['used']:,} ({events['gamma']:,} gammas, {events['hadron']:,} hadrons) "
-                f"from {events['showers']:,} showers",
+                f"{events.used:,} ({events.gamma:,} gammas, {events.hadron:,} hadrons) "
+                f"from {events.showers:,} showers",
             )
         )
     for stage, label in (("train", "Training time"), ("compress", "Compression time")):
         if (seconds := _seconds(content, stage)) is not None:
             rows.append((label, formatting.duration(seconds)))
-    for name in ("float", "compressed"):
-        seconds = dig(content.evaluation, "inference", name, "seconds")
-        if seconds is not None:
-            total = dig(content.evaluation, "inference", name, "events") or events.get("given")
-            each = f", {formatting.duration(seconds / total)} per event" if total else ""
-            rows.append((f"Inference time, {name}", formatting.duration(seconds) + each))
+    for name in (FLOAT, COMPRESSED):
+        if evaluation is not None and (took := evaluation.inference.get(name)) is not None:
+            total = took.events or evaluation.events.given
+            each = f", {formatting.duration(took.seconds / total)} per event" if total else ""
+            rows.append((f"Inference time, {name}", formatting.duration(took.seconds) + each))
     return known(rows)
 
 
-def _model_table(content: RunContent) -> list[tuple[str, Any, Any]]:
+def _model_table(content: RunContent) -> list[tuple[str, str, str]]:
     """Size and cost of the two models side by side."""
-    rows = (
+    rows: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
         ("Parameters", "parameters", formatting.count),
         ("Weights", "weights", formatting.count),
         ("Weights that are not zero", "nonzero_weights", formatting.count),
@@ -200,10 +200,38 @@ def _model_table(content: RunContent) -> list[tuple[str, Any, Any]]:
     )
     table = []
     for label, key, show in rows:
-        values = [size(content.model, name, key) for name in ("float", "compressed")]
+        values = [size(content.model, name, key) for name in (FLOAT, COMPRESSED)]
         if any(v is not None for v in values):
             table.append((label, show(values[0]), show(values[1])))
     return table
+
+
+def _comparisons(evaluation: Evaluation | None, task: str) -> dict[str, object]:
+    """The tables of the page that an evaluation fills."""
+    if evaluation is None:
+        return {}
+    pair = evaluation.pair()
+    return {
+        "pair": pair,
+        "metrics": {name: honest(evaluation, row) for name, row in pair.metrics.items()},
+        "models": (FLOAT, COMPRESSED),
+        "compressed": COMPRESSED,
+        "response": evaluation.response(),
+        "rivals": rival_rows(evaluation, task),
+        "robustness": robustness_content(evaluation),
+    }
+
+
+def _verified(verification: Verification | None) -> list[tuple[str, object]]:
+    """What was verified beside the backends and the layers' bounds."""
+    if verification is None:
+        return []
+    shown = plain(verification, everything=True)
+    assert isinstance(shown, dict)
+    elsewhere = ("backends", "events", "corner_inputs", "proof")
+    return _flatten(
+        {key: value for key, value in shown.items() if key not in elsewhere and value is not None}
+    )
 
 
 def write_report(run_directory: Path, reference: Path | None = None) -> Path:
@@ -242,36 +270,25 @@ def write_report(run_directory: Path, reference: Path | None = None) -> Path:
 
 
 def _write(content: RunContent, curves: Sequence[Curve]) -> Path:
-    run_directory = content.path
+    run_directory, evaluation = content.path, content.evaluation
     figures = draw_all(specs(content, curves), run_directory / "figures")
     answer, tiles = _headline(content)
     return write_page(
         run_directory / "report.html",
         "report.html",
         content=content,
-        evaluation=content.evaluation,
+        evaluation=evaluation,
         verification=content.verification,
         answer=answer,
-        metrics={
-            name: honest(content.evaluation, row)
-            for name, row in content.evaluation.get("metrics", {}).items()
-        },
-        rivals=rival_rows(content.evaluation, content.task),
-        robustness=robustness_content(content.evaluation),
+        **_comparisons(evaluation, content.task),
         tiles=[*tiles, *_model_tiles(content), *_firmware_tiles(content)],
         task=TASKS.get(content.task, content.task),
         figures=figures,
         general=_general(content),
-        models=_model_table(content),
-        layers={name: layer_rows(content.model, name) for name in ("float", "compressed")},
+        sizes=_model_table(content),
+        layers={name: layer_rows(content.model, name) for name in (FLOAT, COMPRESSED)},
         resources=firmware_tables(content.resources),
-        verification_rows=_flatten(
-            {
-                k: v
-                for k, v in content.verification.items()
-                if k not in ("backends", "events", "corner_inputs", "layers", "proof")
-            }
-        ),
+        verification_rows=_verified(content.verification),
         config=configuration(content),
         gaps=_gaps(content),
     )

@@ -1,22 +1,27 @@
 """Drawing pieces that several figures share."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from trigger_ml.core.documents.estimates import Comparison, Estimate
+from trigger_ml.core.documents.evaluation import COMPRESSED, FLOAT, Evaluation
 from trigger_ml.report.style import Palette
 
 __all__ = [
+    "Style",
     "binned_label",
     "column",
     "energy_axis",
     "interval_points",
     "logarithmic",
     "model_styles",
+    "of_both",
+    "of_models",
     "per_energy",
     "staircase",
     "tame",
@@ -25,14 +30,34 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 
-def column(rows: Sequence[Mapping[str, Any]], key: str) -> FloatArray:
+class Style(TypedDict, total=False):
+    """How a model is drawn."""
+
+    color: str
+    marker: str
+    linestyle: str
+    label: str
+
+
+def column(rows: Sequence[Estimate], key: Literal["value", "low", "high"]) -> FloatArray:
     """A column of intervals as numbers; None becomes NaN."""
-    return np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
+    values: list[float | None] = [getattr(row, key) for row in rows]
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def binned_label(evaluation: Mapping[str, Any]) -> str:
-    """Label of the axis of an evaluation's energy bins; runs of earlier versions had bins of true energy."""
-    return f"{evaluation['energy_bins'].get('label', 'True energy')} (TeV)"
+def of_models(rows: Sequence[Comparison]) -> dict[str, list[Estimate]]:
+    """The float and the compressed model's part of comparisons."""
+    return {FLOAT: [row.reference for row in rows], COMPRESSED: [row.model for row in rows]}
+
+
+def of_both(rows: Sequence[Comparison], what: Literal["difference", "ratio"]) -> list[Estimate]:
+    """Differences or ratios of comparisons."""
+    return [row.difference if what == "difference" else row.ratio for row in rows]
+
+
+def binned_label(evaluation: Evaluation) -> str:
+    """Label of the axis of an evaluation's energy bins."""
+    return f"{evaluation.energy_bins.label} (TeV)"
 
 
 def energy_axis(axes: Axes, edges: Sequence[float], label: str = "True energy (TeV)") -> None:
@@ -58,7 +83,7 @@ def _power(value: float, _: object = None) -> str:
     return power if leading == 1 else f"{leading:g}·{power}"
 
 
-def _minor(decades: float, text: Callable[[float], str]) -> Callable[[float, Any], str]:
+def _minor(decades: float, text: Callable[[float], str]) -> Callable[[float, object], str]:
     """Labels between powers of ten: none, 2 and 5, or all, as the axis has room for.
 
     Parameters
@@ -71,7 +96,7 @@ def _minor(decades: float, text: Callable[[float], str]) -> Callable[[float, Any
     # on less than 0.6 decades every multiple has room; beyond 1.6 the powers of ten are enough
     shown = range(2, 10) if decades < 0.6 else (2, 5) if decades < 1.6 else ()
 
-    def label(value: float, _: Any = None) -> str:
+    def label(value: float, _: object = None) -> str:
         if value <= 0:
             return ""
         leading = value / 10.0 ** np.floor(np.log10(value) + 1e-9)
@@ -88,22 +113,22 @@ def logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(FuncFormatter(_minor(float(np.log10(high / low)), _power)))
 
 
-def model_styles(palette: Palette) -> dict[str, dict[str, Any]]:
+def model_styles(palette: Palette) -> dict[str, Style]:
     """How the two models are drawn, everywhere."""
     return {
-        "float": {"color": palette.float_model, "marker": "o", "linestyle": "-", "label": "float"},
-        "compressed": {"color": palette.compressed, "marker": "s", "linestyle": "--", "label": "compressed"},
+        FLOAT: {"color": palette.float_model, "marker": "o", "linestyle": "-", "label": "float"},
+        COMPRESSED: {"color": palette.compressed, "marker": "s", "linestyle": "--", "label": "compressed"},
     }
 
 
 def interval_points(
     axes: Axes,
     edges: FloatArray,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Estimate],
     shift: float = 0.0,
     *,
     positive: bool = False,
-    **style: Any,
+    **style: Unpack[Style],
 ) -> None:
     """Points with interval bars at the bins' centres; flagged bins are hollow.
 
@@ -112,20 +137,19 @@ def interval_points(
     axes : Axes
     edges : numpy.ndarray of float64, shape (bins + 1,)
         TeV.
-    rows : sequence of dict
-        Intervals.
+    rows : sequence of Estimate
     shift : float
         Displacement in bin widths, so that two models do not hide each other.
     positive : bool
         For a logarithmic axis: leave out what is not above zero.
     """
-    value, low, high = (column(rows, key) for key in ("value", "low", "high"))
+    value, low, high = column(rows, "value"), column(rows, "low"), column(rows, "high")
     if positive:
         value = np.where(value > 0, value, np.nan)
     position = 0.5 + shift
     centers = edges[:-1] ** (1 - position) * edges[1:] ** position
     known = np.isfinite(value)
-    flagged = np.array([bool(row.get("flag")) for row in rows]) & known
+    flagged = np.array([bool(row.flag) for row in rows]) & known
     bars = np.isfinite(low) & np.isfinite(high) & known
     color, label = style["color"], style.get("label")
     line = style.get("linestyle", "none")
@@ -154,38 +178,57 @@ def interval_points(
 
 
 def per_energy(
-    axes: Axes, evaluation: Mapping[str, Any], name: str, palette: Palette, *, what: str = "models"
+    axes: Axes,
+    evaluation: Evaluation,
+    name: str,
+    palette: Palette,
+    *,
+    what: Literal["models", "difference", "ratio"] = "models",
 ) -> None:
     """A figure of merit against energy: both models, or ``difference`` or ``ratio``."""
-    edges = np.asarray(evaluation["energy_bins"]["edges"], dtype=np.float64)
-    rows = evaluation["bins"][name]
+    edges = np.asarray(evaluation.energy_bins.edges, dtype=np.float64)
+    rows = evaluation.pair().bins[name]
     energy_axis(axes, list(edges), binned_label(evaluation))
     if what == "models":
         for (model, style), shift in zip(model_styles(palette).items(), (-0.1, 0.1), strict=True):
-            interval_points(axes, edges, [row[model] for row in rows], shift, **style)
+            interval_points(axes, edges, of_models(rows)[model], shift, **style)
         return
-    style = {"color": palette.compressed, "marker": "s", "linestyle": "none"}
-    interval_points(axes, edges, [row[what] for row in rows], **style)
+    interval_points(axes, edges, of_both(rows, what), color=palette.compressed, marker="s", linestyle="none")
     axes.axhline(1.0 if what == "ratio" else 0.0, color=palette.float_model, linewidth=1.2)
 
 
-def staircase(axes: Axes, edges: Sequence[float], values: Sequence[float], **style: Any) -> None:
+class Outline(TypedDict, total=False):
+    """How a histogram is drawn."""
+
+    color: str
+    linestyle: str
+    label: str
+    linewidth: float
+    fill: bool
+    alpha: float
+
+
+def staircase(
+    axes: Axes,
+    edges: Sequence[float] | FloatArray,
+    values: Sequence[float] | FloatArray,
+    **style: Unpack[Outline],
+) -> None:
     """A histogram's outline."""
     axes.stairs(np.asarray(values, dtype=np.float64), np.asarray(edges, dtype=np.float64), **style)
 
 
-def tame(axes: Axes, rows: Sequence[Mapping[str, Any]], what: str = "ratio") -> None:
+def tame(axes: Axes, rows: Sequence[Comparison], what: Literal["difference", "ratio"] = "ratio") -> None:
     """Let bins with enough events set the range, so that one wild bin does not flatten the others.
 
     Parameters
     ----------
     axes : Axes
-    rows : sequence of dict
-        Comparisons.
+    rows : sequence of Comparison
     what : {"ratio", "difference"}
         The column drawn.
     """
-    good = [row[what] for row in rows if not row[what].get("flag")]
+    good = [row for row in of_both(rows, what) if not row.flag]
     none, least = (1.0, 0.01) if what == "ratio" else (0.0, 0.001)
     ends = np.r_[column(good, "low"), column(good, "high"), column(good, "value"), none]
     ends = ends[np.isfinite(ends)]

@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from trigger_ml.core.documents.estimates import Comparison
+from trigger_ml.core.documents.evaluation import Evaluation
+from trigger_ml.core.errors import InputError
 from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run
@@ -16,7 +19,6 @@ from trigger_ml.report.facts import (
     comparison_tile,
     configuration,
     exactness,
-    flags,
     known,
     missing,
     run_facts,
@@ -50,38 +52,41 @@ SHORT = {
 }
 
 
-def _headline(evaluation: Mapping[str, Any]) -> tuple[str, list[Tile], dict[str, Any]]:
+def _headline(evaluation: Evaluation) -> tuple[str, list[Tile], dict[str, Comparison]]:
     """The answer, the tiles below it, and the response's figures of merit in their order."""
-    found = evaluation["irf"]["metrics"]
+    found = evaluation.response().metrics
     metrics = {name: found[name] for name in ORDER if name in found}
     sentences, tiles = [], []
     for name, comparison in metrics.items():
-        quantity = evaluation["quantities"][name]
-        label = SHORT.get(name, quantity["label"])
+        quantity = evaluation.quantities[name]
+        label = SHORT.get(name, quantity.label)
         if name in ("mean_sensitivity", "angular_resolution", "energy_resolution"):
-            sentences.append(f"{label}: {comparison['verdict']}.")
-        tiles.append(comparison_tile(name, label, quantity["unit"], comparison, digits=3))
+            sentences.append(f"{label}: {comparison.verdict}.")
+        tiles.append(comparison_tile(name, label, quantity.unit, comparison, digits=3))
     return " ".join(sentences), tiles, metrics
 
 
-def _member(task: str, content: RunContent, folder: Path) -> dict[str, Any]:
-    """One network of the study: what it costs, what it saves, and where its report is."""
-    evaluation = content.evaluation
-    found = {
-        name: against_reference(evaluation, name)
-        for name in HEADLINES[task]
-        if name in dig(evaluation, "metrics", default={})
-    }
-    costs = [
-        {
-            "label": evaluation["quantities"][name]["label"],
-            "value": value_pair(row, name in PERCENTAGES),
-            "state": row["state"],
-            "verdict": row["verdict"],
-        }
-        for name, row in found.items()
+@dataclass(frozen=True)
+class Cost:
+    """A figure of merit of a network of the study."""
+
+    label: str
+    value: str
+    state: str
+    verdict: str
+
+
+def _costs(task: str, evaluation: Evaluation) -> list[Cost]:
+    found = ((name, against_reference(evaluation, name)) for name in HEADLINES[task])
+    return [
+        Cost(evaluation.quantities[name].label, value_pair(row, name in PERCENTAGES), row.state, row.verdict)
+        for name, row in found
         if row is not None
     ]
+
+
+def _member(task: str, content: RunContent, folder: Path) -> dict[str, object]:
+    """One network of the study: what it costs, what it saves, and where its report is."""
     sizes = size_pair(content.model)
     bits, zeros = weight_bits(content)
     luts = lut_tile(content.resources)
@@ -90,7 +95,7 @@ def _member(task: str, content: RunContent, folder: Path) -> dict[str, Any]:
     return {
         "task": TASKS[task],
         "link": os.path.relpath(report, folder) if report.is_file() else "",
-        "costs": costs,
+        "costs": [] if content.evaluation is None else _costs(task, content.evaluation),
         "size": formatting.DASH if sizes is None else sizes[0],
         "weights": "" if zeros is None else f"{bits} bit, {zeros} zero",
         "lut": formatting.DASH if luts is None else f"{luts[0]} ({luts[1]})",
@@ -124,13 +129,15 @@ def write_study(directory: Path, runs: Mapping[str, Path], reference: Path | Non
     content = read_run(directory)
     members = {task: read_run(path) for task, path in runs.items()}
     evaluation = content.evaluation
-    bars = HOLLOW.format(confidence=evaluation["settings"]["confidence"])
+    if evaluation is None:
+        raise InputError(str(directory), content.missing["evaluation"], "Run `trigger-ml reconstruct` again")
+    bars = HOLLOW.format(confidence=evaluation.settings.confidence)
     curves = [] if reference is None else read_reference(reference)
-    figures = draw_all(irf_specs(content, bars, curves), directory / "figures")
+    figures = draw_all(irf_specs(evaluation, bars, curves), directory / "figures")
     answer, tiles, metrics = _headline(evaluation)
     task = "type, energy and direction"
     seed = dig(content.manifest, "seeds", "experiment")
-    gaps = flags(evaluation)
+    gaps = list(evaluation.flags)
     for name, run in members.items():
         gaps += missing(run, TASKS[name])
     return write_page(
@@ -142,6 +149,7 @@ def write_study(directory: Path, runs: Mapping[str, Path], reference: Path | Non
         tiles=tiles,
         task=task,
         metrics=metrics,
+        response=evaluation.response(),
         members=[_member(name, run, directory) for name, run in members.items()],
         figures=figures,
         general=known([*run_facts(content.manifest, task), ("Seed", seed)]),

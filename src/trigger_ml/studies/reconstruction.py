@@ -21,8 +21,9 @@ from trigger_ml.core.config import (
     parse,
     resolved_paths,
 )
+from trigger_ml.core.documents.base import write
+from trigger_ml.core.documents.evaluation import COMPRESSED, EVALUATION, FLOAT
 from trigger_ml.core.errors import ConfigError, InputError
-from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory, command_line, fingerprint
 from trigger_ml.core.task import TASKS, Task
 from trigger_ml.pipeline.execute import execute, stage_fingerprint
@@ -152,9 +153,12 @@ def _judge_together(
 
 def _evaluate(workspace: Workspace, runs: Mapping[Task, RunDirectory], directory: Path) -> None:
     """Join the answers of the three runs, and write response files, evaluation and page."""
+    import numpy as np
+    from numpy.typing import NDArray
+
     from trigger_ml.evaluation.evaluate import evaluate
     from trigger_ml.evaluation.gadf import write_irfs
-    from trigger_ml.evaluation.irf import Reconstruction
+    from trigger_ml.evaluation.selection import Reconstruction
     from trigger_ml.pipeline.judging import judged, read_predictions, thrown
     from trigger_ml.pipeline.sample import load_sample
     from trigger_ml.report.study import write_study
@@ -171,28 +175,30 @@ def _evaluate(workspace: Workspace, runs: Mapping[Task, RunDirectory], directory
             "Use files with ctapipe's simulation tables",
         )
     events = judged(dataset, splits)
-    logits, answers = [], []
-    for model in ("float", "compressed"):
+    logits: dict[str, NDArray[np.float64]] = {}
+    answers: dict[str, Reconstruction] = {}
+    for model in (FLOAT, COMPRESSED):
         found = {
             task: read_predictions(run.path / layout.PREDICTIONS / model, test, task, f"trigger_ml_{model}")
             for task, run in runs.items()
         }
-        logits.append(found["type"]["logit"])
-        answers.append(Reconstruction(found["energy"]["energy"], **found["direction"]))
+        logits[model] = found["type"]["logit"]
+        answers[model] = Reconstruction(found["energy"]["energy"], **found["direction"])
     evaluation = evaluate(
-        logits[0],
-        logits[1],
+        logits,
+        FLOAT,
         events,
         config.evaluation,
         config.seed,
         simulations=simulations,
-        reconstruction=(answers[0], answers[1]),
+        reconstructions=answers,
     )
-    if "reason" in evaluation.irf:
-        raise InputError("reconstructed response", evaluation.irf["reason"], "Correct the events")
+    if evaluation.irf is None or evaluation.irf.reason:
+        why = "was not asked for" if evaluation.irf is None else evaluation.irf.reason
+        raise InputError("reconstructed response", why, "Correct the events")
     (directory / layout.IRFS).mkdir(exist_ok=True)
-    for model, logit, answer in zip(("float", "compressed"), logits, answers, strict=True):
+    for model, logit in logits.items():
         path = directory / layout.IRFS / f"{model}.fits.gz"
-        write_irfs(path, events, logit, simulations, config.evaluation, answer)
-    write_json(directory / layout.EVALUATION, evaluation.to_dict())
+        write_irfs(path, events, logit, simulations, config.evaluation, answers[model])
+    write(directory / layout.EVALUATION, EVALUATION, evaluation)
     write_study(directory, {task: run.path for task, run in runs.items()})

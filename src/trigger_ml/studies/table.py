@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trigger_ml.core import layout
+from trigger_ml.core.documents.base import Kind, read
+from trigger_ml.core.documents.evaluation import EVALUATION, Evaluation
+from trigger_ml.core.documents.model import MODEL_SUMMARY, ModelSummary
+from trigger_ml.core.documents.resources import RESOURCES, Resources
+from trigger_ml.core.documents.verification import VERIFICATION
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_bytes, write_text
 from trigger_ml.core.run import RunDirectory
@@ -53,50 +57,54 @@ def rows(sweep: SweepConfig, grid: list[Point], directory: Path) -> list[Row]:
     """
     table = []
     for point, run in finished(sweep, grid, directory):
-        model = _read(run, layout.MODEL_SUMMARY, "compress")
+        model = _read(run, layout.MODEL_SUMMARY, MODEL_SUMMARY) or ModelSummary()
         row: Row = {"point": point.index, **point.values}
-        if evaluation := _read(run, layout.EVALUATION, "evaluate"):
+        evaluation = _read(run, layout.EVALUATION, EVALUATION)
+        if evaluation is not None:
             row |= _worth(evaluation, HEADLINES[point.config.task][0])
         row |= {
-            "sparsity_reached": model["compressed"]["sparsity"],
-            "weights": model["compressed"]["weights"],
-            "nonzero_weights": model["compressed"]["nonzero_weights"],
-            "size_bytes": model["compressed"]["bytes"]["packed"],
-            "size_float_bytes": model["float"]["bytes"]["dense"],
+            "sparsity_reached": model.compressed.sparsity,
+            "weights": model.compressed.weights,
+            "nonzero_weights": model.compressed.nonzero_weights,
+            "size_bytes": model.compressed.bytes.packed,
+            "size_float_bytes": model.float.bytes.dense,
         }
-        if evaluation:
-            row["test_events"] = evaluation["events"]["used"]
-        if cost := firmware_figure(_read(run, layout.RESOURCES, "synthesize")):
-            row |= {"lut": cost["lut"], "lut_source": cost["source"]}
-        if backends := _read(run, layout.VERIFICATION, "verify").get("backends"):
-            row["mismatches"] = sum(found["mismatches"] for found in backends.values())
+        if evaluation is not None:
+            row["test_events"] = evaluation.events.used
+        if cost := firmware_figure(_read(run, layout.RESOURCES, RESOURCES) or Resources()):
+            row |= {"lut": cost[0].lut, "lut_source": cost[0].source}
+        verification = _read(run, layout.VERIFICATION, VERIFICATION)
+        if verification is not None and verification.backends:
+            row["mismatches"] = sum(found.mismatches for found in verification.backends.values())
         table.append(row)
     return table
 
 
-def _read(run: RunDirectory, name: Path, stage: str) -> dict[str, Any]:
-    """A JSON document that a stage left; empty where the stage is not done."""
-    if not is_done_until(run, stage):
-        return {}
-    return dict(json.loads((run.path / name).read_text(encoding="utf-8")))
+def _read[T](run: RunDirectory, name: Path, kind: Kind[T]) -> T | None:
+    """A document that a stage left; None where the stage is not done."""
+    return read(run.path / name, kind) if is_done_until(run, kind.stage) else None
 
 
-def _worth(evaluation: dict[str, Any], metric: str) -> Row:
+def _worth(evaluation: Evaluation, metric: str) -> Row:
     """Columns of a figure of merit."""
-    values = evaluation["metrics"][metric]
+    values = evaluation.pair().metrics[metric]
     row: Row = {}
-    for side in ("float", "compressed", "difference"):
-        name = metric if side == "compressed" else f"{metric}_{side}"
-        for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-            row[name + suffix] = values[side][key]
-    found = against_reference(evaluation, metric)
-    assert found is not None
-    row["reference"] = found["reference"]
+    sides = {
+        f"{metric}_float": values.reference,
+        metric: values.model,
+        f"{metric}_difference": values.difference,
+    }
+    for name, found in sides.items():
+        row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    judged = against_reference(evaluation, metric)
+    assert judged is not None
+    row["reference"] = judged.against
     for key in ("value", "low", "high"):
         suffix = "" if key == "value" else f"_{key}"
-        row[f"{metric}_reference{suffix}"] = found["float"][key]
-        row[f"{metric}_against_reference{suffix}"] = found["difference"][key]
-    row["plateau"] = evaluation.get("reference", {}).get("plateau")
+        row[f"{metric}_reference{suffix}"] = getattr(judged.reference, key)
+        row[f"{metric}_against_reference{suffix}"] = getattr(judged.difference, key)
+    fair = evaluation.fair_reference
+    row["plateau"] = None if fair is None else fair.plateau
     return row
 
 

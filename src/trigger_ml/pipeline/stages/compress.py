@@ -1,16 +1,17 @@
 """The compressed model, the fixed-point network and its emulator."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from trigger_ml import __version__
 from trigger_ml.core import layout
-from trigger_ml.core.files import write_json
+from trigger_ml.core.documents.base import parse, plain, read, write
+from trigger_ml.core.documents.model import FLOAT_HISTORY, MODEL_SUMMARY
 from trigger_ml.core.keras_types import Model
 from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
+    from trigger_ml.compression.compress import CompressionResult
     from trigger_ml.pipeline.sample import Sample
 
 __all__ = ["STAGE"]
@@ -62,22 +63,25 @@ def _metadata(sample: "Sample") -> dict[str, Any]:
     }
 
 
-def _write_model_summary(workspace: Workspace, float_model: Model, result: Any) -> None:
+def _write_model_summary(workspace: Workspace, float_model: Model, result: "CompressionResult") -> None:
     """``model/model.json``: both models' layers, sizes, sparsity and histories."""
     from trigger_ml.models.description import describe_model
 
-    trained = json.loads((workspace.path / layout.FLOAT_HISTORY).read_text())
-    summary: dict[str, Any] = {"events": trained["events"]}
-    for name, model, history in (
-        ("float", float_model, trained["history"]),
-        ("compressed", result.model, result.history.to_dict()),
-    ):
-        summary[name] = {**describe_model(model), "history": history}
-    if result.pruning_history is not None:
-        summary["compressed"]["pruning_history"] = result.pruning_history.to_dict()
-    summary["compressed"]["sparsity"] = result.sparsity
-    summary["compressed"]["sparsity_by_layer"] = [row.to_dict() for row in result.layers]
-    write_json(workspace.path / layout.MODEL_SUMMARY, summary)
+    trained = read(workspace.path / layout.FLOAT_HISTORY, FLOAT_HISTORY)
+    pruning = result.pruning_history
+    content = {
+        "events": plain(trained.events, everything=True),
+        "float": {**describe_model(float_model), "history": plain(trained.history, everything=True)},
+        "compressed": {
+            **describe_model(result.model),
+            "history": result.history.to_dict(),
+            "pruning_history": None if pruning is None else pruning.to_dict(),
+            "sparsity": result.sparsity,
+            "sparsity_by_layer": [row.to_dict() for row in result.layers],
+        },
+    }
+    path = workspace.path / layout.MODEL_SUMMARY
+    write(path, MODEL_SUMMARY, parse(content, MODEL_SUMMARY, str(path)))
 
 
 STAGE = Stage(

@@ -1,7 +1,8 @@
 """Proof that every backend gives the network's bits."""
 
 from trigger_ml.core import layout
-from trigger_ml.core.files import write_json
+from trigger_ml.core.documents.base import parse, write
+from trigger_ml.core.documents.verification import VERIFICATION
 from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.workspace import Workspace
 
@@ -63,7 +64,7 @@ def _work(workspace: Workspace) -> None:
         labels=test.label if config.task == "type" else None,
         gamma_efficiency=config.evaluation.gamma_efficiency,
     )
-    write_json(path / layout.VERIFICATION, result.to_dict())
+    write(path / layout.VERIFICATION, VERIFICATION, parse(result.to_dict(), VERIFICATION, "the comparison"))
     for name, backend in result.backends.items():
         workspace.console.print(
             f"  {name}: {backend.events} events and {backend.corner_inputs} corner inputs, "

@@ -1,0 +1,1 @@
+"""The JSON documents of a run as typed, versioned views."""

@@ -1,0 +1,130 @@
+"""``resources.json``: what the firmware costs and how long it takes, each figure beside its source.
+
+`trigger_ml.firmware.cost.resources` fills it; the layout is described in ``docs/rtl.md``. A figure that a
+tool did not give is None, never zero.
+"""
+
+from dataclasses import dataclass
+
+from trigger_ml.core.documents.base import Kind
+
+__all__ = [
+    "RESOURCES", "TOTAL", "ClockFigures", "Device", "Project", "ResourceFigure", "Resources", "Timing",
+    "Unrun",
+]  # fmt: skip
+
+TOTAL = "total"
+"""The layer that stands for the whole design."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The part of a project: its ordering code, and what it holds where it is known."""
+
+    name: str
+    device: str | None = None
+    family: str | None = None
+    lut: int | float | None = None
+    ff: int | float | None = None
+    bram: int | float | None = None
+    dsp: int | float | None = None
+
+
+@dataclass(frozen=True)
+class ResourceFigure:
+    """Resources of a layer, or of the whole design (see `trigger_ml.firmware.cost.resources.Figure`).
+
+    The fields that end in ``_percent`` are shares of the part.
+    """
+
+    layer: str
+    source: str
+    tool: str
+    lut: int | None = None
+    ff: int | None = None
+    bram: int | float | None = None
+    dsp: int | None = None
+    lut_memory: int | None = None
+    carry: int | None = None
+    lut_low: int | None = None
+    lut_high: int | None = None
+    part: str | None = None
+    lut_percent: float | None = None
+    ff_percent: float | None = None
+    bram_percent: float | None = None
+    dsp_percent: float | None = None
+
+
+@dataclass(frozen=True)
+class ClockFigures:
+    """Clocks between results (``interval``, II) and from a frame's first beat to its result (``latency``)."""
+
+    source: str
+    tool: str
+    interval: int
+    latency: int
+    frames: int | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a tool says of the clock; nanoseconds and MHz."""
+
+    source: str
+    tool: str
+    kind: str
+    arrival_ns: float | None = None
+    slack_ns: float | None = None
+    fmax_mhz: float | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Unrun:
+    """A source without figures, and why."""
+
+    source: str
+    reason: str
+    tool: str | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """All that is known of one project, each list from prediction to implementation.
+
+    Parameters
+    ----------
+    part : Device
+    clock_period_ns : float
+        Asked for.
+    figures : tuple of ResourceFigure
+    clocks : tuple of ClockFigures
+    timing : tuple of Timing
+    not_run : tuple of Unrun
+    predicted_lut_error : float, optional
+        Relative error that the prediction allows for.
+    """
+
+    part: Device
+    clock_period_ns: float
+    figures: tuple[ResourceFigure, ...]
+    clocks: tuple[ClockFigures, ...]
+    timing: tuple[Timing, ...]
+    not_run: tuple[Unrun, ...]
+    predicted_lut_error: float | None = None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The RTL and the HLS project; None where a run has none."""
+
+    rtl: Project | None = None
+    hls: Project | None = None
+
+    @property
+    def projects(self) -> dict[str, Project]:
+        """Those that there are, by name, the one whose figures count before the other."""
+        return {name: found for name, found in (("rtl", self.rtl), ("hls", self.hls)) if found is not None}
+
+
+RESOURCES = Kind(Resources, "list of resources", 1, "synthesize")
