@@ -11,12 +11,12 @@ from pyirf.spectral import PowerLaw, calculate_event_weights
 from pyirf.utils import cone_solid_angle
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.particles import PARTICLES, PRIMARY_IDS
 from trigger_ml.evaluation.direction import separation
 from trigger_ml.evaluation.events import EvaluationEvents
-from trigger_ml.evaluation.thrown import PARTICLES, SPECTRA, Simulated, pooled, simulations_of
+from trigger_ml.evaluation.thrown import SPECTRA, Simulated, pooled, simulations_of
 
 __all__ = [
-    "PARTICLES",
     "SPECTRA",
     "Ring",
     "Simulated",
@@ -163,7 +163,11 @@ def event_rates(
                 "Use files with ctapipe's simulation tables",
             )
     energy = np.asarray(events.energy, dtype=np.float64) * u.TeV
-    kind = np.where(events.gamma, 0, 101) if events.primary_id is None else np.asarray(events.primary_id)
+    kind = (
+        np.where(events.gamma, PRIMARY_IDS["gamma"], PRIMARY_IDS["proton"])
+        if events.primary_id is None
+        else np.asarray(events.primary_id)
+    )
     rate = np.zeros(len(events))
     masks: dict[str, NDArray[np.bool_]] = {}
     notes: list[str] = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +11,7 @@ from trigger_ml.core.documents.details import Details
 from trigger_ml.core.documents.estimates import Pair, Quantity
 from trigger_ml.core.documents.evaluation import Bins, Evaluation, EventCounts, Response, Settings
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.task import Task
 from trigger_ml.evaluation.bookkeeping import Simulated
 from trigger_ml.evaluation.energy import energy_of
 from trigger_ml.evaluation.events import (
@@ -41,7 +41,7 @@ def evaluate(
     events: EvaluationEvents,
     config: EvaluationConfig,
     seed: int,
-    task: Literal["type", "energy", "direction"] = "type",
+    task: Task = "type",
     *,
     further: Sequence[str] = (),
     detailed: Collection[str] | None = None,

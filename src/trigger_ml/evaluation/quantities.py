@@ -1,16 +1,12 @@
 """The figures of merit by name: how to say them, in which unit, and which direction is better."""
 
 from trigger_ml.core.documents.estimates import Quantity
+from trigger_ml.core.task import TASKS
 
 __all__ = ["HEADLINES", "QUANTITIES"]
 
-# which figure of merit answers "what did compression cost?", and the one that a trigger lives by
-HEADLINES = {
-    "type": ("auc", "hadron_efficiency"),
-    "energy": ("energy_resolution", "energy_bias"),
-    "direction": ("angular_resolution", "mean_separation"),
-}
-
+# by the names that stand in documents
+HEADLINES: dict[str, tuple[str, ...]] = {name: facts.headlines for name, facts in TASKS.items()}
 
 QUANTITIES = {
     "auc": Quantity("AUC", "higher"),

@@ -11,14 +11,14 @@ from pyirf.simulations import SimulatedEventsInfo
 from pyirf.spectral import CRAB_MAGIC_JHEAP2015, IRFDOC_ELECTRON_SPECTRUM, IRFDOC_PROTON_SPECTRUM
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.particles import PARTICLES
 
-__all__ = ["PARTICLES", "SPECTRA", "Simulated", "pooled", "simulations_of"]
+__all__ = ["SPECTRA", "Simulated", "pooled", "simulations_of"]
 
 THIN_RING = 0.1
 """Degrees: gammas thrown in a ring no wider than this ("ring wobble") stand for a source at one offset; bins
 of offset would be narrower than GADF files have them."""
 # sim_telarray particle codes
-PARTICLES = {0: "gamma", 1: "electron", 101: "proton", 402: "helium", 1608: "oxygen", 5626: "iron"}
 # in which runs of one particle must agree
 SETTINGS = (
     "energy_min",

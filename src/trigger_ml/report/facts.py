@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from trigger_ml.core import task
 from trigger_ml.core.documents.estimates import Comparison
 from trigger_ml.core.documents.model import ModelSummary
 from trigger_ml.core.documents.verification import Verification
@@ -33,11 +34,7 @@ __all__ = [
     "widths",
 ]
 
-TASKS = {
-    "type": "particle type (gamma or hadron)",
-    "energy": "energy",
-    "direction": "direction",
-}
+TASKS: dict[str, str] = {name: facts.words for name, facts in task.TASKS.items()}
 PERCENTAGES = (
     "hadron_efficiency",
     "gamma_efficiency",
