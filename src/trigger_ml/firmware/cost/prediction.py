@@ -32,13 +32,13 @@ from trigger_ml.firmware.ir.network import (
     Quantize,
 )
 from trigger_ml.firmware.rtl.dataflow import (
-    FifoStage,
-    FlattenStage,
+    FifoModule,
+    FlattenModule,
+    Module,
     Pipeline,
-    PointStage,
-    Stage,
-    SumStage,
-    WindowStage,
+    PointModule,
+    SumModule,
+    WindowModule,
 )
 from trigger_ml.firmware.rtl.kernels import signed_digits
 from trigger_ml.firmware.rtl.project import outline
@@ -59,7 +59,7 @@ class Prediction:
     ----------
     total : Cost
     modules : mapping of str to Cost
-        By stage.
+        By module.
     timing : Timing
         Exact.
     error : float
@@ -254,20 +254,20 @@ def _memory(used: NDArray[np.bool_], depth: int) -> int:
     return 8 * cells * math.ceil(depth / 64) + (int(used.sum()) if depth > 64 else 0)
 
 
-def _used(stage: WindowStage, channels: IntArray) -> NDArray[np.bool_]:
+def _used(module: WindowModule, channels: IntArray) -> NDArray[np.bool_]:
     """Which bits of a beat are kept, where so many bits of each channel are."""
-    bits = np.arange(stage.source.dtype.width) < channels[:, None]
-    return np.tile(bits.ravel(), stage.source.lanes)
+    bits = np.arange(module.source.dtype.width) < channels[:, None]
+    return np.tile(bits.ravel(), module.source.lanes)
 
 
-def _reads(network: Network, stage: WindowStage) -> Reads:
-    if stage.nodes:
-        return reads(network, stage.nodes[0], stage.nodes[-1], stage.window)
-    source = stage.source
-    return Reads(np.full((*stage.window, source.channels), source.dtype.width))
+def _reads(network: Network, module: WindowModule) -> Reads:
+    if module.nodes:
+        return reads(network, module.nodes[0], module.nodes[-1], module.window)
+    source = module.source
+    return Reads(np.full((*module.window, source.channels), source.dtype.width))
 
 
-def window_features(network: Network, stage: WindowStage) -> tuple[int, NDArray[np.float64]]:
+def window_features(network: Network, module: WindowModule) -> tuple[int, NDArray[np.float64]]:
     """What a sliding window consists of besides its kernels.
 
     Returns
@@ -278,37 +278,44 @@ def window_features(network: Network, stage: WindowStage) -> tuple[int, NDArray[
         Constant; bits of counters; bits that choose among rows; bits that choose a part of a word; bits
         that are zero above and below the map; bits that are zero left and right of it.
     """
-    source, rows, taps = stage.source, stage.rows, stage.window[0]
-    read = _reads(network, stage)
-    position, row_bits, used = read.position, read.rows, _used(stage, read.channels)
+    source, rows, taps = module.source, module.rows, module.window[0]
+    read = _reads(network, module)
+    position, row_bits, used = read.position, read.rows, _used(module, read.channels)
     if taps == 1:
         memory = _memory(used, rows << bits_for(source.row_beats))
         choice = 0.0
     else:
         memory = rows * _memory(used, source.row_beats)
-        choice = stage.group * float(row_bits.sum()) * (1 if rows <= 4 else 2)
+        choice = module.group * float(row_bits.sum()) * (1 if rows <= 4 else 2)
     words = 1 if taps == 1 else rows
-    part = words * stage.group * position * math.ceil((stage.parts - 1) / 3)
-    leaving = [_leaves(stage, i) for i in range(taps)]
-    outside = stage.group * float(row_bits[leaving].sum())
-    edge = (sum(stage.padding[1]) > 0) * float(row_bits.sum()) * sum(stage.padding[1])
-    counters = (source.row_beats, rows, rows, stage.output.height, stage.row_groups, stage.output.row_beats)
+    part = words * module.group * position * math.ceil((module.parts - 1) / 3)
+    leaving = [_leaves(module, i) for i in range(taps)]
+    outside = module.group * float(row_bits[leaving].sum())
+    edge = (sum(module.padding[1]) > 0) * float(row_bits.sum()) * sum(module.padding[1])
+    counters = (
+        source.row_beats,
+        rows,
+        rows,
+        module.output.height,
+        module.row_groups,
+        module.output.row_beats,
+    )
     return memory, np.array([1.0, sum(map(bits_for, counters)), choice, part, outside, edge])
 
 
-def _leaves(stage: WindowStage, row: int) -> bool:
+def _leaves(module: WindowModule, row: int) -> bool:
     """Whether a row of the window is ever outside the map."""
-    first = row - stage.padding[0][0]
-    return first < 0 or (stage.output.height - 1) * stage.strides[0] + first >= stage.source.height
+    first = row - module.padding[0][0]
+    return first < 0 or (module.output.height - 1) * module.strides[0] + first >= module.source.height
 
 
-def _window_cost(network: Network, stage: WindowStage) -> Cost:
-    memory, features = window_features(network, stage)
-    read = _reads(network, stage)
+def _window_cost(network: Network, module: WindowModule) -> Cost:
+    memory, features = window_features(network, module)
+    read = _reads(network, module)
     shell = float(features @ np.array(_coefficients()["window"]))
-    ff = read.taps * stage.columns / stage.window[1] + read.rows.sum() * stage.history + features[1] + 8
-    if stage.source.row_beats == 1:
-        ff += stage.rows * stage.source.bits
+    ff = read.taps * module.columns / module.window[1] + read.rows.sum() * module.history + features[1] + 8
+    if module.source.row_beats == 1:
+        ff += module.rows * module.source.bits
     return Cost(lut=round(memory + shell), lut_memory=memory, ff=round(ff))
 
 
@@ -317,28 +324,28 @@ def _kernel(network: Network, nodes: tuple[Node, ...], lanes: int = 1) -> float:
     return float(features @ np.array(_coefficients()["kernel"]))
 
 
-def _stage_cost(network: Network, stage: Stage) -> Cost:
-    lanes = stage.source.lanes if isinstance(stage, SumStage) else 1
-    arithmetic = _kernel(network, stage.nodes, lanes)
-    results = int(channel_bits(network.bounds[stage.nodes[-1].name]).sum()) if stage.nodes else 0
+def _module_cost(network: Network, module: Module) -> Cost:
+    lanes = module.source.lanes if isinstance(module, SumModule) else 1
+    arithmetic = _kernel(network, module.nodes, lanes)
+    results = int(channel_bits(network.bounds[module.nodes[-1].name]).sum()) if module.nodes else 0
     kernel = Cost(lut=round(arithmetic), ff=round(0.45 * arithmetic) + results)
-    match stage:
-        case WindowStage():
-            return kernel * stage.kernels + _window_cost(network, stage)
-        case PointStage():
-            return kernel * stage.kernels + Cost(lut=len(stage.inputs) ** 2, ff=stage.depth)
-        case FifoStage():
-            memory = _memory(np.ones(stage.output.bits, dtype=bool), stage.capacity)
-            control = bits_for(stage.capacity)
+    match module:
+        case WindowModule():
+            return kernel * module.kernels + _window_cost(network, module)
+        case PointModule():
+            return kernel * module.kernels + Cost(lut=len(module.inputs) ** 2, ff=module.depth)
+        case FifoModule():
+            memory = _memory(np.ones(module.output.bits, dtype=bool), module.capacity)
+            control = bits_for(module.capacity)
             return Cost(lut=memory + 6 + 4 * control, lut_memory=memory, ff=3 * control + 1)
-        case SumStage():
-            source = stage.source
+        case SumModule():
+            source = module.source
             beyond = source.row_beats * source.lanes - source.width
             control = bits_for(source.beats)
-            own = stage.output.bits + round(1.2 * control) + 3 + beyond * source.position_bits
-            return kernel * stage.kernels + Cost(lut=own, ff=stage.output.bits + control + 2)
-        case FlattenStage():
-            return Cost(lut=stage.source.beats + 5, ff=stage.output.bits + 10)
+            own = module.output.bits + round(1.2 * control) + 3 + beyond * source.position_bits
+            return kernel * module.kernels + Cost(lut=own, ff=module.output.bits + control + 2)
+        case FlattenModule():
+            return Cost(lut=module.source.beats + 5, ff=module.output.bits + 10)
     return Cost()
 
 
@@ -357,13 +364,13 @@ def predict(network: Network, config: RtlConfig, pipeline: Pipeline | None = Non
     MappingError
         If the network cannot be mapped.
     """
-    stages = pipeline or outline(network, config)
-    modules = {stage.name: _stage_cost(network, stage) for stage in stages.stages[1:]}
+    empty = pipeline or outline(network, config)
+    modules = {module.name: _module_cost(network, module) for module in empty.modules[1:]}
     if config.style == "unrolled":
         modules = {"network": _unrolled_cost(network)}
     total = sum(modules.values(), Cost())
     error = "unrolled_error" if config.style == "unrolled" else "network_error"
-    return Prediction(total, modules, timing(stages), float(_coefficients()[error]))
+    return Prediction(total, modules, timing(empty), float(_coefficients()[error]))
 
 
 def _present(network: Network, node: Node) -> float:

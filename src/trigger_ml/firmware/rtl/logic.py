@@ -1,4 +1,4 @@
-"""From a stage's nodes to its logic: how many registers it needs, the logic itself, and its proof."""
+"""The logic of a module of the pipeline: how many registers it needs, the logic itself, and its proof."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ from trigger_ml.firmware.ir.network import (
     Node,
     Shape,
 )
-from trigger_ml.firmware.rtl.dataflow import Pipeline, PointStage, Stage, SumStage, WindowStage
+from trigger_ml.firmware.rtl.dataflow import Module, Pipeline, PointModule, SumModule, WindowModule
 from trigger_ml.firmware.rtl.kernels import Kernel, Source, apply, make_kernel, signed_digits, traced
 from trigger_ml.firmware.rtl.registers import REGISTER, longest_stage, stages_needed
 
@@ -83,7 +83,7 @@ def _slowest(network: Network, nodes: tuple[Node, ...], matrix: IntArray | None)
 
 
 def _sample(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool) -> CombLogic | None:
-    """The logic of a stage's slowest channels alone; None if no channel varies.
+    """The logic of a module's slowest channels alone; None if no channel varies.
 
     It is not optimized, which takes most of the time and moved no register in 24 networks.
     """
@@ -121,13 +121,13 @@ def _sample(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool) 
 
 
 def depth(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool, limit: float) -> int:
-    """Pipeline registers that a stage needs, from its slowest channels (milliseconds).
+    """Pipeline registers that a module needs, from its slowest channels (milliseconds).
 
     Parameters
     ----------
     network : Network
     nodes : tuple of Node
-        What the stage computes, in order.
+        What the module computes, in order.
     taps : int
         Positions that it reads at once.
     padded : bool
@@ -140,46 +140,46 @@ def depth(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool, li
 
 
 def delay(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool) -> float:
-    """Nanoseconds that a stage's slowest channels would take without a register between."""
+    """Nanoseconds that a module's slowest channels would take without a register between."""
     sample = _sample(network, nodes, taps, padded)
     return 0.0 if sample is None else longest_stage(sample, 1) - REGISTER
 
 
-def _kernel(network: Network, stage: Stage) -> Kernel:
-    first = stage.nodes[0]
+def _kernel(network: Network, module: Module) -> Kernel:
+    first = module.nodes[0]
     taps = 1
-    if isinstance(stage, WindowStage):
-        taps = stage.window[0] * stage.window[1]
-    elif isinstance(stage, SumStage):
-        taps = stage.source.lanes
-    sources, shapes = _sources(network, first, taps, isinstance(stage, WindowStage | SumStage))
-    body = _body(network, stage.nodes, [s.fraction for s in sources])
-    registers = getattr(stage, "depth")  # noqa: B009 - only stages with a kernel come here
-    kernel = make_kernel(f"{stage.name}_kernel", sources, shapes, body, registers)
-    _prove(network, stage, kernel, sources)
+    if isinstance(module, WindowModule):
+        taps = module.window[0] * module.window[1]
+    elif isinstance(module, SumModule):
+        taps = module.source.lanes
+    sources, shapes = _sources(network, first, taps, isinstance(module, WindowModule | SumModule))
+    body = _body(network, module.nodes, [s.fraction for s in sources])
+    registers = getattr(module, "depth")  # noqa: B009 - only modules with a kernel come here
+    kernel = make_kernel(f"{module.name}_kernel", sources, shapes, body, registers)
+    _prove(network, module, kernel, sources)
     return kernel
 
 
-def _prove(network: Network, stage: Stage, kernel: Kernel, sources: list[Source], count: int = 200) -> None:
+def _prove(network: Network, module: Module, kernel: Kernel, sources: list[Source], count: int = 200) -> None:
     """Compare a kernel with the interpreter on random windows, so that a fault of alkaid is found here."""
-    first = stage.nodes[0]
+    first = module.nodes[0]
     rng = np.random.default_rng(1)
     low, high = np.concatenate([s.low for s in sources]), np.concatenate([s.high for s in sources])
     values = rng.integers(low, high + 1, (count, len(low)))
     values[0], values[1] = low, high
     channels = [len(network.bounds[name].low) for name in first.inputs]
     parts = np.split(values, np.cumsum([len(s.low) for s in sources])[:-1], axis=1)
-    if isinstance(stage, WindowStage):
-        shape: Shape = (*stage.window, channels[0])
-    elif isinstance(stage, SumStage):
-        shape = (1, stage.source.lanes, channels[0])
+    if isinstance(module, WindowModule):
+        shape: Shape = (*module.window, channels[0])
+    elif isinstance(module, SumModule):
+        shape = (1, module.source.lanes, channels[0])
     else:
         shape = (1, 1, channels[0]) if len(network.shapes[first.inputs[0]]) == 3 else (channels[0],)
     inputs = [p.reshape(count, *shape) for p in parts]
     alone = replace(first, padding=((0, 0), (0, 0)), strides=(1, 1)) if isinstance(first, Conv2D) else first
     result = evaluate_node(alone, inputs, [s.fraction for s in sources])
     fraction = network.bounds[first.name].fraction
-    for node in stage.nodes[1:]:
+    for node in module.nodes[1:]:
         result = evaluate_node(node, [result], [fraction])
     if not np.array_equal(kernel(values), result.reshape(count, -1)):
         raise VerificationError(
@@ -191,10 +191,10 @@ def _prove(network: Network, stage: Stage, kernel: Kernel, sources: list[Source]
 
 def trace_kernels(network: Network, pipeline: Pipeline) -> Pipeline:
     """The same pipeline with every kernel made by alkaid (seconds)."""
-    stages: list[Stage] = []
-    for stage in pipeline.stages:
-        wants = isinstance(stage, PointStage) or (
-            isinstance(stage, WindowStage | SumStage) and stage.kernels > 0
+    modules: list[Module] = []
+    for module in pipeline.modules:
+        wants = isinstance(module, PointModule) or (
+            isinstance(module, WindowModule | SumModule) and module.kernels > 0
         )
-        stages.append(replace(stage, kernel=_kernel(network, stage)) if wants else stage)  # type: ignore[call-arg]
-    return Pipeline(tuple(stages), pipeline.outputs, pipeline.results)
+        modules.append(replace(module, kernel=_kernel(network, module)) if wants else module)  # type: ignore[call-arg]
+    return Pipeline(tuple(modules), pipeline.outputs, pipeline.results)

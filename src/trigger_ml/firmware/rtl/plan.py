@@ -1,4 +1,4 @@
-"""From a network to the stages of a streaming pipeline, and the refusal of what cannot be mapped."""
+"""From a network to the modules of a streaming pipeline, and the refusal of what cannot be mapped."""
 
 import math
 import re
@@ -25,14 +25,14 @@ from trigger_ml.firmware.ir.network import (
 )
 from trigger_ml.firmware.names import word
 from trigger_ml.firmware.rtl.dataflow import (
-    FlattenStage,
-    InputStage,
+    FlattenModule,
+    InputModule,
+    Module,
     Pipeline,
-    PointStage,
-    Stage,
+    PointModule,
     Stream,
-    SumStage,
-    WindowStage,
+    SumModule,
+    WindowModule,
     columns_per_read,
 )
 from trigger_ml.firmware.rtl.logic import depth
@@ -75,7 +75,7 @@ def _refuse(node: Node, why: str, remedy: str) -> MappingError:
 
 
 def check(network: Network, config: RtlConfig) -> None:
-    """Refuse what no stage can compute, before any work.
+    """Refuse what no module can compute, before any work.
 
     Raises
     ------
@@ -143,25 +143,25 @@ def _fusable(network: Network, node: Node) -> Quantize | None:
 
 
 class _Builder:
-    """Walks the network once; ``driver`` maps a node to the stage that drives its stream."""
+    """Walks the network once; ``driver`` maps a node to the module that drives its stream."""
 
     def __init__(self, network: Network, config: RtlConfig) -> None:
         self.network = network
         self.config = config
-        self.stages: list[Stage] = []
+        self.modules: list[Module] = []
         self.driver: dict[str, str] = {}
         self.taken: set[str] = set()
 
     def stream(self, name: str) -> Stream:
-        return next(s.output for s in self.stages if s.name == self.driver[name])
+        return next(s.output for s in self.modules if s.name == self.driver[name])
 
     def depth(self, nodes: tuple[Node, ...], taps: int = 1, padded: bool = False) -> int:
         return depth(self.network, nodes, taps, padded, self.config.cell_delay)
 
-    def add(self, stage: Stage) -> None:
-        self.stages.append(stage)
-        for node in stage.nodes:
-            self.driver[node.name] = stage.name
+    def add(self, module: Module) -> None:
+        self.modules.append(module)
+        for node in module.nodes:
+            self.driver[node.name] = module.name
 
     def output(self, node: Node, lanes: int) -> Stream:
         height, width, channels = _map_shape(self.network.shapes[node.name])
@@ -172,26 +172,26 @@ class _Builder:
         source = self.stream(name)
         if source.lanes == lanes:
             return self.driver[name]
-        stage = WindowStage(
+        module = WindowModule(
             identifier(f"{reader.removeprefix(PREFIX)}_narrow", self.taken), (), (self.driver[name],), replace(source, lanes=lanes), source,
             (1, 1), (1, 1), ((0, 0), (0, 0)), 0,
         )  # fmt: skip
-        self.stages.append(stage)
-        return stage.name
+        self.modules.append(module)
+        return module.name
 
     def visit(self, node: Node, quantizer: Quantize | None) -> None:
         nodes: tuple[Node, ...] = (node,) if quantizer is None else (node, quantizer)
         name = identifier(node.name, self.taken)
         inputs = tuple(self.driver[i] for i in node.inputs)
         source = self.stream(node.inputs[0])
-        budget = self.stages[0].output.beats * self.config.duty
+        budget = self.modules[0].output.beats * self.config.duty
         match node:
             case Conv2D() | MaxPool2D() | AveragePool2D():
                 window = node.kernel.shape[:2] if isinstance(node, Conv2D) else node.window
                 padding = node.padding if isinstance(node, Conv2D) else ((0, 0), (0, 0))
                 if tuple(window) == (1, 1) and node.strides == (1, 1):
                     self.add(
-                        PointStage(
+                        PointModule(
                             name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(nodes)
                         )
                     )
@@ -201,28 +201,28 @@ class _Builder:
                 shape = (int(window[0]), int(window[1]))
                 registers = self.depth(nodes, shape[0] * shape[1], True)
                 self.add(
-                    WindowStage(name, nodes, inputs, out, source, shape, node.strides, padding, registers)
+                    WindowModule(name, nodes, inputs, out, source, shape, node.strides, padding, registers)
                 )
             case Add():
                 lanes = min(self.stream(i).lanes for i in node.inputs)
                 inputs = tuple(self.narrow(i, lanes, name) for i in node.inputs)
-                self.add(PointStage(name, nodes, inputs, self.output(nodes[-1], lanes), self.depth(nodes)))
+                self.add(PointModule(name, nodes, inputs, self.output(nodes[-1], lanes), self.depth(nodes)))
             case Dense() | Quantize():
                 self.add(
-                    PointStage(name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(nodes))
+                    PointModule(name, nodes, inputs, self.output(nodes[-1], source.lanes), self.depth(nodes))
                 )
             case GlobalAveragePool():
                 registers = self.depth(nodes, source.lanes, True) if source.lanes > 1 else 0
-                self.add(SumStage(name, nodes, inputs, self.output(node, 1), source, registers))
+                self.add(SumModule(name, nodes, inputs, self.output(node, 1), source, registers))
             case Flatten():
                 # only the positions move: the source's type is kept, also where its values need fewer bits
                 self.add(
-                    FlattenStage(
+                    FlattenModule(
                         name, nodes, inputs, replace(self.output(node, 1), dtype=source.dtype), source
                     )
                 )
             case _:
-                raise _refuse(node, "no stage computes it", "See docs/rtl.md for the layers that have one")
+                raise _refuse(node, "no module computes it", "See docs/rtl.md for the layers that have one")
 
 
 def plan(network: Network, config: RtlConfig) -> Pipeline:
@@ -243,7 +243,7 @@ def plan(network: Network, config: RtlConfig) -> Pipeline:
     for node in network.nodes:
         if isinstance(node, Input):
             builder.add(
-                InputStage(
+                InputModule(
                     "s_axis",
                     (node,),
                     (),
@@ -258,7 +258,7 @@ def plan(network: Network, config: RtlConfig) -> Pipeline:
             fused.add(quantizer.name)
         builder.visit(node, quantizer)
     outputs = tuple(builder.driver[name] for name in network.outputs)
-    pipeline = Pipeline(tuple(builder.stages), outputs, network.outputs)
+    pipeline = Pipeline(tuple(builder.modules), outputs, network.outputs)
     sizes = buffer_sizes(pipeline)
     names = {
         key: identifier(f"{(key[0] or outputs[key[1]]).removeprefix(PREFIX)}_skip", builder.taken)

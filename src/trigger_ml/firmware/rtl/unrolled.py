@@ -19,7 +19,7 @@ from trigger_ml.firmware.ir.network import (
     Network,
     Node,
 )
-from trigger_ml.firmware.rtl.dataflow import InputStage, Pipeline, PointStage, Stream
+from trigger_ml.firmware.rtl.dataflow import InputModule, Pipeline, PointModule, Stream
 from trigger_ml.firmware.rtl.kernels import Kernel, Source, apply, make_kernel
 from trigger_ml.firmware.rtl.logic import delay
 from trigger_ml.firmware.rtl.registers import ADDER, REGISTER
@@ -79,10 +79,10 @@ def plan_unrolled(network: Network, config: RtlConfig) -> Pipeline:
     name = network.outputs[0]
     source = Stream(1, 1, size, 1, network.input.dtype)
     result = Stream(1, 1, math.prod(network.shapes[name]), 1, network.types[name])
-    # a stage ends before the operation that does not fit in any more: half a level is lost
+    # a register stage ends before the operation that does not fit in any more: half a level is lost
     depth = max(1, math.ceil(_delay(network) / (config.cell_delay - REGISTER - ADDER / 2)))
-    entry = InputStage("s_axis", (network.input,), (), source)
-    block = PointStage("network", (network[name],), ("s_axis",), result, depth)
+    entry = InputModule("s_axis", (network.input,), (), source)
+    block = PointModule("network", (network[name],), ("s_axis",), result, depth)
     return Pipeline((entry, block), ("network",), network.outputs)
 
 
@@ -129,8 +129,8 @@ def _node(node: Node, inputs: list[FVArray], fractions: list[int]) -> FVArray:
 
 def trace_unrolled(network: Network, pipeline: Pipeline) -> Pipeline:
     """The same block with its logic (seconds to minutes)."""
-    entry, block = pipeline.stages
-    assert isinstance(block, PointStage)
+    entry, block = pipeline.modules
+    assert isinstance(block, PointModule)
 
     def body(values: list[FVArray]) -> FVArray:
         found: dict[str, FVArray] = {network.input.name: values[0].reshape(network.input.size)}
@@ -143,7 +143,7 @@ def trace_unrolled(network: Network, pipeline: Pipeline) -> Pipeline:
     source = Source(np.full(size, dtype.minimum), np.full(size, dtype.maximum), dtype.fraction)
     kernel = make_kernel("network_kernel", [source], [(size,)], body, block.depth)
     _prove(network, kernel)
-    made = PointStage(block.name, block.nodes, block.inputs, block.output, block.depth, kernel)
+    made = PointModule(block.name, block.nodes, block.inputs, block.output, block.depth, kernel)
     return Pipeline((entry, made), pipeline.outputs, pipeline.results)
 
 
