@@ -18,7 +18,9 @@ from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.cost import synthesis
-from trigger_ml.firmware.cost.prediction import COEFFICIENTS, kernel_features, predict, window_features
+from trigger_ml.firmware.cost.ops import kernel_features
+from trigger_ml.firmware.cost.prediction import predict, window_features
+from trigger_ml.firmware.cost.regression import COEFFICIENTS
 from trigger_ml.firmware.rtl.dataflow import SumModule, WindowModule
 from trigger_ml.firmware.rtl.project import TOP, design, outline, sources
 from trigger_ml.firmware.rtl.yosys import run_yosys, synthesis_command, write_files

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware.ir.network import Node
+from trigger_ml.firmware.ir.ops import Node
 from trigger_ml.firmware.rtl.kernels import Kernel
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "Stream",
     "SumModule",
     "WindowModule",
+    "columns_per_read",
+    "output_lanes",
 ]
 
 
@@ -69,6 +71,16 @@ class Stream:
     def bits(self) -> int:
         """Bits of one beat."""
         return self.lanes * self.position_bits
+
+
+def output_lanes(source: Stream, stride: int, rows: int, budget: float) -> int:
+    """Fewest kernels that keep up: output positions per clock of a sliding window."""
+    choices = [q for q in range(1, source.lanes // stride + 1) if source.lanes % (q * stride) == 0] or [1]
+    for lanes in choices:
+        group = columns_per_read(source.lanes, lanes, stride)
+        if rows * math.ceil(source.width / group) <= budget:
+            return lanes
+    return choices[-1]
 
 
 @dataclass(frozen=True, eq=False)
