@@ -17,6 +17,7 @@ from trigger_ml.firmware.ir.ops import (
     NODE_TYPES,
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -197,6 +198,13 @@ def _add(state: Extraction, layer: Any, sources: list[str]) -> None:
     state.add(Add(layer.name, tuple(state.plain(layer, source) for source in sources)))
 
 
+def _concatenate(state: Extraction, layer: Any, sources: list[str]) -> None:
+    rank = len(layer.output_shape)
+    if layer.axis % rank != rank - 1:
+        raise refuse(layer, f"joins along axis {layer.axis}", "Join channels (axis=-1), the last axis")
+    state.add(Concatenate(layer.name, tuple(state.plain(layer, source) for source in sources)))
+
+
 def _zero_padding(state: Extraction, layer: Any, sources: list[str]) -> None:
     _require_defaults(layer, data_format="channels_last")
     source = state.tensors[sources[0]]
@@ -312,6 +320,7 @@ KERAS = KerasLayers(
         "Activation": KerasLayer(_activation, (Quantize,)),
         "ReLU": KerasLayer(_relu, (Quantize,)),
         "Add": KerasLayer(_add, (Add,)),
+        "Concatenate": KerasLayer(_concatenate, (Concatenate,)),
         "ZeroPadding2D": KerasLayer(_zero_padding),
         "MaxPooling2D": KerasLayer(_pool2d, (MaxPool2D,)),
         "AveragePooling2D": KerasLayer(_pool2d, (AveragePool2D,)),

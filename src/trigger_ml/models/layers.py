@@ -16,7 +16,7 @@ LINEAR_PASS = (*IDENTITY, "AveragePooling2D", "GlobalAveragePooling2D")
 """A factor and a summand of each channel may pass them unchanged."""
 SUMMING = (*AFFINE, "Add", "AveragePooling2D", "GlobalAveragePooling2D")
 """Their exact result needs more bits than their input, so that a quantizer may follow."""
-SELECTING = ("MaxPooling2D", "Flatten", "ZeroPadding2D")
+SELECTING = ("MaxPooling2D", "Flatten", "ZeroPadding2D", "Concatenate")
 """Their result holds values of their inputs, and zeros."""
 
 # settings that define a layer's function; whatever else its configuration holds concerns training
@@ -31,6 +31,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "Activation": (),
     "Softmax": ("axis",),
     "Add": (),
+    "Concatenate": ("axis",),
     "MaxPooling2D": ("pool_size", "strides", "padding"),
     "AveragePooling2D": ("pool_size", "strides", "padding"),
     "GlobalAveragePooling2D": ("keepdims",),

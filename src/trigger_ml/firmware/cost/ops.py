@@ -13,6 +13,7 @@ from trigger_ml.firmware.ir.ops import (
     Add,
     Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -98,6 +99,8 @@ PREDICTION = Registry[Callable[[Network, Any, Node, int], Features]](
         Dense: _affine,
         Quantize: _quantize,
         Add: _add,
+        # the handshake of the streams that meet is counted with their module
+        Concatenate: _nothing,
         MaxPool2D: _maximum,
         AveragePool2D: _average,
         GlobalAveragePool: _global_average,

@@ -14,6 +14,7 @@ from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import (
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -47,7 +48,9 @@ LACKING: dict[tuple[str, str], dict[str, str]] = {
     },
     ("oneAPI", "io_stream"): {"QDepthwiseConv2D": DROPPED},
 }
-PAIRWISE = frozenset({"Add"})
+# where joined vectors are not those of the layer; joined maps are
+UNEQUAL_VECTORS = {("Catapult", "io_stream")}
+PAIRWISE = frozenset({"Add", "Concatenate"})
 """Kinds of Keras layers of any number of inputs that hls4ml takes two of."""
 # a fully parallel convolution has one multiplier for each weight and position; beyond this, compilers
 # (g++ for the C simulation as well as HLS) take hours or fail
@@ -101,6 +104,17 @@ def _convolution(setting: Setting, node: Conv2D) -> None:
         )
 
 
+def _concatenate(setting: Setting, node: Concatenate) -> None:
+    backend, io_type = setting.config.backend, setting.config.io_type
+    vectors = len(setting.network.shapes[node.name]) == 1
+    if vectors and (backend, io_type) in UNEQUAL_VECTORS:
+        raise setting.refuse(
+            node,
+            f"{UNEQUAL.format(backend, io_type)} where it joins vectors",
+            "Join maps, or use another backend or io_type",
+        )
+
+
 HLS = Registry[Callable[[Setting, Any], None]](
     "hls4ml",
     {
@@ -109,6 +123,7 @@ HLS = Registry[Callable[[Setting, Any], None]](
         Dense: _any,
         Quantize: _any,
         Add: _any,
+        Concatenate: _concatenate,
         MaxPool2D: _pool,
         AveragePool2D: _pool,
         GlobalAveragePool: _any,

@@ -26,6 +26,7 @@ from trigger_ml.firmware.ir.ops import (
     Add,
     Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -200,15 +201,28 @@ class _Translator:
         return replace(value, tensor=self.graph.add("Sub", [value.tensor, excess], f"{node.name}/wrapped"))
 
     def sum(self, node: Add) -> Value:
+        operands = self.joined(node)
+        tensors = [value.tensor for value in operands]
+        self.graph.add("Add" if len(tensors) == 2 else "Sum", tensors, node.name)
+        return replace(operands[0], tensor=node.name)
+
+    def concatenate(self, node: Concatenate) -> Value:
+        operands = [
+            self.graph.channels_last(value, f"{node.name}/{number}")
+            for number, value in enumerate(self.joined(node))
+        ]
+        self.graph.add("Concat", [value.tensor for value in operands], node.name, axis=1)
+        return replace(operands[0], tensor=node.name)
+
+    def joined(self, node: Node) -> list[Value]:
+        """Inputs of a node in one unit and of one kind."""
         unit = self.units.shared(node)
         double = not self.exact(node) or any(self.values[name].double for name in node.inputs)
         operands = []
         for number, name in enumerate(node.inputs):
             value = self.graph.cast(self.values[name], double, f"{node.name}/double{number}")
             operands.append(self.graph.scaled(value, unit, f"{node.name}/scale{number}"))
-        tensors = [value.tensor for value in operands]
-        self.graph.add("Add" if len(tensors) == 2 else "Sum", tensors, node.name)
-        return replace(operands[0], tensor=node.name)
+        return operands
 
     def max_pool(self, node: MaxPool2D) -> Value:
         source = self.values[node.inputs[0]]
@@ -290,6 +304,7 @@ ONNX = Registry[Translation](
         Dense: Translation(_Translator.affine, _any),
         Quantize: Translation(_Translator.quantize, Units.of_quantizer),
         Add: Translation(_Translator.sum, Units.shared),
+        Concatenate: Translation(_Translator.concatenate, Units.shared),
         MaxPool2D: Translation(_Translator.max_pool, _as_passed_on),
         AveragePool2D: Translation(_Translator.average_pool, _any),
         GlobalAveragePool: Translation(_Translator.global_average, _any),

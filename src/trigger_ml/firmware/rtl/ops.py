@@ -13,6 +13,7 @@ from trigger_ml.firmware.ir.ops import (
     Add,
     Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -110,6 +111,13 @@ def _add(node: Add, values: list[Any], fractions: list[int]) -> Any:
     return first
 
 
+def _concatenate(node: Concatenate, values: list[Any], fractions: list[int]) -> FVArray:
+    """Wires alone. Where only some channels are looked at, an input may have none."""
+    finest = max(fractions)
+    parts = [v * 2.0 ** (finest - f) for v, f in zip(values, fractions, strict=True) if v.size]
+    return _array(np.concatenate([np.asarray(part) for part in parts], axis=-1))
+
+
 def _tree(x: FVArray, combine: Callable[[Any, Any], Any]) -> FVArray:
     """Combine the first axis pair by pair, so that the tree is shallow."""
     rows = list(np.asarray(x))
@@ -141,6 +149,7 @@ ARITHMETIC = Registry[Arithmetic](
         Dense: Arithmetic(_affine, check=weight_limits),
         Quantize: Arithmetic(_quantize),
         Add: Arithmetic(_add),
+        Concatenate: Arithmetic(_concatenate),
         MaxPool2D: Arithmetic(_maximum, by_cell=True),
         AveragePool2D: Arithmetic(_sum, by_cell=True),
         GlobalAveragePool: Arithmetic(_sum, by_cell=True),
@@ -263,6 +272,7 @@ STREAMING = Registry[Placing](
         Dense: Placing(_at_points),
         Quantize: Placing(_at_points),
         Add: Placing(_at_points),
+        Concatenate: Placing(_at_points),
         MaxPool2D: Placing(_in_windows),
         AveragePool2D: Placing(_in_windows),
         GlobalAveragePool: Placing(_summed, fuses=False),
@@ -341,6 +351,7 @@ UNROLLED = Registry[Unrolling](
         Dense: Unrolling(_flat),
         Quantize: Unrolling(_elementwise),
         Add: Unrolling(_elementwise),
+        Concatenate: Unrolling(_concatenate, wires=True),
         MaxPool2D: Unrolling(_each_window),
         AveragePool2D: Unrolling(_each_window),
         GlobalAveragePool: Unrolling(_whole_map),

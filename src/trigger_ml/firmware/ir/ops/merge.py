@@ -11,7 +11,7 @@ from trigger_ml.core.fixed_point import IntArray, shift
 from trigger_ml.firmware.ir.bounds import Bounds, sum_bounds
 from trigger_ml.firmware.ir.ops.base import Node, Shape, channel_index
 
-__all__ = ["Add", "aligned"]
+__all__ = ["Add", "Concatenate", "aligned"]
 
 
 def aligned(values: list[IntArray], fractions: list[int]) -> list[IntArray]:
@@ -47,3 +47,47 @@ class Add(Node):
         self, channels: NDArray[np.int64], widths: Sequence[int], positions: int
     ) -> tuple[Node, list[NDArray[np.int64]]]:
         return self, [channel_index(channels, positions, width) for width in widths]
+
+
+@dataclass(frozen=True)
+class Concatenate(Node):
+    """The channels of several maps of one height and width, or of several vectors, one after the other.
+
+    Values of different types get the finest last bit, so that one type holds them all.
+    """
+
+    op = "concatenate"
+    since = 2
+
+    @override
+    def shape(self, inputs: list[Shape]) -> Shape:
+        if len({shape[:-1] for shape in inputs}) > 1:
+            raise ValueError(f"node {self.name!r} joins maps of different sizes: {inputs}")
+        return (*inputs[0][:-1], sum(shape[-1] for shape in inputs))
+
+    @override
+    def bounds(self, inputs: list[Bounds], shapes: list[Shape]) -> Bounds:
+        finest = max(part.fraction for part in inputs)
+        parts = [part.aligned(finest) for part in inputs]
+        low, high = (np.concatenate(ends) for ends in ([p.low for p in parts], [p.high for p in parts]))
+        return Bounds(low, high, finest)
+
+    @override
+    def evaluate(self, values: list[IntArray], fractions: list[int]) -> IntArray:
+        return np.concatenate(aligned(values, fractions), axis=-1)
+
+    @override
+    def partial_sums(self, inputs: list[Bounds], shapes: list[Shape], result: Bounds) -> int:
+        return result.magnitude
+
+    @override
+    def part(
+        self, channels: NDArray[np.int64], widths: Sequence[int], positions: int
+    ) -> tuple[Node, list[NDArray[np.int64]]]:
+        own = [channels[(channels >= s.start) & (channels < s.stop)] - s.start for s in self.alike(widths)]
+        return self, [channel_index(c, positions, width) for c, width in zip(own, widths, strict=True)]
+
+    @override
+    def alike(self, widths: Sequence[int]) -> list[slice]:
+        ends = np.cumsum(widths).tolist()
+        return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
