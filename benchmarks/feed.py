@@ -24,8 +24,9 @@ import numpy as np
 from trigger_ml.core import keras2  # noqa: F401  (CTLearn imports Keras; Keras 2 must be selected before)
 from trigger_ml.core.config import EventsConfig, InputConfig, ParticleConfig, SimulationConfig
 from trigger_ml.core.files import write_json
+from trigger_ml.core.fixed_point import input_values
 from trigger_ml.events.dataset import Dataset
-from trigger_ml.events.loading import load_dataset, values
+from trigger_ml.events.loading import load_dataset
 from trigger_ml.simulation.production import simulate
 
 RESULTS = Path(__file__).parent / "results" / "feed.json"
@@ -55,7 +56,7 @@ def run_ours(files: tuple[Path, Path], config: EventsConfig) -> tuple[int, np.nd
     order = np.random.default_rng(0).permutation(len(dataset))
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
-        batch = values(dataset.counts[rows], config.input.bits)
+        batch = input_values(dataset.counts[rows], config.input.bits)
         assert batch.dtype == np.float32
         assert len(dataset.label[rows]) == len(batch)
     return len(dataset), clocks() - start

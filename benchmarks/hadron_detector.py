@@ -14,7 +14,7 @@ from numba import njit
 
 from trigger_ml.events.image_parameters import ImageParameters
 from trigger_ml.instrument import sst1m
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import digicam
 from trigger_ml.simulation import electronics, optics
 from trigger_ml.trigger import digital_sum
 
@@ -78,14 +78,14 @@ class Detector:
     """A telescope of one variant; its draws depend on ``seed`` alone."""
 
     def __init__(self, variant: Variant, seed: int = 5) -> None:
-        description = sst1m_subarray().tel[1]
-        self.geometry = description.camera.geometry
+        camera = digicam()
+        self.geometry = camera.geometry
         self.rng = np.random.default_rng(seed)
         self.variant = variant
         self.optics = optics.build_optics(self.geometry, np.random.default_rng(11))
-        self.patches = digital_sum.build_patches(self.geometry)
+        self.patches = camera.patches
         self.parts = electronics.build_electronics(
-            description.camera.readout, variant.night_sky, np.random.default_rng(3)
+            camera.readout, variant.night_sky, np.random.default_rng(3)
         )
         pulse = self.parts.pulse
         self.sky = electronics.night_sky(self.rng, pulse, self.parts.rate, 1 << 20)
@@ -138,8 +138,8 @@ class Detector:
         near = np.isin(patch_of_pixel, cluster[counts[cluster].sum(axis=1).argmax()])[pixel]
         start = np.median(time[near]) + self.parts.peak
         found = self.waveform(pixel, time - start + (peak + self.rng.random()) * sst1m.SAMPLE)
-        reached = digital_sum.cluster_peak(found, patch_of_pixel, cluster, *SEARCH)
-        return found if reached >= self.variant.threshold else None
+        decision = digital_sum.decide(found, self.patches, self.variant.threshold, *SEARCH)
+        return found if decision.fires else None
 
     def images(self, photons, least=recorded_pipeline.LEAST_SIZE):
         """Images as the file holds them and the numbers of their events."""

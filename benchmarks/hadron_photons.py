@@ -19,7 +19,7 @@ import numpy as np
 
 from trigger_ml.core.files import atomic_path
 from trigger_ml.instrument import sst1m
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import digicam
 from trigger_ml.simulation import cherenkov, optics, telescope
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import camera_axes
@@ -89,12 +89,12 @@ def light(rng, tel, shape, position):
     """Positions (metres) and times (ns) of a shower's light in the camera, and how many come from tracks."""
     mirror = tel.optics
     photons, count = cherenkov.electron_light(
-        rng, shape.segments, len(shape.segments), position, tel.camera, shape.axis, tel.table, mirror.area,
+        rng, shape.segments, len(shape.segments), position, tel.axes, shape.axis, tel.table, mirror.area,
         mirror.facets, sst1m.FACET_SIZE, telescope.VIEW, tel._photons, 0,
     )  # fmt: skip
     electrons = count
     photons, count = cherenkov.track_light(
-        rng, shape.tracks, len(shape.tracks), position, tel.camera, shape.axis, tel.table, mirror.radius,
+        rng, shape.tracks, len(shape.tracks), position, tel.axes, shape.axis, tel.table, mirror.radius,
         photons, count,
     )  # fmt: skip
     tel._photons = photons
@@ -139,7 +139,7 @@ def produce(folder, seconds, thinning=THINNING):
     """Add shards until ``seconds`` of processor time are used."""
     air = atmosphere_above(SITE, "us-standard")
     maker = ShowerMaker(air, FIELD, thinning, read_library(load_library()))
-    tel = telescope.Telescope(sst1m_subarray().tel[1], air, ALTITUDE, 0.0, 0.17, 270, 11)
+    tel = telescope.Telescope(digicam(), air, ALTITUDE, 0.0, 0.17, 270, 11)
     folder.mkdir(parents=True, exist_ok=True)
     start, index = time.process_time(), 0
     while time.process_time() - start < seconds:

@@ -22,13 +22,13 @@ from eventio.iact.objects import TelescopeData
 from eventio.simtel.objects import MCEvent, MCShower
 
 from trigger_ml.instrument import sst1m
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import digicam
 from trigger_ml.simulation import electronics
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import sky_direction
 from trigger_ml.simulation.shower import ShowerMaker
 from trigger_ml.simulation.telescope import Telescope
-from trigger_ml.trigger.digital_sum import PATCH_MAX, build_patches
+from trigger_ml.trigger.digital_sum import PATCH_MAX
 
 THRESHOLD = 74
 SCALE = 188 / 512
@@ -104,7 +104,7 @@ class Sums:
     """Cluster sums of whole waveforms, as prod4 and as the hardware defines them."""
 
     def __init__(self) -> None:
-        patches = build_patches(sst1m_subarray().tel[1].camera.geometry)
+        patches = digicam().patches
         n, n_pixels = len(patches.cluster), len(patches.patch_of_pixel)
         self._patch = sp.csr_matrix(
             (np.ones(n_pixels), (patches.patch_of_pixel, np.arange(n_pixels))), (n, n_pixels)
@@ -188,7 +188,7 @@ def trigger_efficiency(path: Path, figures: Path, rng, repeats=4, trials=6):
     """The comparison: numbers for ``simulation.json`` and ``simulation-trigger.png``."""
     file, sums = read_prod4(path), Sums()
     telescope = Telescope(
-        sst1m_subarray().tel[1], atmosphere_above(SITE, "subtropical"), math.radians(70), 0.0, NSB_RATE,
+        digicam(), atmosphere_above(SITE, "subtropical"), math.radians(70), 0.0, NSB_RATE,
         HARDWARE_THRESHOLD, 5,
     )  # fmt: skip
     telescope.renew_sky(rng)

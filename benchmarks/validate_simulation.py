@@ -30,7 +30,7 @@ from traitlets.config import Config
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.events.image_parameters import ImageParameters
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import digicam, sst1m_subarray
 from trigger_ml.simulation import electronics
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.cherenkov import sampled_expectation
@@ -52,7 +52,7 @@ def light_density(rng, showers=30):
     """Photo-electrons per m2 against core distance, gammas at 20 degrees from the zenith."""
     maker = ShowerMaker(atmosphere_above(SITE, "subtropical"), FIELD, 1e-3)
     telescope = Telescope(
-        sst1m_subarray().tel[1], atmosphere_above(SITE, "subtropical"), math.radians(70), 0.0, 0.04, 270, 1
+        digicam(), atmosphere_above(SITE, "subtropical"), math.radians(70), 0.0, 0.04, 270, 1
     )
     distances = np.concatenate([np.arange(5, 200, 10), np.arange(210, 500, 30)])
     axis = -sky_direction(math.radians(70), 0.0)
@@ -76,7 +76,7 @@ def light_density(rng, showers=30):
                             len(shower.segments),
                             1,
                             side * distance * across + [0, 0, SITE],
-                            telescope.camera[2],
+                            telescope.axes[2],
                             telescope.table / 1.2,
                             telescope.optics.area,
                             3.0,
@@ -209,13 +209,13 @@ def prod4(data, rng, repeats=40):
     ones that count.
     """
     events = prod4_events(data)
-    description = sst1m_subarray().tel[1]
+    camera = digicam()
     maker = ShowerMaker(atmosphere_above(SITE, "subtropical"), FIELD, 1e-3)
     telescope = Telescope(
-        description, atmosphere_above(SITE, "subtropical"), math.radians(70), 0.0, 0.0407, 0.0, 1
+        camera, atmosphere_above(SITE, "subtropical"), math.radians(70), 0.0, 0.0407, 0.0, 1
     )
     telescope.renew_sky(rng)
-    geometry = description.camera.geometry.transform_to(TelescopeFrame())
+    geometry = camera.geometry.transform_to(TelescopeFrame())
     pairs = []
     for number in sorted({e["shower"] for e in events}):
         group = [e for e in events if e["shower"] == number]

@@ -3,11 +3,15 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import trigger_ml  # noqa: F401  (Keras 2 must be selected before any test imports TensorFlow)
+
+if TYPE_CHECKING:
+    from trigger_ml.instrument.bilinear import BilinearMap
 
 # what all tests share
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,6 +42,15 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def digicam_bilinear() -> "BilinearMap":
+    """CTLearn's map of DigiCam, which takes long to make."""
+    from trigger_ml.instrument.bilinear import bilinear_map
+    from trigger_ml.instrument.digicam import digicam_geometry
+
+    return bilinear_map(digicam_geometry())
 
 
 @pytest.fixture(autouse=True)

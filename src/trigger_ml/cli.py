@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from trigger_ml.core.config import ExperimentConfig, Section, load_experiment, schema
 from trigger_ml.core.foreign import explain
+from trigger_ml.core.task import TASKS
 
 
 class Verbs(TyperGroup):
@@ -268,7 +269,7 @@ def reconstruct(
     if reference is not None:
         from trigger_ml.report.study import write_study
 
-        write_study(run.path, {task: run.path / task for task in studies.TASKS}, reference)
+        write_study(run.path, {task: run.path / task for task in TASKS}, reference)
     _say(f"report: {run.path / 'report.html'}")
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
-from trigger_ml.instrument.bilinear import BilinearMap, bilinear_map
-from trigger_ml.instrument.digicam import digicam_geometry
+from trigger_ml.core.particles import PRIMARY_IDS
+from trigger_ml.events.table import EventTable, Truth
 from trigger_ml.simulation.production import simulate
 
 
@@ -22,12 +21,6 @@ def event_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     }
     config = SimulationConfig(particles=particles, library_scale=0.02, workers=1)
     return simulate(config, tmp_path_factory.mktemp("events"), seed=5, progress=False)
-
-
-@pytest.fixture(scope="session")
-def digicam_bilinear() -> BilinearMap:
-    """CTLearn's map of DigiCam, which takes long to make."""
-    return bilinear_map(digicam_geometry())
 
 
 @pytest.fixture

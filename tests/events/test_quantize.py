@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trigger_ml.core.config import InputConfig
+from trigger_ml.core.fixed_point import input_values
 from trigger_ml.events.noise import PixelNoise
-from trigger_ml.events.quantize import charge_rule, quantize, to_counts, values
+from trigger_ml.events.quantize import charge_rule, quantize, to_counts
 from trigger_ml.instrument.camera import axial_grid
 from trigger_ml.instrument.digicam import digicam_geometry
 
@@ -139,7 +140,7 @@ def test_pixels_that_do_not_count_have_no_time(make_events, digicam_bilinear):
 @given(bits=st.integers(1, 16))
 def test_values_are_exact(bits):
     counts = np.arange(2**bits).astype(np.uint16)
-    exact = values(counts, bits)
+    exact = input_values(counts, bits)
     assert exact.dtype == np.float32
     assert exact.max() < 1
     np.testing.assert_array_equal(exact.astype(np.float64) * 2**bits, counts)

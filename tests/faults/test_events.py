@@ -24,11 +24,12 @@ from protozfits import File
 from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import TriggerMLError
 from trigger_ml.core.files import atomic_directory, atomic_path, write_bytes
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.events.dl1 import read_dl1, read_runs, write_dl1
 from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.predictions import write_dl2
 from trigger_ml.events.runs import SimulatedRun
-from trigger_ml.events.table import NO_TIME, PRIMARY_IDS, EventTable, Truth, concatenate, nanoseconds
+from trigger_ml.events.table import NO_TIME, EventTable, Truth, concatenate, nanoseconds
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.onnx.writer import build_emulator
 from trigger_ml.instrument.digicam import sst1m_subarray

@@ -75,8 +75,9 @@ def joined(x):
 
 
 def joined_vectors(x):
-    vector = signed(layers.GlobalAveragePooling2D(name="pool")(x), "pool_q")
-    return layers.Concatenate(name="join")([layers.Flatten(name="map")(x), vector])
+    flat = layers.Flatten(name="map")(x)
+    hidden = signed(QDense(2, **weights("hidden"))(flat), "hidden_q")
+    return layers.Concatenate(name="join")([flat, hidden])
 
 
 def pooled(x):

@@ -4,8 +4,9 @@ import pytest
 from astropy.table import Table
 from ctapipe.instrument import CameraGeometry, SubarrayDescription
 
+from trigger_ml.instrument import sst1m
 from trigger_ml.instrument.camera import axial_grid
-from trigger_ml.instrument.digicam import PULSE_PEAK, digicam_geometry, pulse_shape, sst1m_subarray
+from trigger_ml.instrument.digicam import digicam_geometry, pulse_shape, sst1m_subarray
 
 
 def test_agrees_with_the_published_array_description(shared_data):
@@ -55,7 +56,7 @@ def test_outline_repeats_every_120_degrees():
 def test_pulse_has_unit_height_and_its_width():
     time, height = pulse_shape(step=0.1)
     assert height.max() == pytest.approx(1)
-    assert time[height.argmax()] == pytest.approx(PULSE_PEAK)
+    assert time[height.argmax()] == pytest.approx(sst1m.PULSE_PEAK)
     above = time[height > 0.5]
     assert 13 < above[-1] - above[0] < 15
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import digicam
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import sky_direction
 from trigger_ml.simulation.interactions import load_library, read_library
@@ -42,6 +42,6 @@ def maker(atmosphere, library):
 
 @pytest.fixture(scope="session")
 def telescope(atmosphere):
-    made = Telescope(sst1m_subarray().tel[1], atmosphere, ALT, 0.0, 0.1, 270.0, seed=4)
+    made = Telescope(digicam(), atmosphere, ALT, 0.0, 0.1, 270.0, seed=4)
     made.renew_sky(np.random.default_rng(1))
     return made

@@ -52,9 +52,7 @@ def test_a_shard_is_the_same_again(scripts, maker, atmosphere, monkeypatch):
     monkeypatch.setattr(photons, "energy_of", lambda u: 10.0 + u)
     monkeypatch.setattr(photons, "core_of", lambda u: 50.0 + 100 * u)
     monkeypatch.setattr(photons, "CONE", math.radians(1))
-    tel = telescope.Telescope(
-        photons.sst1m_subarray().tel[1], atmosphere, photons.ALTITUDE, 0.0, 0.1, 270.0, seed=4
-    )
+    tel = telescope.Telescope(photons.digicam(), atmosphere, photons.ALTITUDE, 0.0, 0.1, 270.0, seed=4)
     rows, kept = photons.make_shard(7, tel, maker)
     again, _ = photons.make_shard(7, tel, maker)
     np.testing.assert_array_equal(rows, again)

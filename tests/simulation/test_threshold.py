@@ -6,7 +6,8 @@ import pytest
 from trigger_ml.core.config import NuisancesConfig, SimulationConfig
 from trigger_ml.simulation import threshold
 from trigger_ml.simulation.nuisances import Nuisances
-from trigger_ml.simulation.threshold import LIVE, Scan, Threshold, cluster_tail, scan, threshold_at
+from trigger_ml.simulation.threshold import LIVE, Scan, Threshold, scan, threshold_at
+from trigger_ml.trigger.digital_sum import cluster_tail
 
 
 def nuisances(night_sky, gain=1.0):
@@ -43,7 +44,7 @@ def test_counted_rate_is_the_one_asked_for(telescope, rate):
 
 def test_too_few_windows_are_refused():
     with pytest.raises(ValueError, match="too few"):
-        threshold_at(Scan(np.arange(5.0), np.ones(256, dtype=np.int64)), 100.0)
+        threshold_at(Scan(np.arange(5.0), cluster_tail(np.ones(256, dtype=np.int64))), 100.0)
 
 
 def test_threshold_grows_with_night_sky_and_gain_and_falls_with_the_rate(telescope, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ctapipe.coordinates import TelescopeFrame
 
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.instrument.digicam import digicam, sst1m_subarray
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import sky_direction
 from trigger_ml.simulation.shower import ShowerMaker
@@ -98,7 +98,7 @@ def test_the_file_triggered_where_prod4s_sum_says(script, prod4_file):
 def test_the_same_photo_electrons_trigger_the_same_telescopes(script, prod4_file, rng):
     part = script.simulation_trigger
     telescope = part.Telescope(
-        sst1m_subarray().tel[1], atmosphere_above(2150.0), math.radians(70), 0.0, part.NSB_RATE, 270.0, 5
+        digicam(), atmosphere_above(2150.0), math.radians(70), 0.0, part.NSB_RATE, 270.0, 5
     )
     telescope.renew_sky(rng)
     sums = part.Sums()

@@ -190,11 +190,13 @@ def test_the_base_is_taken_from_its_own_run(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_runs_below(tmp_path: Path) -> None:
-    for name in ("point-000", "point-001"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "point-001" / "evaluation.json").write_text("{}")
-    assert sweeps.runs_below(tmp_path) == [tmp_path / "point-001"]
-    (tmp_path / "point-000" / "manifest.json").write_text("{}")
-    assert sweeps.runs_below(tmp_path / "point-000") == [tmp_path / "point-000"]
+    whole, unfinished, begun_again, of_before = (tmp_path / f"point-00{n}" for n in range(4))
+    for path, until in ((whole, "evaluate"), (unfinished, "compress"), (begun_again, "evaluate")):
+        write_json(path / "manifest.json", manifest(until))
+    (begun_again / ".started-train").touch()
+    # made before there were controls and trees
+    write_json(of_before / "manifest.json", {"stages": {"evaluate": {"fingerprint": "x", "outputs": []}}})
+    assert sweeps.runs_below(tmp_path) == [whole, of_before]
+    assert sweeps.runs_below(unfinished) == [unfinished]
     with pytest.raises(InputError, match="neither a run directory nor a sweep"):
-        sweeps.runs_below(tmp_path / "point-000" / "none")
+        sweeps.runs_below(unfinished / "none")

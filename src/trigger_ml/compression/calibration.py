@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 
 __all__ = ["activation_exponents", "covering_exponent", "fitting_exponent"]
 
@@ -52,7 +52,7 @@ def fitting_exponent(values: ArrayLike, bits: int) -> int:
 
 
 def activation_exponents(
-    model: Any,
+    model: Model,
     layers: Sequence[str],
     values: NDArray[np.float32],
     factors: Mapping[str, float],

@@ -24,8 +24,10 @@ from trigger_ml.compression.pruning import (
 )
 from trigger_ml.compression.quantization import quantized_twin, snap_weights
 from trigger_ml.core.config import CompressionConfig, PruningConfig
-from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.core.fixed_point import FixedPoint, input_values
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
+from trigger_ml.core.task import Task
 from trigger_ml.models.batches import predict
 from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.training import History, Plan, fit
@@ -51,7 +53,7 @@ class CompressionResult:
         Of the pruning of the float model, when there was any.
     """
 
-    model: Any
+    model: Model
     layers: tuple[LayerSparsity, ...]
     history: History
     pruning_history: History | None = None
@@ -73,7 +75,7 @@ class CompressionResult:
 
 
 def compress(
-    model: Any,
+    model: Model,
     counts: NDArray[np.unsignedinteger[Any]],
     y: ArrayLike,
     validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
@@ -82,7 +84,7 @@ def compress(
     input_type: FixedPoint,
     seed: int,
     directory: Path,
-    task: str = "type",
+    task: Task = "type",
     regression_loss: str = "huber",
     tensorboard: bool = True,
     symmetries: NDArray[np.int64] | None = None,
@@ -156,7 +158,7 @@ def compress(
         pruning = pruning.model_copy(update={"schedule": "constant", "begin": 0.0})
 
     chosen = np.random.default_rng([seed, 2]).permutation(len(counts))[:_CALIBRATION_EVENTS]
-    calibration = counts[np.sort(chosen)].astype(np.float32) * np.float32(2.0**-bits)
+    calibration = input_values(counts[np.sort(chosen)], bits)
     twin = quantized_twin(fold_batch_norm(model), config.quantization, input_type, calibration)
     second = replace(plan, label="fine-tuning")
     twin, history, kept = training.run(twin, second, pruning, asked, "fine-tuning")
@@ -177,7 +179,7 @@ class _Training:
     tensorboard: bool
 
     def run(
-        self, model: Any, plan: Plan, pruning: PruningConfig, asked: Mapping[str, float], name: str
+        self, model: Model, plan: Plan, pruning: PruningConfig, asked: Mapping[str, float], name: str
     ) -> tuple[Any, History, dict[str, Any]]:
         """Train a model in place, pruning it where asked; the model, its history and the masks."""
         feed = (self.counts, self.target, self.validation)
@@ -208,7 +210,7 @@ class _Training:
 
 
 def softened(
-    teacher: Any, counts: NDArray[Any], y: ArrayLike, share: float, bits: int, task: str
+    teacher: Model, counts: NDArray[Any], y: ArrayLike, share: float, bits: int, task: Task
 ) -> NDArray[np.float32]:
     """Targets mixed with the float model's predictions (Hinton et al. 2015, arXiv:1503.02531).
 

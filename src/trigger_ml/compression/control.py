@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from trigger_ml.compression.compress import softened
 from trigger_ml.core.config import CompressionConfig
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
+from trigger_ml.core.task import Task
 from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.training import History, Plan, fit
 
@@ -27,7 +29,7 @@ class Control:
         Of each training, by the name of the one that it stands for: ``pruning``, ``fine-tuning``.
     """
 
-    model: Any
+    model: Model
     histories: dict[str, History]
 
     def to_dict(self) -> dict[str, Any]:
@@ -36,7 +38,7 @@ class Control:
 
 
 def train_control(
-    model: Any,
+    model: Model,
     counts: NDArray[np.unsignedinteger[Any]],
     y: ArrayLike,
     validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
@@ -45,7 +47,7 @@ def train_control(
     bits: int,
     seed: int,
     directory: Path,
-    task: str = "type",
+    task: Task = "type",
     regression_loss: str = "huber",
     tensorboard: bool = True,
     symmetries: NDArray[np.int64] | None = None,

@@ -6,6 +6,7 @@ import numpy as np
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
 from trigger_ml.models.layers import AFFINE, IDENTITY
@@ -13,7 +14,7 @@ from trigger_ml.models.layers import AFFINE, IDENTITY
 __all__ = ["fold_batch_norm"]
 
 
-def fold_batch_norm(model: Any) -> Any:
+def fold_batch_norm(model: Model) -> Any:
     """Model of the same function, with batch normalization folded into the weights before it.
 
     In inference a normalization is ``y = x * s + (beta - mean * s)`` with
@@ -74,7 +75,7 @@ def _is_relu(step: Step) -> bool:
     return name == "relu"
 
 
-def _folded_weights(model: Any) -> dict[str, list[Any]]:
+def _folded_weights(model: Model) -> dict[str, list[Any]]:
     """Kernel and bias of every affine layer, with the normalizations after it multiplied in."""
     readers = consumers(model)
     weights: dict[str, list[Any]] = {}

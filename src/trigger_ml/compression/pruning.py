@@ -14,6 +14,7 @@ from trigger_ml.core.config import PruningConfig
 from trigger_ml.core.errors import ConfigError, StageError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.quantizers import integer_weights, quantized_weights
 
 __all__ = [
@@ -69,7 +70,7 @@ class LayerSparsity:
         return {**asdict(self), "sparsity": self.sparsity}
 
 
-def prunable(model: Any, config: PruningConfig) -> list[str]:
+def prunable(model: Model, config: PruningConfig) -> list[str]:
     """Names of the layers to prune: all with a kernel, but for ``config.skip``.
 
     Raises
@@ -86,7 +87,7 @@ def prunable(model: Any, config: PruningConfig) -> list[str]:
     return [name for name in names if name not in config.skip]
 
 
-def sparsities(model: Any, config: PruningConfig) -> dict[str, float]:
+def sparsities(model: Model, config: PruningConfig) -> dict[str, float]:
     """Sparsity that pruning is to reach in each layer, from the weights as they are.
 
     Parameters
@@ -109,7 +110,7 @@ def sparsities(model: Any, config: PruningConfig) -> dict[str, float]:
     return allocate(kernels, config.sparsity, config.allocation)
 
 
-def kernel(layer: Any) -> Any:
+def kernel(layer: Layer) -> Any:
     """The variable that pruning acts on."""
     return layer.depthwise_kernel if isinstance(layer, tf_keras.layers.DepthwiseConv2D) else layer.kernel
 
@@ -158,7 +159,7 @@ def pruning_schedule(config: PruningConfig, steps: int, sparsity: float) -> Any:
     return tfmot.sparsity.keras.ConstantSparsity(sparsity, begin_step=begin, frequency=frequency)
 
 
-def wrap(model: Any, config: PruningConfig, steps: int, asked: Mapping[str, float]) -> Any:
+def wrap(model: Model, config: PruningConfig, steps: int, asked: Mapping[str, float]) -> Any:
     """Copy of a model whose layers prune themselves while they are trained.
 
     Parameters
@@ -182,7 +183,7 @@ def wrap(model: Any, config: PruningConfig, steps: int, asked: Mapping[str, floa
         If there are too few steps to end the schedule.
     """
 
-    def with_pruning(layer: Any) -> Any:
+    def with_pruning(layer: Layer) -> Any:
         copy, sparsity = layer.__class__.from_config(layer.get_config()), asked.get(layer.name, 0.0)
         if sparsity == 0:
             return copy
@@ -233,7 +234,7 @@ def apply_masks(wrapped: Any, asked: Mapping[str, float] | None = None) -> None:
             weight.assign(masked)
 
 
-def strip(wrapped: Any, model: Any) -> Any:
+def strip(wrapped: Any, model: Model) -> Any:
     """Write the weights of a pruning model into the model that it was made from.
 
     Parameters
@@ -256,7 +257,7 @@ def strip(wrapped: Any, model: Any) -> Any:
     return model
 
 
-def integer_kernel(layer: Any) -> tuple[Any, Any] | None:
+def integer_kernel(layer: Layer) -> tuple[Any, Any] | None:
     """Kernel of a quantized layer, as float weights and as the integers that firmware gets.
 
     Returns
@@ -272,7 +273,7 @@ def integer_kernel(layer: Any) -> tuple[Any, Any] | None:
 
 
 def layer_sparsity(
-    model: Any, kept: Mapping[str, Any], asked: Mapping[str, float]
+    model: Model, kept: Mapping[str, Any], asked: Mapping[str, float]
 ) -> tuple[LayerSparsity, ...]:
     """Zeros of every layer of a quantized model, counted on the integers that firmware gets.
 

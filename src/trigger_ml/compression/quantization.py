@@ -29,6 +29,7 @@ from trigger_ml.core.config import BitsConfig, QuantizationConfig
 from trigger_ml.core.errors import ConfigError, MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
 from trigger_ml.models.layers import QUANTIZED, SELECTING, SUMMING
@@ -51,8 +52,8 @@ class _Plan:
 
 
 def quantized_twin(
-    model: Any, config: QuantizationConfig, input_type: FixedPoint, calibration: NDArray[np.float32]
-) -> Any:
+    model: Model, config: QuantizationConfig, input_type: FixedPoint, calibration: NDArray[np.float32]
+) -> Model:
     """QKeras model with the topology and the weights of a folded float model.
 
     Parameters
@@ -91,14 +92,14 @@ def quantized_twin(
     return twin
 
 
-def snap_weights(model: Any) -> None:
+def snap_weights(model: Model) -> None:
     """Replace the float weights of a quantized model by the fixed-point values they stand for."""
     for layer in model.layers:
         for weights in quantized_weights(layer):
             weights.variable.assign(weights.quantizer(weights.variable))
 
 
-def _check_names(model: Any, config: QuantizationConfig) -> None:
+def _check_names(model: Model, config: QuantizationConfig) -> None:
     names = [layer.name for layer in model.layers]
     for name in config.layers:
         if name not in names:
@@ -111,7 +112,7 @@ def _padded(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-def _plan(model: Any) -> _Plan:
+def _plan(model: Model) -> _Plan:
     """Decide which outputs are quantized: each sum, unless only ReLUs read it or it leaves the model."""
     plan = _Plan()
     readers = consumers(model)

@@ -237,6 +237,16 @@ def from_grid(values: ArrayLike, fraction: int) -> IntArray:
     return np.where(good, np.where(good, x, 0).astype(np.int64), np.int64(OFF_GRID))
 
 
+def input_scale(bits: int) -> np.float32:
+    """What a float model's input is multiplied with: all bits of an input's counts are fraction bits."""
+    return np.float32(2.0**-bits)
+
+
+def input_values(counts: NDArray[Any], bits: int) -> NDArray[np.float32]:
+    """A float model's input for counts of so many bits: in [0, 1) and exact in float32 up to 24 bits."""
+    return np.asarray(counts.astype(np.float32) * input_scale(bits))
+
+
 def to_float(values: ArrayLike, fraction: int) -> NDArray[np.float64]:
     """Real values of integers in units of ``2**-fraction`` (exact below 2**53)."""
     return np.ldexp(np.asarray(values, dtype=np.float64), -fraction)

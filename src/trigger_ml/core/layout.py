@@ -29,6 +29,7 @@ FIRMWARE = Path("firmware")
 HLS = FIRMWARE / "hls"
 RTL = FIRMWARE / "rtl"
 VECTORS = FIRMWARE / "vectors"
+EMULATOR_SOURCES = FIRMWARE / "emulator"
 SYNTHESIS = Path("synthesis")
 RESOURCES = Path("resources.json")
 VERIFICATION = Path("verification.json")

@@ -212,6 +212,13 @@ class RunDirectory:
                 content["stages"][stage] = dict(record)
             write_json(self.manifest_path, content)
 
+    def _marker(self, stage: str) -> Path:
+        return self.path / f".started-{stage}"
+
+    def is_unfinished(self, stage: str) -> bool:
+        """Whether a stage was begun, again or for the first time, and did not end well."""
+        return self._marker(stage).exists()
+
     def forget(self, stage: str) -> None:
         """Let a stage run again, although nothing that it depends on has changed."""
         if self.record(stage) is not None:
@@ -230,7 +237,7 @@ class RunDirectory:
             If the stage did not leave an output.
         """
         self._update(name, None)
-        marker = self.path / f".started-{name}"
+        marker = self._marker(name)
         if not marker.exists() or marker.read_text(encoding="utf-8") != print_:
             for output in outputs:
                 remove(self.path / output)

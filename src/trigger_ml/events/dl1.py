@@ -38,11 +38,9 @@ __all__ = [
 ]
 
 IMAGES = "/dl1/event/telescope/images"
-PARAMETERS = "/dl1/event/telescope/parameters"
 TRUE_IMAGES = "/simulation/event/telescope/images"
 WAVEFORMS = "/r1/event/telescope"
 TRIGGERS = "/dl1/event/telescope/trigger"
-ARRAY_TRIGGERS = "/dl1/event/subarray/trigger"
 
 FEW_IMAGES = 16
 """Images read at a time where some may suffice."""

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import EventsConfig
 from trigger_ml.core.errors import CameraMismatchError, InputError
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.events.camera_input import NOT_FINITE, CameraInput
 from trigger_ml.events.dataset import Dataset, RunEvents
 from trigger_ml.events.dl1 import Dl1Reader, open_dl1
 from trigger_ml.events.image_parameters import ImageParameters
 from trigger_ml.events.light import cleaned_charge
-from trigger_ml.events.quantize import Counts, count_dtype, values
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
+from trigger_ml.events.quantize import Counts, count_dtype
+from trigger_ml.events.table import EventTable, Truth
 from trigger_ml.instrument.bilinear import BilinearMap
 from trigger_ml.instrument.camera import AxialGrid
 
-__all__ = ["NOT_FINITE", "TOO_SMALL", "load_dataset", "telescopes_of_camera", "values"]
+__all__ = ["NOT_FINITE", "TOO_SMALL", "load_dataset", "telescopes_of_camera"]
 
 Indices = NDArray[np.int64]
 TOO_SMALL = "below min_size"

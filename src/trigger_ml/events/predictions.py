@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tables
@@ -21,13 +21,13 @@ from ctapipe.io.hdf5dataformat import (
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.task import Task
 from trigger_ml.events.hdf5 import narrowed, open_dl1, written_hdf5
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.table import NO_TIME, as_time
 
 __all__ = ["Task", "read_answers", "write_answers", "write_dl2"]
 
-Task = Literal["type", "energy", "direction"]
 GROUPS: dict[Task, str] = {
     "type": DL2_TEL_PARTICLETYPE_GROUP,
     "energy": DL2_TEL_ENERGY_GROUP,

@@ -235,8 +235,3 @@ def _counts_at_all(
         return np.ones(charge.shape, dtype=bool)
     scale = _scale(config.charge_lsb, config.bits)[0]
     return np.rint(charge * scale) - rule.pedestal[block] >= rule.least[block]
-
-
-def values(counts: Counts, bits: int) -> NDArray[np.float32]:
-    """Values that the counts stand for: ``counts * 2**-bits``, exact in float32."""
-    return counts.astype(np.float32) * np.float32(2.0**-bits)

@@ -25,15 +25,13 @@ from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import require_file
 from trigger_ml.core.foreign import naming
 from trigger_ml.events.table import NO_TIME, NO_TRUE_IMAGE, EventTable, Truth, nanoseconds
+from trigger_ml.instrument import sst1m
 
 WINDOW_WIDTH = 7
 """Samples summed."""
 WINDOW_SHIFT = 3
 """Samples summed before the largest."""
 
-N_PIXELS = 1296
-SAMPLING_RATE = 0.25
-"""GHz."""
 BASELINE_UNITS = (1 / 16, 1.0)
 """ADC counts of one unit of the running baselines that the camera writes: sixteenths from 2018 on, whole
 counts in 2017. No field of the file says which: the samples do (`baseline_unit`)."""
@@ -68,7 +66,7 @@ def window_sum(waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
         Nanoseconds from the first sample.
     """
     charge, time = extract_around_peak(
-        waveform, waveform.argmax(axis=-1), WINDOW_WIDTH, WINDOW_SHIFT, SAMPLING_RATE
+        waveform, waveform.argmax(axis=-1), WINDOW_WIDTH, WINDOW_SHIFT, 1 / sst1m.SAMPLE
     )
     return charge, time
 
@@ -183,16 +181,16 @@ def _zfits_event(event: Any, path: Path, number: int) -> dict[str, Any]:
             "Only raw data of DigiCam can be read",
         )
     pixels = np.asarray(waveforms.pixelsIndices, dtype=np.int64)
-    if len(pixels) == 0 or len(waveforms.samples) % len(pixels) or pixels.max() >= N_PIXELS:
+    if len(pixels) == 0 or len(waveforms.samples) % len(pixels) or pixels.max() >= sst1m.N_PIXELS:
         raise InputError(
             f"{path}: event {number}",
             f"{len(waveforms.samples)} samples of pixels up to {pixels.max(initial=-1)} are not DigiCam's",
-            f"Only raw data of DigiCam ({N_PIXELS} pixels) can be read",
+            f"Only raw data of DigiCam ({sst1m.N_PIXELS} pixels) can be read",
         )
     samples = waveforms.samples.reshape(len(pixels), -1)
     unit = baseline_unit(samples, waveforms.baselines, f"{path}: event {number}")
     # rows are in the order of the readout boards; pixelsIndices tells whose they are
-    waveform = np.full((N_PIXELS, samples.shape[1]), np.nan, dtype=np.float32)
+    waveform = np.full((sst1m.N_PIXELS, samples.shape[1]), np.nan, dtype=np.float32)
     waveform[pixels] = samples - waveforms.baselines[:, np.newaxis] * np.float32(unit)
     waveform /= np.float32(ADC_PER_PHOTOELECTRON)
     return {

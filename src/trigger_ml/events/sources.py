@@ -20,7 +20,7 @@ from trigger_ml.events.provenance import is_simulated
 from trigger_ml.events.raw import SimtelReader, read_zfits
 from trigger_ml.events.table import EventTable
 from trigger_ml.instrument.camera import AxialGrid, axial_grid
-from trigger_ml.instrument.digicam import digicam_geometry
+from trigger_ml.instrument.digicam import digicam
 
 __all__ = ["EventSource", "open_events", "require_camera", "source_noise"]
 
@@ -141,13 +141,13 @@ def open_events(
     if magic == HDF5_MAGIC:
         return _open_ctapipe(path, chunk_size, camera, peak_time, waveform)
     if magic.startswith(FITS_MAGIC):
-        geometry = digicam_geometry()
-        _one_camera([geometry.name], camera, path)
+        recorded = digicam()
+        _one_camera([recorded.name], camera, path)
         return EventSource(
             path=path,
             kind="digicam",
-            geometry=geometry,
-            grid=axial_grid(geometry),
+            geometry=recorded.geometry,
+            grid=recorded.grid,
             subarray=None,
             simulated=False,
             conditions=None,

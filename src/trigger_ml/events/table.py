@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating[Any]]
 
 # particle codes of sim_telarray, which ctapipe keeps in `true_shower_primary_id`
-PRIMARY_IDS = {"gamma": 0, "electron": 1, "proton": 101, "helium": 402, "oxygen": 1608, "iron": 5626}
 # what ctapipe gives a shower of which nothing is known: events of a simulated night sky
 NO_PRIMARY = int(np.iinfo(np.int16).max)
 NO_TRUE_IMAGE = -1

@@ -1,12 +1,11 @@
-"""The SST-1M telescope and its DigiCam, built from their published dimensions.
+"""The SST-1M telescope and its DigiCam as ctapipe describes them, built from the numbers of `sst1m`.
 
-Files carry their own geometry and are read with it; this one is for what the project simulates itself.
-
-Sources: M. Heller et al., Eur. Phys. J. C 77 (2017) 47 (camera, readout); the SST-1M sub-consortium's
-telescope papers for the Davies-Cotton mirror (18 hexagonal facets, f = 5.6 m).
+Files carry their own geometry and are read with it; this one is for what the project simulates itself, and
+for files that carry none.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import astropy.units as u
 import numpy as np
@@ -24,21 +23,12 @@ from ctapipe.instrument import (
     TelescopeDescription,
 )
 
-FOCAL_LENGTH = 5.6
-"""Metres."""
-PIXEL_PITCH = 0.0243
-"""Metres between the centres of neighbouring pixels."""
-PIXEL_WIDTH = 0.0232
-"""Metres, flat to flat, of a light guide's entrance."""
-N_SAMPLES = 50
-SAMPLING_RATE = 0.25
-"""GHz: one sample in 4 ns."""
-MIRROR_AREA = 9.42
-"""Square metres of the 18 facets."""
+from trigger_ml.instrument import sst1m
+from trigger_ml.instrument.description import Adc, Camera
+from trigger_ml.instrument.patches import triplets
 
-# pulse of one photo-electron after the preamplifier: PULSE_PEAK ns to the top, 14 ns wide at half height
-PULSE_PEAK = 15.0
-PULSE_POWER = 6.0
+NAME = "DigiCam"
+"""As ctapipe has it."""
 
 
 def digicam_geometry() -> CameraGeometry:
@@ -62,15 +52,15 @@ def digicam_geometry() -> CameraGeometry:
     d1, d2 = d1[order], d2[order]
     n_pixels = len(d1)
     return CameraGeometry(
-        name="DigiCam",
+        name=NAME,
         pix_id=np.arange(n_pixels),
-        pix_x=-(2 * d1 + d2) * PIXEL_PITCH / (2 * np.sqrt(3)) * u.m,
-        pix_y=d2 * PIXEL_PITCH / 2 * u.m,
-        pix_area=np.full(n_pixels, np.sqrt(3) / 2 * PIXEL_WIDTH**2) * u.m**2,
+        pix_x=-(2 * d1 + d2) * sst1m.PIXEL_PITCH / (2 * np.sqrt(3)) * u.m,
+        pix_y=d2 * sst1m.PIXEL_PITCH / 2 * u.m,
+        pix_area=np.full(n_pixels, np.sqrt(3) / 2 * sst1m.PIXEL_WIDTH**2) * u.m**2,
         pix_type=PixelShape.HEXAGON,
         pix_rotation=30 * u.deg,
         cam_rotation=0 * u.deg,
-        frame=CameraFrame(focal_length=FOCAL_LENGTH * u.m),
+        frame=CameraFrame(focal_length=sst1m.FOCAL_LENGTH * u.m),
     )
 
 
@@ -87,8 +77,25 @@ def pulse_shape(step: float = 0.5, length: float = 100.0) -> tuple[np.ndarray, n
     time, height : numpy.ndarray of float64, shape (length / step,)
     """
     time = np.arange(0.0, length, step)
-    height = (time / PULSE_PEAK) ** PULSE_POWER * np.exp(PULSE_POWER * (1 - time / PULSE_PEAK))
+    height = (time / sst1m.PULSE_PEAK) ** sst1m.PULSE_POWER * np.exp(
+        sst1m.PULSE_POWER * (1 - time / sst1m.PULSE_PEAK)
+    )
     return time, height
+
+
+def digicam_readout() -> CameraReadout:
+    """DigiCam's sampling and the pulse of one photo-electron."""
+    step = 0.5
+    _, height = pulse_shape(step)
+    return CameraReadout(
+        name=NAME,
+        sampling_rate=1 / sst1m.SAMPLE * u.GHz,
+        reference_pulse_shape=height[np.newaxis],
+        reference_pulse_sample_width=step * u.ns,
+        n_channels=1,
+        n_pixels=sst1m.N_PIXELS,
+        n_samples=sst1m.N_SAMPLES,
+    )
 
 
 def sst1m_subarray(
@@ -107,16 +114,6 @@ def sst1m_subarray(
         The effective focal length equals the nominal one, since no coma is simulated; the reference
         location is the Ondřejov observatory.
     """
-    _, height = pulse_shape(step=0.5)
-    readout = CameraReadout(
-        name="DigiCam",
-        sampling_rate=SAMPLING_RATE * u.GHz,
-        reference_pulse_shape=height[np.newaxis],
-        reference_pulse_sample_width=0.5 * u.ns,
-        n_channels=1,
-        n_pixels=1296,
-        n_samples=N_SAMPLES,
-    )
     telescope = TelescopeDescription(
         name="1M",
         optics=OpticsDescription(
@@ -124,12 +121,12 @@ def sst1m_subarray(
             size_type=SizeType.SST,
             n_mirrors=1,
             n_mirror_tiles=18,
-            equivalent_focal_length=FOCAL_LENGTH * u.m,
-            effective_focal_length=FOCAL_LENGTH * u.m,
-            mirror_area=MIRROR_AREA * u.m**2,
+            equivalent_focal_length=sst1m.FOCAL_LENGTH * u.m,
+            effective_focal_length=sst1m.FOCAL_LENGTH * u.m,
+            mirror_area=sst1m.MIRROR_AREA * u.m**2,
             reflector_shape=ReflectorShape.DAVIES_COTTON,
         ),
-        camera=CameraDescription(name="DigiCam", geometry=digicam_geometry(), readout=readout),
+        camera=CameraDescription(name=NAME, geometry=digicam_geometry(), readout=digicam_readout()),
     )
     ids = range(1, len(telescopes) + 1)
     return SubarrayDescription(
@@ -141,4 +138,18 @@ def sst1m_subarray(
         reference_location=EarthLocation.from_geodetic(
             lon=14.78 * u.deg, lat=49.91 * u.deg, height=511 * u.m
         ),
+    )
+
+
+@cache
+def digicam() -> Camera:
+    """DigiCam on the SST-1M, for the registry of cameras."""
+    geometry = digicam_geometry()
+    return Camera(
+        name=NAME,
+        geometry=geometry,
+        readout=digicam_readout(),
+        patches=triplets(geometry),
+        adc=Adc(amplitude=sst1m.AMPLITUDE, baseline=sst1m.BASELINE, maximum=sst1m.MAX_ADC),
+        subarray=sst1m_subarray,
     )

@@ -1,4 +1,4 @@
-"""The SST-1M telescope in numbers, each with its source.
+"""The SST-1M telescope and its camera DigiCam in numbers, each with its source.
 
 Sources
 -------
@@ -9,6 +9,7 @@ C : C. Alispach et al., arXiv:2409.11310 (the SST-1M telescope; mirrors, pointin
 D : public calibration of SST-1M telescope 1 (sst1mpipe, ``averaged_calib_param_v2_2023_2024_tel1.h5``):
 medians
     and spreads over its 1296 pixels.
+E : the SST-1M sub-consortium's telescope papers (Davies-Cotton mirror of 18 hexagonal facets).
 
 The wavelength curves are read off published figures, to a few per cent in shape.
 """
@@ -29,9 +30,18 @@ ROUGHNESS = np.deg2rad(0.00524)
 """Radians, random angle of reflection (A)."""
 ALIGNMENT = np.deg2rad(0.006)
 """Radians, spread of the facets' normals per axis, for the measured point spread function (C)."""
+MIRROR_AREA = 9.42
+"""Square metres that files state for the mirror (E). The simulation's light falls on 18 whole hexagons of
+``FACET_SIZE``, 9.48 square metres: the two have different sources, and neither is derived from the other."""
 SHADOWING = 0.82
 """Light that mast and camera body let through (A)."""
-PIXEL_FILL = (0.0232 / 0.0243) ** 2
+N_PIXELS = 1296
+"""Of DigiCam (B)."""
+PIXEL_PITCH = 0.0243
+"""Metres between the centres of neighbouring pixels (B)."""
+PIXEL_WIDTH = 0.0232
+"""Metres, flat to flat, of a light guide's entrance (B)."""
+PIXEL_FILL = (PIXEL_WIDTH / PIXEL_PITCH) ** 2
 """Part of the camera's face that light guides cover (B)."""
 WAVELENGTH = np.array(
     [270, 280, 290, 300, 320, 340, 360, 380, 400, 420, 440, 460, 480, 500, 520, 540, 560, 600.0]
@@ -113,6 +123,12 @@ docs/simulation.md)."""
 
 SAMPLE = 4.0
 """Nanoseconds (B)."""
+N_SAMPLES = 50
+"""Samples of the readout window (B)."""
+PULSE_PEAK = 15.0
+"""Nanoseconds from a photo-electron to the top of its pulse after the preamplifier (B)."""
+PULSE_POWER = 6.0
+"""Of the gamma curve that describes the pulse: 14 ns wide at half height (B)."""
 AMPLITUDE = 5.2
 """ADC counts at the peak of one photo-electron (A: 5.43 before the first sample at 5.0)."""
 TRIGGER_SAMPLE = 18

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trigger_ml.core.fixed_point import input_scale, input_values
 from trigger_ml.core.keras2 import tf
+from trigger_ml.core.keras_types import Model
 
 __all__ = ["Feed", "predict"]
 
@@ -32,7 +34,7 @@ class Feed:
     ) -> None:
         # tensors captured by a function are passed by reference, not copied into the graph
         self.counts, self.target = tf.constant(counts), tf.constant(target)
-        self.scale = np.float32(2.0**-bits)
+        self.scale = input_scale(bits)
         self.symmetries = None if symmetries is None else tf.constant(symmetries.astype(np.int32))
 
     def batches(
@@ -57,7 +59,7 @@ class Feed:
 
 
 def predict(
-    model: Any, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
+    model: Model, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
 ) -> NDArray[np.float64]:
     """Outputs of a model.
 
@@ -77,9 +79,8 @@ def predict(
     if not len(counts):
         return np.zeros((0, model.output_shape[-1]))
     call = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-    scale = np.float32(2.0**-bits)
     parts = [
-        call(tf.constant(counts[i : i + batch].astype(np.float32) * scale)).numpy()
+        call(tf.constant(input_values(counts[i : i + batch], bits))).numpy()
         for i in range(0, len(counts), batch)
     ]
     return np.concatenate(parts).astype(np.float64)

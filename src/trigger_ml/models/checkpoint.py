@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from trigger_ml.core.files import atomic_path
+from trigger_ml.core.keras_types import Model
 
 __all__ = ["Checkpoint", "State"]
 
@@ -48,7 +49,7 @@ class Checkpoint:
         What must agree for a checkpoint to be resumed.
     """
 
-    def __init__(self, path: Path, model: Any, optimizer: Any, signature: str) -> None:
+    def __init__(self, path: Path, model: Model, optimizer: Any, signature: str) -> None:
         self.path, self.model, self.optimizer, self.signature = path, model, optimizer, signature
 
     def save(self, state: State) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.foreign import reading
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.layers import IDENTITY, SETTINGS
@@ -40,7 +41,7 @@ def load_keras3(path: Path) -> Any:
     return from_keras3(read_keras3(path))
 
 
-def from_keras3(model: Any) -> Any:
+def from_keras3(model: Model) -> Any:
     """Flat tf_keras model of the same function, with a linear output.
 
     A two-class softmax whose column 1 means gamma (CTLearn's order) becomes the logit ``z[1] - z[0]``; see
@@ -49,7 +50,7 @@ def from_keras3(model: Any) -> Any:
     return without_squashing(flat_twin(model))
 
 
-def flat_twin(model: Any) -> Any:
+def flat_twin(model: Model) -> Model:
     """Flat tf_keras model of the same function, its softmax or sigmoid included.
 
     Parameters
@@ -92,7 +93,7 @@ class _Converter:
         self.made: list[tuple[Any, list[Any]]] = []
         self.names: set[str] = {"counts"}
 
-    def call(self, model: Any, inputs: list[Any], prefix: str) -> list[Any]:
+    def call(self, model: Model, inputs: list[Any], prefix: str) -> list[Any]:
         """Outputs of a (nested) functional or sequential model."""
         model = getattr(model, "_functional", model)
         if not hasattr(model, "_nodes_by_depth"):
@@ -114,7 +115,7 @@ class _Converter:
                     values[id(tensor)] = result
         return [values[id(tensor)] for tensor in model.outputs]
 
-    def _layer(self, layer: Any, sources: list[Any], prefix: str) -> Any:
+    def _layer(self, layer: Layer, sources: list[Any], prefix: str) -> Any:
         kind = type(layer).__name__
         name = layer.name if layer.name not in self.names else f"{prefix}{layer.name}"
         if kind not in SETTINGS:

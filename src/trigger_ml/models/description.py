@@ -3,12 +3,13 @@
 import math
 from typing import Any
 
+from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.size import model_size
 
 __all__ = ["describe_model"]
 
 
-def describe_model(model: Any) -> dict[str, Any]:
+def describe_model(model: Model) -> dict[str, Any]:
     """Layers, parameters, operations and bytes of a float or quantized model.
 
     Parameters
@@ -44,7 +45,7 @@ def describe_model(model: Any) -> dict[str, Any]:
     }
 
 
-def _shape(layer: Any) -> str:
+def _shape(layer: Layer) -> str:
     shape = layer.output_shape
     # an input layer wraps its shape in a list
     shape = shape[0] if isinstance(shape, list) else shape

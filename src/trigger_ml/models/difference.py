@@ -12,13 +12,14 @@ from qkeras import QDense, quantized_bits
 
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Layer
 from trigger_ml.models.graph import fresh
 from trigger_ml.models.quantizers import fixed_point_of, quantizer_of
 
 __all__ = ["column_difference", "joined_columns"]
 
 
-def joined_columns(layer: Any, gamma_column: int) -> tuple[Any, list[Any]] | None:
+def joined_columns(layer: Layer, gamma_column: int) -> tuple[Any, list[Any]] | None:
     """Dense layer of one unit that gives the difference of the two columns of another, and its weights.
 
     Parameters

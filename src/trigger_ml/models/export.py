@@ -2,13 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import onnx
 import tf2onnx
 
 from trigger_ml.core.files import write_bytes
 from trigger_ml.core.keras2 import tf
+from trigger_ml.core.keras_types import Model
 
 __all__ = ["OPSET", "export_onnx", "settled"]
 
@@ -85,7 +85,7 @@ def settled(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def export_onnx(model: Any, path: Path, metadata: dict[str, str] | None = None) -> None:
+def export_onnx(model: Model, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a float model as ONNX, atomically.
 
     Parameters

@@ -11,6 +11,7 @@ from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_path, not_whole, require_file
 from trigger_ml.core.foreign import reading, reason
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.ctlearn import flat_twin, read_keras3
 from trigger_ml.models.given import GivenModel
@@ -20,7 +21,7 @@ from trigger_ml.models.topology import KIND, require_harmless, topology
 __all__ = ["load_model", "open_model", "save_model"]
 
 
-def save_model(model: Any, path: Path) -> None:
+def save_model(model: Model, path: Path) -> None:
     """Write a tf_keras or QKeras model (topology, weights, quantizers), atomically.
 
     Parameters
@@ -94,7 +95,7 @@ def open_model(path: Path) -> GivenModel:
     return GivenModel(f"Keras {version}".strip(), model, functional(model))
 
 
-def load_model(path: Path) -> Any:
+def load_model(path: Path) -> Model:
     """Read a model for inference, compression or firmware; see :func:`open_model`.
 
     Returns
@@ -105,7 +106,7 @@ def load_model(path: Path) -> Any:
     return open_model(path).model
 
 
-def _not_finite(model: Any) -> str | None:
+def _not_finite(model: Model) -> str | None:
     """First layer with a weight that is NaN or infinite; None if all are numbers."""
     for layer in model.layers:
         if not all(np.isfinite(weights).all() for weights in layer.get_weights()):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.graph import Step, fresh, rebuild, steps
 from trigger_ml.models.layers import AFFINE, LINEAR_PASS, SCALERS
 
@@ -42,7 +43,7 @@ class _Pending:
         return _Pending(np.tile(self.scale, times), np.tile(self.offset, times))
 
 
-def scale_and_offset(layer: Any) -> tuple[FloatArray, FloatArray]:
+def scale_and_offset(layer: Layer) -> tuple[FloatArray, FloatArray]:
     """Factor and summand of a Rescaling, Normalization or BatchNormalization in inference.
 
     Parameters
@@ -82,7 +83,7 @@ def scale_and_offset(layer: Any) -> tuple[FloatArray, FloatArray]:
     return scale, (_flat(layer, layer.beta) if layer.center else 0.0) - mean * scale
 
 
-def _flat(layer: Any, values: Any) -> FloatArray:
+def _flat(layer: Layer, values: Any) -> FloatArray:
     if values is None:
         raise MappingError(layer.name, "has no mean and variance", "Adapt it to its data before saving")
     found = np.asarray(values, dtype=np.float64)
@@ -93,7 +94,7 @@ def _flat(layer: Any, values: Any) -> FloatArray:
     return found.reshape(-1) if found.size > 1 else found.reshape(())
 
 
-def fold_front(model: Any, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> Any:
+def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> Any:
     """Model of ``v`` that equals another model of ``scale * v + offset``, without the layers that only scale.
 
     Parameters
@@ -146,7 +147,7 @@ def fold_front(model: Any, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> A
     return _rebuilt(model, changed, gone)
 
 
-def _rebuilt(model: Any, changed: dict[str, list[FloatArray]], gone: set[str]) -> Any:
+def _rebuilt(model: Model, changed: dict[str, list[FloatArray]], gone: set[str]) -> Any:
     made: list[tuple[Any, Any]] = []
 
     def make(step: Step, sources: list[Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trigger_ml.core.keras_types import Model
 from trigger_ml.models.heads import Squashing, squashing, without_squashing
 
 __all__ = ["GivenModel"]
@@ -33,7 +34,7 @@ class GivenModel:
 
     framework: str
     native: Any
-    twin: Any
+    twin: Model
 
     @cached_property
     def squashing(self) -> Squashing:
@@ -41,7 +42,7 @@ class GivenModel:
         return squashing(self.twin)
 
     @cached_property
-    def model(self) -> Any:
+    def model(self) -> Model:
         """The twin with one logit in place of a sigmoid or of a two-class softmax: what is compressed."""
         return without_squashing(self.twin)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 
 __all__ = ["Step", "consumers", "fresh", "functional", "rebuild", "steps"]
 
@@ -14,7 +15,7 @@ __all__ = ["Step", "consumers", "fresh", "functional", "rebuild", "steps"]
 class Step:
     """One layer and the names of the layers whose outputs it reads."""
 
-    layer: Any
+    layer: Layer
     inputs: tuple[str, ...]
 
     @property
@@ -28,7 +29,7 @@ class Step:
         return type(self.layer).__name__
 
 
-def functional(model: Any) -> Any:
+def functional(model: Model) -> Any:
     """A sequential model as a functional one of the same layers; any other model as it is.
 
     Raises
@@ -47,7 +48,7 @@ def functional(model: Any) -> Any:
     return tf_keras.Model(model.inputs, model.outputs, name=model.name)
 
 
-def steps(model: Any) -> list[Step]:
+def steps(model: Model) -> list[Step]:
     """Layers of a functional tf_keras model in topological order, the input first.
 
     Raises
@@ -80,7 +81,7 @@ def steps(model: Any) -> list[Step]:
     return result
 
 
-def consumers(model: Any) -> dict[str, list[Step]]:
+def consumers(model: Model) -> dict[str, list[Step]]:
     """Steps that read each layer's output, by the layer's name."""
     readers: dict[str, list[Step]] = {layer.name: [] for layer in model.layers}
     for step in steps(model):
@@ -89,12 +90,12 @@ def consumers(model: Any) -> dict[str, list[Step]]:
     return readers
 
 
-def fresh(layer: Any, **changes: Any) -> Any:
+def fresh(layer: Layer, **changes: Any) -> Any:
     """Unbuilt copy of a layer, with changes to its configuration."""
     return type(layer).from_config({**layer.get_config(), **changes})
 
 
-def rebuild(model: Any, make: Callable[[Step, list[Any]], Any]) -> Any:
+def rebuild(model: Model, make: Callable[[Step, list[Any]], Any]) -> Any:
     """Model of the same graph with every layer replaced.
 
     Parameters
@@ -120,7 +121,7 @@ def rebuild(model: Any, make: Callable[[Step, list[Any]], Any]) -> Any:
     return tf_keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
 
 
-def _root(tensor: Any) -> Any:
+def _root(tensor: Tensor) -> Any:
     layer = tensor.node.layer
     while not isinstance(layer, tf_keras.layers.InputLayer):
         tensor = tf.nest.flatten(layer.input)[0]

@@ -9,11 +9,12 @@ from qkeras import QActivation
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.core.task import TASKS, Task
 from trigger_ml.models.difference import column_difference, joined_columns
 from trigger_ml.models.graph import Step, fresh, functional, rebuild, steps
 
 __all__ = [
-    "OUTPUTS",
     "Squashing",
     "add_head",
     "before_squashing",
@@ -25,11 +26,8 @@ __all__ = [
 
 Squashing = Literal["softmax", "sigmoid", "linear"]
 
-OUTPUTS = {"type": 1, "energy": 1, "direction": 2}
-"""Numbers that leave the network for each task: a logit, log10(E/TeV), two camera offsets in degrees."""
 
-
-def add_head(x: Any, config: ModelConfig, task: str) -> Any:
+def add_head(x: Any, config: ModelConfig, task: Task) -> Any:
     """Layers ``pool`` (or ``flatten``), ``head1``, ``head1_relu``, ... and the linear output ``head``.
 
     Parameters
@@ -40,7 +38,7 @@ def add_head(x: Any, config: ModelConfig, task: str) -> Any:
 
     Returns
     -------
-    tensor, shape (events, OUTPUTS[task])
+    tensor, shape (events, outputs of the task)
     """
     layers = tf_keras.layers
     pooling = config.pooling
@@ -53,17 +51,17 @@ def add_head(x: Any, config: ModelConfig, task: str) -> Any:
     for number, units in enumerate(config.head_units, start=1):
         x = layers.Dense(units, kernel_initializer="he_normal", name=f"head{number}")(x)
         x = layers.ReLU(name=f"head{number}_relu")(x)
-    return layers.Dense(OUTPUTS[task], name="head")(x)
+    return layers.Dense(len(TASKS[task].outputs), name="head")(x)
 
 
-def loss(task: str, regression: str = "huber") -> Any:
+def loss(task: Task, regression: str = "huber") -> Any:
     """Loss of a task: cross entropy of the logit for ``type``, ``mse`` or ``huber`` otherwise."""
     if task == "type":
         return tf_keras.losses.BinaryCrossentropy(from_logits=True)
     return {"mse": tf_keras.losses.MeanSquaredError, "huber": tf_keras.losses.Huber}[regression]()
 
 
-def start_at(model: Any, target: NDArray[np.floating[Any]]) -> None:
+def start_at(model: Model, target: NDArray[np.floating[Any]]) -> None:
     """Let an untrained regressor begin at the mean of its targets, with answers as wide as they are.
 
     Outputs and losses stay in physical units, so that float training, pruning and fine-tuning can be compared
@@ -81,7 +79,7 @@ def start_at(model: Any, target: NDArray[np.floating[Any]]) -> None:
     head.set_weights([kernel * target.std(axis=0), bias + target.mean(axis=0)])
 
 
-def squashing(model: Any) -> Squashing:
+def squashing(model: Model) -> Squashing:
     """What a model's output goes through at last: a softmax, a sigmoid, or nothing that is to be cut.
 
     Parameters
@@ -93,7 +91,7 @@ def squashing(model: Any) -> Squashing:
     return found if found in ("softmax", "sigmoid") else "linear"  # type: ignore[return-value]
 
 
-def before_squashing(model: Any) -> Any:
+def before_squashing(model: Model) -> Any:
     """A model up to its softmax or sigmoid, made of the same layers: all its columns, before they are joined.
 
     Parameters
@@ -117,7 +115,7 @@ def before_squashing(model: Any) -> Any:
     return tf_keras.Model(model.inputs, output, name=model.name)
 
 
-def without_squashing(model: Any, gamma_column: int = 1) -> Any:
+def without_squashing(model: Model, gamma_column: int = 1) -> Any:
     """The model with one logit in place of a sigmoid, or of a softmax over two classes.
 
     ``softmax(z)[g] = sigmoid(z[g] - z[1 - g])``, so the logit's weights are the difference of the
@@ -187,12 +185,12 @@ def without_squashing(model: Any, gamma_column: int = 1) -> Any:
     return result
 
 
-def _squashes_itself(layer: Any) -> bool:
+def _squashes_itself(layer: Layer) -> bool:
     """Whether a layer with weights ends with the softmax or sigmoid itself."""
     return isinstance(layer, tf_keras.layers.Dense)
 
 
-def _activation(layer: Any) -> str:
+def _activation(layer: Layer) -> str:
     if isinstance(layer, tf_keras.layers.Softmax):
         return "softmax"
     function = getattr(layer, "activation", None)

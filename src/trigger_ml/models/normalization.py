@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trigger_ml.core.fixed_point import input_values
 from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.graph import steps
 
 __all__ = ["chosen_events", "measure_averages"]
@@ -23,7 +25,7 @@ ROOM = 2**27
 CHUNK = 256
 
 
-def chosen_events(model: Any, counts: NDArray[Any], seed: int) -> NDArray[np.int64]:
+def chosen_events(model: Model, counts: NDArray[Any], seed: int) -> NDArray[np.int64]:
     """Rows of the events on which a model's averages are measured: always the same ones for a seed.
 
     Parameters
@@ -48,7 +50,7 @@ def chosen_events(model: Any, counts: NDArray[Any], seed: int) -> NDArray[np.int
 
 
 def measure_averages(
-    model: Any, counts: NDArray[np.unsignedinteger[Any]], bits: int, *, seed: int, chunk: int = CHUNK
+    model: Model, counts: NDArray[np.unsignedinteger[Any]], bits: int, *, seed: int, chunk: int = CHUNK
 ) -> None:
     """Set every normalization's averages to those of its input on a sample of events, in place.
 
@@ -73,7 +75,7 @@ def measure_averages(
     last = _last_normalization(model)
     if last is None or not len(counts):
         return
-    values = counts[chosen_events(model, counts, seed)].astype(np.float32) * np.float32(2.0**-bits)
+    values = input_values(counts[chosen_events(model, counts, seed)], bits)
     starts = range(0, len(values), chunk)
     made: dict[str, list[Any]] = {}
     graph = steps(model)
@@ -100,7 +102,7 @@ def measure_averages(
                 del made[name]
 
 
-def _last_normalization(model: Any) -> str | None:
+def _last_normalization(model: Model) -> str | None:
     names = [layer.name for layer in model.layers if isinstance(layer, tf_keras.layers.BatchNormalization)]
     if not names:
         return None
@@ -108,7 +110,7 @@ def _last_normalization(model: Any) -> str | None:
     return found
 
 
-def _set_averages(layer: Any, parts: list[Any]) -> None:
+def _set_averages(layer: Layer, parts: list[Any]) -> None:
     """Mean and variance over all events and cells; sums in float64, about the first chunk's mean."""
     (axis,) = layer.axis if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
     channels = int(parts[0].shape[axis])

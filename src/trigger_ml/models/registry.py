@@ -6,6 +6,8 @@ from typing import Any
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
+from trigger_ml.core.task import Task
 from trigger_ml.models import cnn, resnet
 from trigger_ml.models.heads import add_head
 
@@ -15,7 +17,7 @@ FAMILIES: dict[str, Callable[[Any, ModelConfig], Any]] = {"cnn": cnn.backbone, "
 """From the input tensor and the configuration to the last feature map; add a family by adding a key."""
 
 
-def build_model(config: ModelConfig, input_shape: tuple[int, int, int], task: str, seed: int = 0) -> Any:
+def build_model(config: ModelConfig, input_shape: tuple[int, int, int], task: Task, seed: int = 0) -> Model:
     """Float model with random weights.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.quantizers import fraction_bits
 
 __all__ = ["ModelSize", "model_size"]
@@ -59,7 +60,7 @@ class ModelSize:
         return {**asdict(self), "gflops": self.gflops}
 
 
-def model_size(model: Any) -> ModelSize:
+def model_size(model: Model) -> ModelSize:
     """Measure a float or quantized model.
 
     Parameters
@@ -99,7 +100,7 @@ def model_size(model: Any) -> ModelSize:
     )
 
 
-def _effective_weights(layer: Any) -> list[tuple[Any, int | None]]:
+def _effective_weights(layer: Layer) -> list[tuple[Any, int | None]]:
     """Weights of a layer as its function uses them, each with its width in bits where quantized."""
     quantizers = layer.get_quantizers() if hasattr(layer, "get_quantizers") else []
     weights = layer.get_weights()
@@ -115,7 +116,7 @@ def _effective_weights(layer: Any) -> list[tuple[Any, int | None]]:
     return result
 
 
-def _kernel(layer: Any) -> Any:
+def _kernel(layer: Layer) -> Any:
     if not (hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")):
         return None
     return _effective_weights(layer)[0][0]

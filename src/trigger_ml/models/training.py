@@ -17,9 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from trigger_ml.core.config import TrainConfig
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.core.keras_types import Model
+from trigger_ml.core.task import TASKS, Task
 from trigger_ml.models.batches import Feed
 from trigger_ml.models.checkpoint import Checkpoint
-from trigger_ml.models.heads import OUTPUTS, loss
+from trigger_ml.models.heads import loss
 from trigger_ml.models.normalization import measure_averages
 from trigger_ml.models.optimizer import RangedAdam
 from trigger_ml.models.schedule import CoolDown, Ending, Rule
@@ -102,7 +104,7 @@ class Plan:
     patience: int = 1
     tolerance: float = 0.0
     eligible_from: int = 0
-    task: str = "type"
+    task: Task = "type"
     regression_loss: str = "huber"
     callbacks: tuple[Any, ...] = ()
     after_epoch: Callable[[], dict[str, float]] | None = None
@@ -120,7 +122,7 @@ class Plan:
 
 
 def train(
-    model: Any,
+    model: Model,
     counts: NDArray[np.unsignedinteger[Any]],
     y: ArrayLike,
     validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
@@ -129,7 +131,7 @@ def train(
     bits: int,
     seed: int,
     directory: Path,
-    task: str = "type",
+    task: Task = "type",
     symmetries: NDArray[np.int64] | None = None,
 ) -> History:
     """Train a float model in place up to its plateau; the weights of the best epoch stay in it.
@@ -184,7 +186,7 @@ def train(
 
 
 def fit(
-    model: Any,
+    model: Model,
     counts: NDArray[np.unsignedinteger[Any]],
     y: ArrayLike,
     validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
@@ -241,16 +243,17 @@ def fit(
     )
 
 
-def _targets(y: ArrayLike, events: int, task: str, part: str) -> NDArray[np.float32]:
+def _targets(y: ArrayLike, events: int, task: Task, part: str) -> NDArray[np.float32]:
     """Targets as (events, outputs), checked."""
     what = f"{part} events"
     if events == 0:
         raise InputError(what, "there are none", "Give more files, or other split fractions")
     target = np.asarray(y, dtype=np.float32)
     target = target[:, None] if target.ndim == 1 else target
-    if target.shape != (events, OUTPUTS[task]):
+    outputs = len(TASKS[task].outputs)
+    if target.shape != (events, outputs):
         raise InputError(
-            what, f"{events} images have targets of shape {target.shape}", f"Give {OUTPUTS[task]} per image"
+            what, f"{events} images have targets of shape {target.shape}", f"Give {outputs} per image"
         )
     if not np.isfinite(target).all():
         raise InputError(what, "some targets are not finite", "Drop these events")
@@ -262,7 +265,7 @@ def _targets(y: ArrayLike, events: int, task: str, part: str) -> NDArray[np.floa
     return target
 
 
-def _compile(model: Any, plan: Plan, rate: CoolDown) -> Any:
+def _compile(model: Model, plan: Plan, rate: CoolDown) -> Any:
     optimizer = RangedAdam(rate)
     # callbacks want to see every step: pruning counts them
     together = 1 if plan.callbacks else STEPS_TOGETHER
@@ -271,7 +274,7 @@ def _compile(model: Any, plan: Plan, rate: CoolDown) -> Any:
     return optimizer
 
 
-def _signature(model: Any, counts: NDArray[Any], plan: Plan) -> str:
+def _signature(model: Model, counts: NDArray[Any], plan: Plan) -> str:
     """What must agree for a checkpoint to be resumed: the start, the data and the plan."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
@@ -287,7 +290,7 @@ def _signature(model: Any, counts: NDArray[Any], plan: Plan) -> str:
     return digest.hexdigest()
 
 
-def _run_epoch(model: Any, feed: Feed, plan: Plan, epoch: int, progress: Any) -> dict[str, float]:
+def _run_epoch(model: Model, feed: Feed, plan: Plan, epoch: int, progress: Any) -> dict[str, float]:
     order = np.random.default_rng([plan.seed, epoch]).permutation(len(feed.counts))
     tf_keras.utils.set_random_seed(int(np.random.default_rng([plan.seed, epoch, 1]).integers(2**31)))
     bar = _ProgressCallback(progress, len(order), plan.batch_size)

@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.progress import Progress
 from scipy.special import expit
 
-from trigger_ml.core import layout
 from trigger_ml.core.config import EventsConfig, InputConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading
@@ -25,8 +24,8 @@ from trigger_ml.events.joins import equal_pair
 from trigger_ml.events.predictions import write_dl2
 from trigger_ml.events.sources import EventSource, open_events, require_camera
 from trigger_ml.events.table import NO_TIME, EventTable
-from trigger_ml.firmware.onnx.emulator import Emulator
 from trigger_ml.instrument.camera import AxialGrid
+from trigger_ml.pipeline.emulators import FirmwareEmulator, open_emulator
 
 __all__ = ["EmulationSummary", "emulate_files", "load_emulator"]
 
@@ -69,20 +68,15 @@ class EmulationSummary:
         ]
 
 
-def load_emulator(network: Path) -> Emulator:
-    """The emulator of an ONNX file or of a run directory.
+def load_emulator(network: Path) -> FirmwareEmulator:
+    """The emulator of a run directory, a network file or an ONNX file.
 
     Raises
     ------
     InputError
         If there is none, or it does not classify.
     """
-    path = network / layout.EMULATOR if network.is_dir() else network
-    if network.is_dir() and not path.is_file():
-        raise InputError(
-            str(network), f"no {layout.EMULATOR} in it", "Run `trigger-ml compress CONFIG` for this run first"
-        )
-    emulator = Emulator(path)
+    path, emulator = network, open_emulator(network, Console(stderr=True))
     missing = {"grid", "input", "task"} - set(emulator.metadata)
     if missing:
         raise InputError(
@@ -138,7 +132,7 @@ class _Columns:
 
 def _emulate_source(
     source: EventSource,
-    emulator: Emulator,
+    emulator: FirmwareEmulator,
     config: InputConfig,
     dead_pixels: DeadPixels,
     guard: DomainGuard,
@@ -146,7 +140,6 @@ def _emulate_source(
     advance: Any,
 ) -> str:
     """Add a file's answers to the columns; how the noise of its pixels was found."""
-    output = next(iter(emulator.fractions))
     feed = CameraInput.of_source(source, config, dead_pixels)
     for read in source:
         table, good = feed.prepare(read)
@@ -154,7 +147,7 @@ def _emulate_source(
         kept = table[good]
         counts = feed.counts(kept)
         place = guard.places(feed.conditions(kept, counts), source.path)
-        logit = emulator.values(counts)[output][:, 0]
+        logit = emulator.answer(counts)[:, 0]
         columns.append(kept, logit, place)
         advance(len(read))
     return feed.noise_source or "not needed by this network"
@@ -190,7 +183,7 @@ def emulate_files(
     Parameters
     ----------
     network : Path
-        ``.onnx`` file or run directory.
+        Run directory, its network file (``.npz``) or an ``.onnx`` file.
     inputs : sequence of Path
         ctapipe HDF5, sim_telarray or DigiCam zfits files.
     output : Path

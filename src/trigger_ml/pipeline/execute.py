@@ -17,7 +17,7 @@ from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.stages import STAGES
 from trigger_ml.pipeline.workspace import Workspace
 
-__all__ = ["execute", "is_done_until", "stage_fingerprint"]
+__all__ = ["execute", "is_done_until", "is_whole_until", "stage_fingerprint"]
 
 BESIDE = ("synthesize", "verify")
 """The first waits for other programs, the second has one thread: they work beside each other. No other
@@ -58,6 +58,15 @@ def _order(goals: tuple[str, ...]) -> list[Stage]:
 def is_done_until(run: RunDirectory, goal: str) -> bool:
     """Whether a run holds a stage and all that it needs; each loses its record when it starts again."""
     return all(run.record(stage.name) is not None for stage in _order((goal,)))
+
+
+def is_whole_until(run: RunDirectory, goal: str) -> bool:
+    """Whether a run holds a stage, and none that it needs was begun again since without an end.
+
+    Unlike `is_done_until` it takes runs that were made before a stage existed.
+    """
+    above = _order((goal,))
+    return run.record(goal) is not None and not any(run.is_unfinished(stage.name) for stage in above)
 
 
 def _perform(stage: Stage, workspace: Workspace, print_: str) -> None:

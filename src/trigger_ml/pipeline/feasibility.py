@@ -1,18 +1,19 @@
 """What firmware cannot hold, found on the graph alone: before the first epoch, not after the last."""
 
-from typing import Any
-
 import numpy as np
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import MappingError
+from trigger_ml.core.fixed_point import input_values
+from trigger_ml.core.keras_types import Model
+from trigger_ml.core.task import TASKS, Task
 
 __all__ = ["require_feasible", "require_outputs"]
 
 _IMAGES = 4
 
 
-def require_feasible(model: Any, config: ExperimentConfig) -> None:
+def require_feasible(model: Model, config: ExperimentConfig) -> None:
     """Fold, quantize, extract and plan a float model as the later stages will, whatever its weights are.
 
     Nothing is judged that depends on trained weights, as whether the part is large enough.
@@ -44,7 +45,7 @@ def require_feasible(model: Any, config: ExperimentConfig) -> None:
     input_type = config.events.input.dtype
     # any images do: ranges of activations decide on widths, not on what there is
     counts = np.random.default_rng(1).integers(0, input_type.maximum + 1, (_IMAGES, *plain.input_shape[1:]))
-    images = (counts * 2.0**-input_type.fraction).astype(np.float32)
+    images = input_values(counts, input_type.fraction)
     twin = quantized_twin(fold_batch_norm(plain), config.compression.quantization, input_type, images)
     snap_weights(twin)
     network = extract(twin, input_type=input_type)
@@ -59,7 +60,7 @@ def require_feasible(model: Any, config: ExperimentConfig) -> None:
         outline(network, firmware.rtl)
 
 
-def require_outputs(model: Any, task: str) -> None:
+def require_outputs(model: Model, task: Task) -> None:
     """Refuse a model without one image as input, or with other outputs than its task has.
 
     Parameters
@@ -72,9 +73,7 @@ def require_outputs(model: Any, task: str) -> None:
     ------
     MappingError
     """
-    from trigger_ml.models.heads import OUTPUTS
-
-    number = OUTPUTS[task]
+    number = len(TASKS[task].outputs)
     if len(model.inputs) != 1 or None in model.input_shape[1:]:
         raise MappingError(f"model {model.name}", "has not one input of a fixed shape", "Use one image input")
     found = [tuple(tensor.shape[1:]) for tensor in model.outputs]

@@ -17,6 +17,7 @@ from trigger_ml.core.config import ExperimentConfig, InputConfig, UnitConfig
 from trigger_ml.core.errors import ConfigError, InputError, MappingError, StageError
 from trigger_ml.core.files import atomic_path
 from trigger_ml.core.foreign import naming
+from trigger_ml.core.keras_types import Model
 from trigger_ml.evaluation.uncertainty import Interval, Resamples, intervals, resample_showers
 from trigger_ml.events.again import charges
 from trigger_ml.events.dataset import Dataset
@@ -103,7 +104,7 @@ class Prepared:
 
     given: Any
     owner: OwnerInput
-    model: Any
+    model: Model
 
 
 def prepare(config: ExperimentConfig) -> Prepared:

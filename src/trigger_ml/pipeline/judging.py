@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from trigger_ml.core.errors import InputError
+from trigger_ml.core.task import TASKS, Task
 from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
 from trigger_ml.evaluation.direction import sky_direction
 from trigger_ml.evaluation.energy import energy_of
@@ -16,13 +17,12 @@ from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.evaluation.light import fit_light_energy
 from trigger_ml.events.dataset import Dataset, Splits
 from trigger_ml.events.dl1 import read_runs
-from trigger_ml.events.predictions import Task, read_answers, write_answers
+from trigger_ml.events.predictions import read_answers, write_answers
 from trigger_ml.pipeline.workspace import Workspace
 
 __all__ = ["judged", "read_predictions", "thrown", "write_predictions"]
 
 FloatArray = NDArray[np.float64]
-COLUMNS: dict[Task, tuple[str, ...]] = {"type": ("logit",), "energy": ("energy",), "direction": ("alt", "az")}
 
 
 def judged(dataset: Dataset, splits: Splits) -> EvaluationEvents:
@@ -124,7 +124,7 @@ def read_predictions(folder: Path, test: Dataset, task: Task, prefix: str) -> di
         If an event has no answer.
     """
     units = {"energy": u.TeV, "alt": u.rad, "az": u.rad}
-    result = {name: np.full(len(test), np.nan) for name in COLUMNS[task]}
+    result = {name: np.full(len(test), np.nan) for name in TASKS[task].answers}
     for index, source in enumerate(test.files):
         rows = np.flatnonzero(test.file_index == index)
         if not len(rows):
@@ -142,7 +142,7 @@ def read_predictions(folder: Path, test: Dataset, task: Task, prefix: str) -> di
                 f"its {len(table)} events are not the {len(rows)} test events of {Path(source).name}",
                 "Run `trigger-ml reconstruct` again, so that the three runs see the same events",
             )
-        for name in COLUMNS[task]:
+        for name in TASKS[task].answers:
             column = table[name]
             values = column.quantity.to_value(units[name]) if name in units else np.asarray(column)
             result[name][rows[mine]] = np.asarray(values, dtype=np.float64)[theirs]

@@ -15,11 +15,13 @@ from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
+from trigger_ml.core.keras_types import Model
 from trigger_ml.evaluation.robustness import NightSkyAnswers
 from trigger_ml.events.dataset import Dataset, Splits
 from trigger_ml.events.night_sky import NightSky
 from trigger_ml.events.rival import LEVELS, read_parameters
 from trigger_ml.models.trees import load_trees, save_trees
+from trigger_ml.pipeline.emulators import open_emulator
 
 __all__ = [
     "answers",
@@ -107,18 +109,17 @@ def network_answers(
     config : ExperimentConfig
     counts : numpy.ndarray of uint8 or uint16, shape (n, H, W, C)
     """
-    from trigger_ml.firmware.onnx.emulator import Emulator
     from trigger_ml.models.batches import predict
     from trigger_ml.models.files import load_model
 
-    bits, emulator = config.events.input.bits, Emulator(path / layout.EMULATOR)
+    bits, emulator = config.events.input.bits, open_emulator(path)
 
-    def keras(model: Any) -> Callable[[], FloatArray]:
+    def keras(model: Model) -> Callable[[], FloatArray]:
         return lambda: predict(model, counts, bits)
 
     found = {
         "float": keras(load_model(path / layout.FLOAT_MODEL)),
-        "compressed": lambda: np.asarray(next(iter(emulator.values(counts).values()))),
+        "compressed": lambda: emulator.answer(counts),
     }
     if (control := path / layout.CONTROL_MODEL).exists():
         found["control"] = keras(load_model(control))

@@ -13,10 +13,10 @@ from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading
 from trigger_ml.evaluation.direction import camera_offsets
+from trigger_ml.events.cache import cached_dataset, cached_night_sky
 from trigger_ml.events.dataset import Dataset, Splits, split_by_shower
 from trigger_ml.events.domain import QUANTITIES, training_domain
-from trigger_ml.events.loading import load_dataset
-from trigger_ml.events.night_sky import NightSky, load_night_sky, split_night_sky
+from trigger_ml.events.night_sky import NightSky, split_night_sky
 from trigger_ml.instrument.camera import AxialGrid
 from trigger_ml.pipeline.workspace import Workspace
 
@@ -145,10 +145,11 @@ def _listed(directory: Path, kind: str) -> list[Path]:
 def load_sample(workspace: Workspace) -> Sample:
     """All events of a run as network input, and which of them are for what."""
     config = workspace.config
-    dataset = load_dataset(event_files(workspace.path), config.events)
+    kept = workspace.path / layout.EVENTS
+    dataset = cached_dataset(event_files(workspace.path), config.events, kept)
     for reason, number in dataset.dropped.items():
         workspace.console.print(f"  {number} events dropped: {reason}", markup=False)
-    night = load_night_sky(night_sky_files(workspace.path), config.events)
+    night = cached_night_sky(night_sky_files(workspace.path), config.events, kept)
     training, test = (None, None) if night is None else split_night_sky(night, config.seed)
     splits = split_by_shower(dataset, config.events.split, config.seed)
     return Sample(dataset, splits, training, test, config)

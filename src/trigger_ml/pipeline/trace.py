@@ -16,6 +16,8 @@ from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
+from trigger_ml.core.fixed_point import input_values
+from trigger_ml.core.keras_types import Model
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.events.dataset import Dataset
 from trigger_ml.firmware.engines.base import Backend
@@ -65,7 +67,7 @@ def _row(test: Dataset, event: str) -> int:
     return int(found[0])
 
 
-def _backends(config: ExperimentConfig, path: Path, network: Network, model: Any) -> list[Backend]:
+def _backends(config: ExperimentConfig, path: Path, network: Network, model: Model) -> list[Backend]:
     """Every backend that the run was built with."""
     from trigger_ml.firmware.engines.csim import CsimBackend
     from trigger_ml.firmware.engines.keras import KerasBackend
@@ -98,7 +100,7 @@ def _float_values(path: Path, network: Network, counts: NDArray[Any], bits: int)
     known = {node.name for node in network.nodes}
     layers = [layer for layer in folded.layers if layer.name in known]
     inner = tf_keras.Model(folded.inputs, [layer.output for layer in layers])
-    x = counts[np.newaxis].astype(np.float32) * np.float32(2.0**-bits)
+    x = input_values(counts[np.newaxis], bits)
     return {
         layer.name: np.asarray(values) for layer, values in zip(layers, inner(x, training=False), strict=True)
     }

@@ -13,10 +13,11 @@ from ctapipe.instrument import SubarrayDescription
 from rich.progress import Progress
 
 from trigger_ml.core.config import SimulationConfig
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.monitoring import SIMULATION_START, Conditions, concatenate_conditions, slot
 from trigger_ml.events.runs import SimulatedRun
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, no_showers
+from trigger_ml.events.table import EventTable, no_showers
 from trigger_ml.simulation.chunks import NIGHT_SKY, NIGHT_SKY_BLOCKS, NIGHT_SKY_EVENTS, Chunk, read_chunk
 from trigger_ml.simulation.clocked import N_WINDOWS, Pedestal
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.core.files import atomic_path
-from trigger_ml.events.table import PRIMARY_IDS
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.simulation.atmosphere import atmosphere_above
 from trigger_ml.simulation.geometry import camera_axes
 from trigger_ml.simulation.interactions import read_library
 from trigger_ml.simulation.nuisances import block_generator, disturb, draw, roughness
+from trigger_ml.simulation.registered import simulated_camera, simulated_trigger
 from trigger_ml.simulation.shower import ShowerMaker
 from trigger_ml.simulation.telescope import Image, Telescope
 from trigger_ml.simulation.threshold import Threshold
@@ -79,7 +79,7 @@ class Worker:
     def __init__(self, config: SimulationConfig, seed: int, library: Path | None) -> None:
         self.config = config
         self.seed = seed
-        self.subarray = sst1m_subarray(config.telescopes)
+        camera, algorithm = simulated_camera(config), simulated_trigger(config)
         self.atmosphere = atmosphere_above(config.altitude, config.atmosphere)
         self.alt, self.az = math.radians(90 - config.zenith), math.radians(config.azimuth)
         self.maker = ShowerMaker(
@@ -90,15 +90,16 @@ class Worker:
         )
         self.telescopes = {
             tel_id: Telescope(
-                description,
+                camera,
                 self.atmosphere,
                 self.alt,
                 self.az,
                 config.nsb_rate,
                 config.trigger_threshold,
                 seed=seed * 1000 + tel_id,
+                algorithm=algorithm,
             )
-            for tel_id, description in self.subarray.tel.items()
+            for tel_id in range(1, len(config.telescopes) + 1)
         }
         self._varied = not config.nuisances.nominal or config.accidental_rate is not None
         self._threshold = Threshold(config, self.telescopes[1])

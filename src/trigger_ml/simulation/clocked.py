@@ -8,15 +8,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from trigger_ml.instrument import sst1m
-from trigger_ml.simulation.electronics import SEARCH, Electronics, Waveform, extract, read_out
-from trigger_ml.trigger.digital_sum import CLUSTER_SIZE, patch_sums
+from trigger_ml.simulation.electronics import Electronics, Waveform, extract, read_out
 
 N_WINDOWS = 64
 """Clocked windows from which a block's pedestals are measured."""
 NOISE_SAMPLES = 1 << 17
 """Length of the recording of electronic noise that clocked windows are made with."""
-LEVEL_WINDOWS = 4
-"""Clocked windows that tell the mean and the spread of a cluster's sum."""
 DEAD_SPREAD = 0.25
 """A pixel is flagged dead if its charge spreads less than this part of the camera's median."""
 
@@ -155,28 +152,3 @@ def measure_pedestal(
         baseline_std=(spread * parts.calibration).astype(np.float32),
         dead=std < DEAD_SPREAD * np.median(std),
     )
-
-
-def cluster_moments(
-    rng: np.random.Generator,
-    parts: Electronics,
-    sky: Waveform,
-    n_samples: int,
-    patch_of_pixel: NDArray[np.int64],
-    n_patches: int,
-) -> tuple[float, float]:
-    """Mean and standard deviation in ADC counts of a whole cluster's sum in the night sky alone.
-
-    Parameters
-    ----------
-    rng, parts, sky, n_samples
-        As of :func:`measure_pedestal`.
-    patch_of_pixel : numpy.ndarray of int64, shape (pixels,)
-    n_patches : int
-    """
-    sums = [
-        patch_sums(window(rng, parts, sky, n_samples)[0], patch_of_pixel, n_patches, *SEARCH)
-        for _ in range(LEVEL_WINDOWS)
-    ]
-    # a cluster is the sum of seven patches, which the night sky lights independently
-    return CLUSTER_SIZE * float(np.mean(sums)), math.sqrt(CLUSTER_SIZE) * float(np.std(sums))

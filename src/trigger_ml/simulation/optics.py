@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 RASTER = 0.003
 """Metres: cells of the map from positions to pixels."""
+CELL_RADIUS = 0.01403
+"""Metres: outer circle of a pixel's hexagonal cell."""
 
 
 def facet_centres() -> Array:
@@ -89,7 +91,7 @@ def build_optics(geometry: CameraGeometry, rng: np.random.Generator) -> Optics:
     x, y = np.meshgrid(np.arange(-half, half + 1), np.arange(-half, half + 1), indexing="ij")
     cells = np.column_stack([x.ravel(), y.ravel()]) * RASTER
     distance, nearest = cKDTree(pixels).query(cells)
-    raster = np.where(distance < 0.0243, nearest, -1).astype(np.int64)
+    raster = np.where(distance < sst1m.PIXEL_PITCH, nearest, -1).astype(np.int64)
     return Optics(facets, normals, focal, pixels, neighbours, raster.reshape(x.shape))
 
 
@@ -123,8 +125,7 @@ def _pixel_at(
             d = (x - pixels[other, 0]) ** 2 + (y - pixels[other, 1]) ** 2
             if d < least:
                 best, least = other, d
-    # outer circle of a hexagonal cell
-    return best if least < 0.01403**2 else -1
+    return best if least < CELL_RADIUS**2 else -1
 
 
 @njit(cache=True, fastmath=True)

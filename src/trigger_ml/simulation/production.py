@@ -24,13 +24,14 @@ from rich.progress import Progress
 
 from trigger_ml.core.config import SimulationConfig
 from trigger_ml.core.files import write_json
+from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.runs import SimulatedRun
-from trigger_ml.events.table import PRIMARY_IDS, EventTable, Truth
-from trigger_ml.instrument.digicam import sst1m_subarray
+from trigger_ml.events.table import EventTable, Truth
 from trigger_ml.simulation.blocks import DAYS, Blocks, NightSky
 from trigger_ml.simulation.chunks import NIGHT_SKY, Chunk, Worker, read_chunk, write_chunk
 from trigger_ml.simulation.interactions import load_library
+from trigger_ml.simulation.registered import plug_ins, simulated_camera, simulated_trigger
 from trigger_ml.simulation.shower import NUCLEONS
 
 ACTIVITY = "trigger-ml simulate (fast shower model, not CORSIKA)"
@@ -195,7 +196,7 @@ def _key(name: str, config: SimulationConfig, seed: int, library: Path | None) -
         "seed": seed,
         "library": library.name if library and name in NUCLEONS else None,
         "version": [version("trigger-ml"), MODEL_VERSION],
-    }
+    } | plug_ins(config)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -219,12 +220,20 @@ def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: 
     -------
     list of pathlib.Path
         In the order of the configuration's particles.
+
+    Raises
+    ------
+    ConfigError
+        If the camera or the trigger algorithm is unknown, broken or unfit; see
+        `~trigger_ml.simulation.registered`.
     """
+    subarray = simulated_camera(config).subarray(config.telescopes)
+    # a wrong name is told here, not by every worker
+    simulated_trigger(config)
     directory.mkdir(parents=True, exist_ok=True)
     workers = config.workers or joblib.cpu_count()
     hadrons = any(name in NUCLEONS for name in config.particles)
     library = load_library(config.library_scale, workers) if hadrons else None
-    subarray = sst1m_subarray(config.telescopes)
     events: dict[str, int] = {name: particle.events for name, particle in config.particles.items()}
     if config.night_sky_events:
         events[NIGHT_SKY] = config.night_sky_events

@@ -1,28 +1,29 @@
 """A telescope: from a shower in the air to a triggered, calibrated image."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ctapipe.instrument import TelescopeDescription
 from numpy.typing import NDArray
 
 from trigger_ml.instrument import sst1m
+from trigger_ml.instrument.description import Camera
 from trigger_ml.simulation import cherenkov, clocked, electronics, optics
 from trigger_ml.simulation.atmosphere import Atmosphere
 from trigger_ml.simulation.geometry import camera_axes
 from trigger_ml.simulation.shower import Shower
-from trigger_ml.trigger import digital_sum
+from trigger_ml.trigger.algorithm import Algorithm, Waveform
+from trigger_ml.trigger.registry import trigger
 
 Array = NDArray[np.float64]
 
-LEAST_LIGHT = 0.45
-"""Part of the trigger threshold that Cherenkov light must give; with less, the night sky would have to
-trigger."""
+FEWEST = 4.0
+"""Photo-electrons: with fewer an image is not looked at, whatever the trigger."""
+LEVEL_WINDOWS = 4
+"""Clocked windows that tell the trigger algorithm of the night sky."""
 BLOCK_SKY_SAMPLES = 1 << 18
 """The same, for a block: a few dozen events."""
-SKY_SIGMAS = 3.5
-"""Fluctuation of a cluster's night sky at one time that is not expected to help light over the threshold."""
 VIEW = math.radians(5.2)
 """Radians from the optical axis: light beyond falls outside the camera."""
 SKY_SAMPLES = 1 << 20
@@ -54,39 +55,44 @@ class Telescope:
 
     Parameters
     ----------
-    description : ctapipe.instrument.TelescopeDescription
+    camera : Camera
+        On a telescope with the SST-1M's mirror.
     atmosphere : Atmosphere
     alt, az : float
         Pointing in radians.
     nsb_rate : float
         Night-sky photo-electrons per pixel and nanosecond.
     threshold : float
-        Cluster sum in ADC counts at which it triggers.
+        Value of the trigger algorithm at which it triggers.
     seed : int
         Of what differs between telescopes and not between events: misalignments, pixel gains.
+    algorithm : Algorithm, optional
+        Of the trigger; DigiCam's digital sum if not given.
     """
 
     def __init__(
         self,
-        description: TelescopeDescription,
+        camera: Camera,
         atmosphere: Atmosphere,
         alt: float,
         az: float,
         nsb_rate: float,
         threshold: float,
         seed: int,
+        algorithm: Algorithm | None = None,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self.optics = optics.build_optics(description.camera.geometry, rng)
-        self.electronics = electronics.build_electronics(description.camera.readout, nsb_rate, rng)
-        self.patches = digital_sum.build_patches(description.camera.geometry)
-        self._n_patches = len(self.patches.cluster)
-        self.camera = camera_axes(alt, az)
-        self.n_samples = int(description.camera.readout.n_samples)
+        self.optics = optics.build_optics(camera.geometry, rng)
+        self.electronics = electronics.build_electronics(camera.readout, nsb_rate, rng)
+        self.patches = camera.patches
+        self.algorithm = algorithm or trigger()
+        self.axes = camera_axes(alt, az)
+        self.n_samples = int(camera.readout.n_samples)
+        self._amplitude = camera.adc.amplitude
         self._nominal = self.electronics
         self._roughness = sst1m.ROUGHNESS
         self._threshold = threshold
-        self._least = max(LEAST_LIGHT * threshold / sst1m.AMPLITUDE, 4.0)
+        self._least = self._least_light(1.0, ())
         self.table = light_table(atmosphere, math.pi / 2 - alt)
         self._photons = cherenkov.empty_photons()
         self._sky = np.zeros(0, np.float32)
@@ -119,18 +125,21 @@ class Telescope:
         roughness : float
             Random angle of reflection, radians.
         threshold : float
-            ADC counts.
+            In the algorithm's unit.
         gain : float
             Mean gain relative to the nominal.
         """
         self.electronics, self._roughness, self._threshold = parts, roughness, threshold
         self.renew_sky(rng, min(BLOCK_SKY_SAMPLES, SKY_SAMPLES))
-        # a bright sky gives a large part of the threshold: what it rarely exceeds need not be light
-        level, spread = clocked.cluster_moments(
-            rng, parts, self._sky, self.n_samples, self.patches.patch_of_pixel, self._n_patches
-        )
-        least = min(LEAST_LIGHT * threshold, threshold - level - SKY_SIGMAS * spread)
-        self._least = max(least / (sst1m.AMPLITUDE * gain), 4.0)
+        sky = [clocked.window(rng, parts, self._sky, self.n_samples)[0] for _ in range(LEVEL_WINDOWS)]
+        self._least = self._least_light(gain, sky)
+
+    def _least_light(self, gain: float, sky: Sequence[Waveform]) -> float:
+        """Photo-electrons below which an image is not expected to trigger."""
+        if self.algorithm.least_light is None:
+            return FEWEST
+        least = self.algorithm.least_light(self._threshold, sky, self.patches, *electronics.SEARCH)
+        return max(least / (self._amplitude * gain), FEWEST)
 
     def pedestal(self, rng: np.random.Generator) -> clocked.Pedestal:
         """Pedestals under the present conditions."""
@@ -158,7 +167,7 @@ class Telescope:
                 len(shower.segments),
                 stride,
                 position,
-                self.camera[2],
+                self.axes[2],
                 self.table,
                 self.optics.area,
                 VIEW,
@@ -169,7 +178,7 @@ class Telescope:
         self, rng: np.random.Generator, shower: Shower, position: Array
     ) -> tuple[NDArray[np.int64], Array]:
         """Pixels and times (ns) of a shower's photo-electrons; position as in :meth:`expectation`."""
-        camera, area, facets = self.camera, self.optics.area, self.optics.facets
+        camera, area, facets = self.axes, self.optics.area, self.optics.facets
         photons, count = cherenkov.electron_light(
             rng,
             shower.segments,
@@ -233,13 +242,13 @@ class Telescope:
             return False
         dx, dy, dz = (position - tracks[:, :3]).T
         along = dx * tracks[:, 3] + dy * tracks[:, 4] + dz * tracks[:, 5]
-        inside = tracks[:, 3:6] @ -self.camera[2] > math.cos(VIEW)
+        inside = tracks[:, 3:6] @ -self.axes[2] > math.cos(VIEW)
         return bool(np.any(inside & (along > 0) & (dx**2 + dy**2 + dz**2 - along**2 < 30.0**2)))
 
     def read(self, rng: np.random.Generator, pixel: NDArray[np.int64], time: Array) -> Image | None:
         """Read the camera out: photo-electrons' pixels and times to an image, or None without a trigger."""
         parts = self.electronics
-        counts = np.append(np.bincount(self.patches.patch_of_pixel[pixel], minlength=self._n_patches), 0)
+        counts = np.append(np.bincount(self.patches.patch_of_pixel[pixel], minlength=len(self.patches)), 0)
         clusters = counts[self.patches.cluster].sum(axis=1)
         brightest = int(clusters.argmax())
         if clusters[brightest] < 0.9 * self._least:
@@ -260,10 +269,7 @@ class Telescope:
             parts.baseline_shift,
             self.n_samples,
         )
-        peak = digital_sum.cluster_peak(
-            waveform, self.patches.patch_of_pixel, self.patches.cluster, *electronics.SEARCH
-        )
-        if peak < self._threshold:
+        if not self.algorithm.decide(waveform, self.patches, self._threshold, *electronics.SEARCH).fires:
             return None
         return self._image(waveform, true_image)
 

@@ -1,13 +1,15 @@
 """The trigger threshold that keeps the rate of accidental triggers, from bias curves of pure night sky.
 
 A telescope sets its threshold by a rate scan: the rate of triggers against the threshold, with the camera
-open to the night sky alone. Here the scan counts, in clocked windows, how often the largest cluster sum of a
-camera exceeds a threshold. Rates that a telescope can record (some 100 Hz) are too rare to be counted. Their
-tail is that of one cluster at one time, which is known much further: it is the seven-fold convolution of the
-distribution of a patch's clipped sum, of which every window gives thousands. The rate is that tail times a
-factor (how many clusters and times are independent), fitted to the rates that are counted.
+open to the night sky alone. Here the scan counts, in clocked windows, how often the largest value of the
+trigger algorithm exceeds a threshold. Rates that a telescope can record (some 100 Hz) are too rare to be
+counted. Their tail is that of the value in one place at one time, which the algorithm knows much further: for
+the digital sum it is the seven-fold convolution of the distribution of a patch's clipped sum, of which every
+window gives thousands. The rate is that tail times a factor (how many places and times are independent),
+fitted to the rates that are counted.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,7 +23,6 @@ from trigger_ml.simulation import clocked, electronics
 from trigger_ml.simulation.electronics import Electronics
 from trigger_ml.simulation.nuisances import Nuisances, ranges
 from trigger_ml.simulation.telescope import Telescope
-from trigger_ml.trigger import digital_sum
 
 Array = NDArray[np.float64]
 
@@ -46,13 +47,13 @@ class Scan:
     Parameters
     ----------
     maxima : numpy.ndarray, shape (windows,)
-        Largest cluster sum of the camera in each window, ADC counts.
-    patch : numpy.ndarray of int64, shape (256,)
-        How often a patch's sum was so many ADC counts.
+        Largest value of the algorithm in each window.
+    tail : numpy.ndarray
+        Probability that its value in one place at one time is at least 0, 1, 2, ...
     """
 
     maxima: Array
-    patch: NDArray[np.int64]
+    tail: Array
 
 
 def scan(rng: np.random.Generator, telescope: Telescope, parts: Electronics, n_windows: int) -> Scan:
@@ -62,7 +63,7 @@ def scan(rng: np.random.Generator, telescope: Telescope, parts: Electronics, n_w
     ----------
     rng : numpy.random.Generator
     telescope : Telescope
-        Whose patches are used.
+        Whose patches and algorithm are used; the algorithm must know its `NoiseTail`.
     parts : Electronics
     n_windows : int
 
@@ -70,51 +71,32 @@ def scan(rng: np.random.Generator, telescope: Telescope, parts: Electronics, n_w
     -------
     Scan
     """
+    noise = telescope.algorithm.noise
+    assert noise is not None
     sky = electronics.night_sky(rng, parts.pulse, parts.rate, SCAN_SKY)
-    noise = rng.standard_normal(SCAN_SKY, dtype=np.float32)
+    unit_noise = rng.standard_normal(SCAN_SKY, dtype=np.float32)
     subtract = clocked.measured_baseline(parts)
     n_pixels = len(parts.gain)
     waveform = np.empty((n_pixels, telescope.n_samples), np.float32)
     unused = np.zeros(n_pixels)
-    of_pixel, cluster = telescope.patches.patch_of_pixel, telescope.patches.cluster
-    maxima, patch = np.empty(n_windows), np.zeros(digital_sum.PATCH_MAX + 1, dtype=np.int64)
+    patches, decide = telescope.patches, telescope.algorithm.decide
+    maxima, counts = np.empty(n_windows), np.zeros((), dtype=np.int64)
     for i in range(n_windows):
-        clocked.record(rng, sky, noise, parts.gain, parts.noise, subtract, waveform, unused, unused)
-        maxima[i] = digital_sum.cluster_peak(waveform, of_pixel, cluster, *electronics.SEARCH)
-        sums = digital_sum.patch_sums(waveform, of_pixel, len(cluster), *electronics.SEARCH)
-        patch += np.bincount(sums.astype(np.int64).ravel(), minlength=len(patch))
-    return Scan(maxima, patch)
-
-
-def cluster_tail(patch: NDArray[np.int64]) -> Array:
-    """Probability that a cluster's sum at one time is at least 0, 1, 2, ... ADC counts.
-
-    Parameters
-    ----------
-    patch : numpy.ndarray of int64, shape (256,)
-        Field of :class:`Scan`.
-
-    Returns
-    -------
-    numpy.ndarray, shape (7 * 255 + 1,)
-    """
-    one = patch / patch.sum()
-    whole = one
-    for _ in range(digital_sum.CLUSTER_SIZE - 1):
-        # not by Fourier transforms: their rounding is above the tail
-        whole = np.convolve(whole, one)
-    return np.asarray(np.cumsum(whole[::-1])[::-1])
+        clocked.record(rng, sky, unit_noise, parts.gain, parts.noise, subtract, waveform, unused, unused)
+        maxima[i] = decide(waveform, patches, math.inf, *electronics.SEARCH).peak
+        counts = counts + noise.count(waveform, patches, *electronics.SEARCH)
+    return Scan(maxima, noise.probability(counts))
 
 
 def bias_curve(found: Scan) -> Array:
-    """Rate of triggers in Hz at thresholds of 0, 1, 2, ... ADC counts; see the module's text.
+    """Rate of triggers in Hz at thresholds of 0, 1, 2, ...; see the module's text.
 
     Raises
     ------
     ValueError
         If too few windows were scanned for a fit.
     """
-    tail = cluster_tail(found.patch)
+    tail = found.tail
     n = len(found.maxima)
     thresholds = np.arange(len(tail))
     exceeding = n - np.searchsorted(np.sort(found.maxima), thresholds, side="left")
@@ -128,7 +110,7 @@ def bias_curve(found: Scan) -> Array:
 
 
 def threshold_at(found: Scan, rate: float) -> float:
-    """Threshold in ADC counts at which the night sky triggers at a rate in Hz."""
+    """Threshold at which the night sky triggers at a rate in Hz."""
     curve = bias_curve(found)
     possible = curve > 0
     # the logarithm falls strictly: interpolated between whole counts
@@ -168,7 +150,7 @@ class Threshold:
         return rates, np.maximum.accumulate(found)
 
     def at(self, nuisances: Nuisances) -> float:
-        """ADC counts: fixed, or for the conditions' night sky and gain (a rate scan sees the true gain)."""
+        """Fixed, or for the conditions' night sky and gain (a rate scan sees the true gain)."""
         if self._config.accidental_rate is None:
             return self._config.trigger_threshold
         rates, thresholds = self._curve

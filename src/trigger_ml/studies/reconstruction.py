@@ -24,15 +24,14 @@ from trigger_ml.core.config import (
 from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory, command_line, fingerprint
+from trigger_ml.core.task import TASKS, Task
 from trigger_ml.pipeline.execute import execute, stage_fingerprint
 from trigger_ml.pipeline.stages import STAGES
 from trigger_ml.pipeline.workspace import Workspace
 from trigger_ml.studies.sweep import configured, run_base
 
-__all__ = ["TASKS", "ReconstructionConfig", "load_reconstruction", "reconstruct", "task_configs"]
+__all__ = ["ReconstructionConfig", "load_reconstruction", "reconstruct", "task_configs"]
 
-Task = Literal["type", "energy", "direction"]
-TASKS: tuple[Task, ...] = ("type", "energy", "direction")
 OUTPUTS = tuple(str(path) for path in (layout.IRFS, layout.EVALUATION, layout.FIGURES, layout.PAGE))
 # raise when a change of the code makes what earlier versions left invalid
 VERSION = 1

@@ -12,12 +12,13 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 from rich.console import Console
 
+from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig, Section, load_yaml, parse, resolved_paths
 from trigger_ml.core.errors import ConfigError, InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.foreign import explain
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.pipeline.execute import execute, is_done_until
+from trigger_ml.pipeline.execute import execute, is_done_until, is_whole_until
 
 __all__ = [
     "Point",
@@ -229,9 +230,10 @@ def runs_below(directory: Path) -> list[Path]:
     InputError
         If the folder is neither.
     """
-    if (directory / "manifest.json").exists():
+    if (directory / layout.MANIFEST).exists():
         return [directory]
-    found = sorted(path.parent for path in directory.glob("point-*/evaluation.json"))
+    points = sorted(path.parent for path in directory.glob(f"point-*/{layout.MANIFEST}"))
+    found = [point for point in points if is_whole_until(RunDirectory(point), "evaluate")]
     if not found:
         raise InputError(
             str(directory), "neither a run directory nor a sweep with finished points", "Check the path"

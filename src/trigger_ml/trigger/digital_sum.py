@@ -1,67 +1,31 @@
-"""The camera's own trigger: sums of patches of three pixels over clusters of seven patches (compiled)."""
+"""DigiCam's own trigger: sums of patches of three pixels over clusters of seven patches (compiled)."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 
 import numpy as np
-from ctapipe.instrument import CameraGeometry
 from numba import njit
 from numpy.typing import NDArray
 
+from trigger_ml.instrument.patches import Patches
+from trigger_ml.trigger.algorithm import Algorithm, Decision, NoiseTail, Waveform
+
+__all__ = ["NAME", "PATCH_MAX", "cluster_tail", "decide", "digital_sum", "least_light", "patch_sums"]
+
+NAME = "digital-sum"
 PATCH_MAX = 255
 """A patch's sum is clipped to 8 bits."""
 CLUSTER_SIZE = 7
 """Patches of a cluster that is not at the edge."""
-
-
-@dataclass(frozen=True, eq=False)
-class Patches:
-    """Which pixels form a patch and which patches a cluster.
-
-    Parameters
-    ----------
-    patch_of_pixel : numpy.ndarray of int64, shape (pixels,)
-    cluster : numpy.ndarray of int64, shape (patches, 7)
-        The patch itself and its neighbours; -1 where there is none.
-    """
-
-    patch_of_pixel: NDArray[np.int64]
-    cluster: NDArray[np.int64]
-
-
-def build_patches(geometry: CameraGeometry) -> Patches:
-    """DigiCam's 432 patches of three pixels that touch each other.
-
-    Patches repeat on a lattice coarser than the pixels' by the square root of three. The first patch is the
-    pixel of the largest x with its two neighbours of the next row; patches are numbered along rows of equal
-    x.
-    """
-    x, y = geometry.pix_x.to_value("m"), geometry.pix_y.to_value("m")
-    pitch = float(np.min(np.hypot(x[1:] - x[0], y[1:] - y[0])))
-    height = pitch * np.sqrt(3) / 2
-    apex = int(np.lexsort((-y, -x))[0])
-    # centres in rows one pixel row apart; within a row every third half pitch
-    row = np.rint((x[apex] - x) / height).astype(int)
-    column = np.rint((y[apex] - y) / (pitch / 2)).astype(int)
-    # a patch: apex at (row, column), the others at (row + 1, column -/+ 1); apices step by (1, 3) and (1, -3)
-    is_apex = (column - 3 * row) % 6 == 0
-    is_left = (column + 1 - 3 * (row - 1)) % 6 == 0
-    apex_row = np.where(is_apex, row, row - 1)
-    apex_column = np.where(is_apex, column, np.where(is_left, column + 1, column - 1))
-    keys = np.stack([apex_row, apex_column], axis=1)
-    centres, patch = np.unique(keys, axis=0, return_inverse=True)
-    position = np.stack([centres[:, 0] * height, centres[:, 1] * pitch / 2], axis=1)
-    distance = np.hypot(*(position[:, np.newaxis] - position).transpose(2, 0, 1))
-    near = distance < 1.05 * np.sqrt(3) * pitch
-    cluster = np.full((len(centres), 7), -1)
-    for i, row_mask in enumerate(near):
-        members = np.flatnonzero(row_mask)
-        cluster[i, : len(members)] = members
-    return Patches(patch.ravel().astype(np.int64), cluster.astype(np.int64))
+LEAST_LIGHT = 0.45
+"""Part of the threshold that Cherenkov light must give; with less, the night sky would have to trigger."""
+SKY_SIGMAS = 3.5
+"""Fluctuation of a cluster's night sky at one time that is not expected to help light over the threshold."""
 
 
 @njit(cache=True)
 def patch_sums(
-    waveform: NDArray[np.float32], patch_of_pixel: NDArray[np.int64], n_patches: int, first: int, last: int
+    waveform: Waveform, patch_of_pixel: NDArray[np.int64], n_patches: int, first: int, last: int
 ) -> NDArray[np.float64]:
     """Clipped sum of every patch in the samples [first, last), ADC counts, shape (patches, last - first)."""
     sums = np.zeros((n_patches, last - first))
@@ -75,43 +39,101 @@ def patch_sums(
 
 
 @njit(cache=True)
-def cluster_peak(
-    waveform: NDArray[np.float32],
+def _cluster_sum(sums: NDArray[np.float64], cluster: NDArray[np.int64], patch: int, k: int) -> float:
+    total = 0.0
+    for j in range(CLUSTER_SIZE):
+        if cluster[patch, j] >= 0:
+            total += sums[cluster[patch, j], k]
+    return total
+
+
+@njit(cache=True)
+def _judge(
+    waveform: Waveform,
     patch_of_pixel: NDArray[np.int64],
     cluster: NDArray[np.int64],
+    threshold: float,
     first: int,
     last: int,
-) -> float:
-    """Largest cluster sum of a camera.
+) -> tuple[float, int]:
+    """Largest cluster sum of a camera, and the first sample at which one is at least the threshold, or -1."""
+    sums = patch_sums(waveform, patch_of_pixel, cluster.shape[0], first, last)
+    best = 0.0
+    for patch in range(cluster.shape[0]):
+        for k in range(last - first):
+            best = max(best, _cluster_sum(sums, cluster, patch, k))
+    if best < threshold:
+        return best, -1
+    # a second pass, which ends early and which most readouts do not need
+    for k in range(last - first):
+        for patch in range(cluster.shape[0]):
+            if _cluster_sum(sums, cluster, patch, k) >= threshold:
+                return best, first + k
+    return best, first
+
+
+def decide(waveform: Waveform, patches: Patches, threshold: float, first: int, last: int) -> Decision:
+    """Whether a cluster of seven patches reaches the threshold.
 
     Parameters
     ----------
     waveform : numpy.ndarray of float32, shape (pixels, samples)
         ADC counts above the baseline.
-    patch_of_pixel, cluster
-        Fields of :class:`Patches`.
+    patches : Patches
+    threshold : float
+        ADC counts.
     first, last : int
         Samples [first, last) to look at.
 
     Returns
     -------
-    float
-        ADC counts: patches are clipped to [0, 255] as the hardware does.
+    Decision
+        Its peak is in ADC counts: patches are clipped to [0, 255] as the hardware does.
     """
-    n_patches = cluster.shape[0]
-    sums = np.zeros((n_patches, last - first))
-    for p in range(waveform.shape[0]):
-        for k in range(first, last):
-            sums[patch_of_pixel[p], k - first] += waveform[p, k]
-    best = 0.0
-    for patch in range(n_patches):
-        for k in range(last - first):
-            sums[patch, k] = min(max(np.floor(sums[patch, k]), 0.0), PATCH_MAX)
-    for patch in range(n_patches):
-        for k in range(last - first):
-            total = 0.0
-            for j in range(7):
-                if cluster[patch, j] >= 0:
-                    total += sums[cluster[patch, j], k]
-            best = max(best, total)
-    return best
+    peak, sample = _judge(waveform, patches.patch_of_pixel, patches.cluster, threshold, first, last)
+    return Decision(peak >= threshold, sample, peak)
+
+
+def least_light(threshold: float, sky: Sequence[Waveform], patches: Patches, first: int, last: int) -> float:
+    """ADC counts that light must add; see `LeastLight`.
+
+    A bright sky gives a large part of the threshold: what it rarely exceeds need not be light.
+    """
+    least = LEAST_LIGHT * threshold
+    if not sky:
+        return least
+    sums = [patch_sums(waveform, patches.patch_of_pixel, len(patches), first, last) for waveform in sky]
+    # a cluster is the sum of seven patches, which the night sky lights independently
+    level, spread = CLUSTER_SIZE * float(np.mean(sums)), math.sqrt(CLUSTER_SIZE) * float(np.std(sums))
+    return min(least, threshold - level - SKY_SIGMAS * spread)
+
+
+def patch_counts(waveform: Waveform, patches: Patches, first: int, last: int) -> NDArray[np.int64]:
+    """How often a patch's sum was 0, 1, ... 255 ADC counts, shape (256,)."""
+    sums = patch_sums(waveform, patches.patch_of_pixel, len(patches), first, last)
+    return np.bincount(sums.astype(np.int64).ravel(), minlength=PATCH_MAX + 1)
+
+
+def cluster_tail(patch: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Probability that a cluster's sum at one time is at least 0, 1, 2, ... ADC counts.
+
+    Parameters
+    ----------
+    patch : numpy.ndarray of int64, shape (256,)
+        From `patch_counts`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (7 * 255 + 1,)
+    """
+    one = patch / patch.sum()
+    whole = one
+    for _ in range(CLUSTER_SIZE - 1):
+        # not by Fourier transforms: their rounding is above the tail
+        whole = np.convolve(whole, one)
+    return np.asarray(np.cumsum(whole[::-1])[::-1])
+
+
+def digital_sum() -> Algorithm:
+    """The algorithm, for the registry."""
+    return Algorithm(NAME, decide, least_light, NoiseTail(patch_counts, cluster_tail))

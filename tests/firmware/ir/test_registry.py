@@ -15,6 +15,7 @@ from trigger_ml.firmware.ir.network import Flatten, Input, Network
 from trigger_ml.firmware.ir.ops import NODE_TYPES, Node, Quantize
 from trigger_ml.firmware.ir.registry import Refused, Registry
 from trigger_ml.firmware.layers import KERAS
+from trigger_ml.firmware.native.generate import TRANSLATIONS
 from trigger_ml.firmware.onnx.nodes import ONNX
 from trigger_ml.firmware.onnx.writer import build_emulator
 from trigger_ml.firmware.rtl.ops import ARITHMETIC, STREAMING, UNROLLED
@@ -25,6 +26,7 @@ TABLES = {
     "Keras extraction": KERAS,
     "ONNX": ONNX,
     "hls4ml": HLS,
+    "the native emulator": TRANSLATIONS,
     "RTL arithmetic": ARITHMETIC,
     "RTL, streaming": STREAMING,
     "RTL, unrolled": UNROLLED,
@@ -74,6 +76,7 @@ def test_an_op_that_only_the_interpreter_knows_is_evaluated(network):
     [
         ("ONNX", build_emulator),
         ("hls4ml", lambda n: HLS.of(n["minus"])(Setting(None, n, HlsConfig()), n["minus"])),
+        ("the native emulator", lambda n: TRANSLATIONS.of(n["minus"])),
         ("RTL arithmetic", lambda n: outline(n, RtlConfig())),
         ("RTL, streaming", lambda n: plan(n, RtlConfig())),
         ("RTL, unrolled", lambda n: UNROLLED.of(n["minus"])),

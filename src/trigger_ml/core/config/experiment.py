@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -18,6 +18,7 @@ from trigger_ml.core.config.model import ModelConfig, TrainConfig
 from trigger_ml.core.config.simulation import SimulationConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.foreign import reason
+from trigger_ml.core.task import Task
 
 __all__ = ["ExperimentConfig", "load_experiment", "load_yaml", "parse", "schema"]
 
@@ -29,7 +30,7 @@ class ExperimentConfig(Section):
     """Name of the run directory and of the firmware project."""
     seed: int = Field(1, ge=0)
     """Every random number of the run follows from it."""
-    task: Literal["type", "energy", "direction"] = "type"
+    task: Task = "type"
     """What the model tells: particle type (one logit), log10 of the energy, or camera offsets."""
     simulation: SimulationConfig = SimulationConfig()
     events: EventsConfig = EventsConfig()

@@ -1,8 +1,8 @@
 """Configuration of the event generator."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from trigger_ml.core.config.base import Section
 from trigger_ml.core.config.nuisances import NuisancesConfig
@@ -25,6 +25,10 @@ class ParticleConfig(Section):
     """Metres."""
     uses: int = Field(10, gt=0, le=100)
     """Core positions for each shower."""
+
+
+LATER = ("camera", "trigger")
+"""Keys that run directories of earlier versions do not have."""
 
 
 class SimulationConfig(Section):
@@ -55,9 +59,13 @@ class SimulationConfig(Section):
     """Geomagnetic field in microtesla: north, west, up (Paranal)."""
     nsb_rate: float = Field(0.0407, ge=0)
     """Night-sky photo-electrons per pixel and nanosecond: 0.04 at a dark site (prod4), 0.2 at a bright."""
+    camera: str = "DigiCam"
+    """Camera of the telescopes, by the name that ctapipe gives it; only DigiCam can be simulated."""
+    trigger: str = "digital-sum"
+    """Trigger algorithm, the camera's own or one that a package adds (docs/plugins.md)."""
     trigger_threshold: float = Field(270.0, ge=0)
-    """Least sum of a cluster of seven patches (each clipped to 0-255) in ADC counts; one photo-electron
-    peaks at about 5 counts."""
+    """Least value of the trigger algorithm. Of the digital sum: sum of a cluster of seven patches (each
+    clipped to 0-255) in ADC counts; one photo-electron peaks at about 5 counts."""
     accidental_rate: float | None = Field(None, gt=0)
     """Hz at which the night sky alone triggers a telescope: the threshold follows night sky and gain so that
     this rate stays. Null fixes the threshold at ``trigger_threshold``."""
@@ -75,3 +83,13 @@ class SimulationConfig(Section):
     """Also write the calibrated waveforms (R1; 260 kB an image before compression)."""
     workers: int | None = Field(None, gt=0)
     """Processes; default is one per core. Any number gives the same file."""
+
+    @model_serializer(mode="wrap")
+    def _without_late_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # stages are done again where their section is written otherwise than before: keys that came later
+        # are written only where they say something
+        values: dict[str, Any] = serialize(self)
+        for name in LATER:
+            if name in values and values[name] == type(self).model_fields[name].default:
+                del values[name]
+        return values

@@ -14,6 +14,7 @@ def _work(workspace: Workspace) -> None:
     from trigger_ml.firmware.cost.rtl_project import build_rtl, check_fit
     from trigger_ml.firmware.hls.project import write_project
     from trigger_ml.firmware.ir import serialize
+    from trigger_ml.firmware.native.delivery import write_emulator_sources
     from trigger_ml.firmware.vectors import write_testbench, write_vectors
     from trigger_ml.models.files import load_model
     from trigger_ml.pipeline.sample import load_sample
@@ -27,6 +28,7 @@ def _work(workspace: Workspace) -> None:
     chosen = splits.test[:: max(1, len(splits.test) // config.firmware.vectors)][: config.firmware.vectors]
     counts = dataset.counts[chosen]
     write_vectors(network, counts, path / layout.VECTORS, event_ids=dataset[chosen].names)
+    write_emulator_sources(network, counts, path / layout.EMULATOR_SOURCES)
     if config.firmware.hls is not None:
         model = load_model(path / layout.COMPRESSED_MODEL)
         project = write_project(model, network, config.firmware.hls, path / layout.HLS, name=config.name)

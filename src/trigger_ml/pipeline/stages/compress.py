@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from trigger_ml import __version__
 from trigger_ml.core import layout
 from trigger_ml.core.files import write_json
+from trigger_ml.core.keras_types import Model
 from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.workspace import Workspace
 
@@ -61,7 +62,7 @@ def _metadata(sample: "Sample") -> dict[str, Any]:
     }
 
 
-def _write_model_summary(workspace: Workspace, float_model: Any, result: Any) -> None:
+def _write_model_summary(workspace: Workspace, float_model: Model, result: Any) -> None:
     """``model/model.json``: both models' layers, sizes, sparsity and histories."""
     from trigger_ml.models.description import describe_model
 

@@ -35,7 +35,14 @@ def _work(workspace: Workspace) -> None:
 
 def _depends(config: ExperimentConfig, run: RunDirectory, sections: dict[str, Any]) -> dict[str, Any]:
     # where events are the user's the generator's settings do not matter, the files' content does
-    return {"inputs": run.manifest()["inputs"]} if config.events.files else sections
+    if config.events.files:
+        return {"inputs": run.manifest()["inputs"]}
+    if "trigger" in sections["simulation"]:
+        from trigger_ml.simulation.registered import plug_ins
+
+        # another version of the package that gives the algorithm may trigger otherwise
+        return sections | plug_ins(config.simulation)
+    return sections
 
 
 STAGE = Stage("simulate", (), ("simulation", "seed"), (str(layout.EVENTS),), _work, _depends)

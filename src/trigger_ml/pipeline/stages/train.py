@@ -6,6 +6,7 @@ from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import write_json
+from trigger_ml.core.keras_types import Model
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.workspace import Workspace
@@ -62,7 +63,7 @@ def _work(workspace: Workspace) -> None:
     )
 
 
-def _check_input(model: Any, dataset: "Dataset", source: str) -> None:
+def _check_input(model: Model, dataset: "Dataset", source: str) -> None:
     expected, given = dataset.counts.shape[1:], tuple(model.input_shape[1:])
     if expected != given:
         raise ConfigError(

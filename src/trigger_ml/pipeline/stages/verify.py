@@ -14,12 +14,14 @@ def _work(workspace: Workspace) -> None:
 
     from trigger_ml.firmware.engines.csim import CsimBackend
     from trigger_ml.firmware.engines.keras import KerasBackend
+    from trigger_ml.firmware.engines.native import NativeBackend
     from trigger_ml.firmware.engines.onnx import OnnxBackend
     from trigger_ml.firmware.hls.project import HlsProject
     from trigger_ml.firmware.ir import serialize
     from trigger_ml.firmware.verify import Check, verify
     from trigger_ml.models.batches import predict
     from trigger_ml.models.files import load_model
+    from trigger_ml.pipeline.emulators import compiled_emulator
     from trigger_ml.pipeline.given import owner_outputs
     from trigger_ml.pipeline.sample import load_sample
 
@@ -32,6 +34,8 @@ def _work(workspace: Workspace) -> None:
     test = dataset[order]
     model = load_model(path / layout.COMPRESSED_MODEL)
     checks = [Check(KerasBackend(model, network)), Check(OnnxBackend(path / layout.EMULATOR, network))]
+    if (compiled := compiled_emulator(network, workspace.console)) is not None:
+        checks.append(Check(NativeBackend(compiled)))
     if config.firmware.hls is not None:
         project = HlsProject.open(path / layout.HLS)
         checks.append(

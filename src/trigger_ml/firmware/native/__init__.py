@@ -1,0 +1,1 @@
+"""The network as dependency-free C++ that evaluates many events at once, bit for bit."""

@@ -1,0 +1,400 @@
+"""C++ of a network: one statement for each weight that is not zero, row by row as the camera is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trigger_ml.core.fixed_point import MAX_WIDTH, IntArray, Overflow, Rounding
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.ops import (
+    Add,
+    Affine,
+    AveragePool2D,
+    Concatenate,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Input,
+    MaxPool2D,
+    Node,
+    Quantize,
+)
+from trigger_ml.firmware.ir.registry import Refused, Registry
+from trigger_ml.firmware.native.order import driver, workspace
+from trigger_ml.firmware.native.plan import Plan
+
+__all__ = ["source"]
+
+SUMS = 12
+"""Sums formed at once: with an input and a factor they fit sixteen registers."""
+ROUND = {Rounding.TRN: "truncate", Rounding.RND: "half_up", Rounding.RND_CONV: "half_even"}
+RANGE = {Overflow.SAT: "saturate", Overflow.WRAP: "wrap"}
+
+
+@dataclass
+class _Code:
+    """Text that grows."""
+
+    plan: Plan
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, *lines: str) -> None:
+        self.lines.extend(lines)
+
+    def row(self, name: str, row: str) -> str:
+        """First value of a row of a map, without the zeros before it."""
+        buffer = self.plan.buffers[name]
+        return f"&w.n{buffer.index}[{row}][{buffer.left * buffer.per_column}]"
+
+    def kept(self, name: str, row: str) -> str:
+        """Where the row that a step makes is kept."""
+        buffer = self.plan.buffers[name]
+        return self.row(name, f"({row}) % {buffer.rows}" if buffer.rows > 1 else "0")
+
+    def padded(self, name: str, row: str) -> str:
+        """Where a row of a source is kept; outside the map there are zeros."""
+        buffer = self.plan.buffers[name]
+        return self.row(
+            name, f"({row}) < 0 || ({row}) >= {buffer.height} ? {buffer.rows} : ({row}) % {buffer.rows}"
+        )
+
+    def quantized(self, node: Quantize, total: str, bits: int) -> str:
+        """A sum in unsigned lanes, quantized, in the type that it is stored in."""
+        plan = self.plan
+        places = plan.network.bounds[node.inputs[0]].fraction - node.dtype.fraction
+        dtype, kind = node.dtype, plan.buffers[node.name].stored
+        rounding = node.rounding
+        if places > MAX_WIDTH or places >= bits:
+            # nothing is left but the sign
+            rounding, places = Rounding.TRN, bits - 1
+            if node.rounding is not Rounding.TRN:
+                return f"V<{kind}>{{}}"
+        options = f"Round::{ROUND[rounding]}, Range::{RANGE[node.overflow]}"
+        return (
+            f"quantize<uint{bits}_t, {kind}, {places}, {options}, {_literal(dtype.minimum)}, "
+            f"{_literal(dtype.maximum)}, {dtype.width}>({total})"
+        )
+
+
+def _literal(value: int) -> str:
+    """An integer in C++: the most negative one has no literal."""
+    return f"INT64_C({value})" if value > -(1 << 63) else "INT64_MIN"
+
+
+def _constant(value: int, bits: int) -> str:
+    """An integer modulo 2**bits."""
+    return f"(uint{bits}_t){value % (1 << bits)}u" + ("ll" if bits == 64 else "")
+
+
+def _term(total: str, value: str, weight: int, bits: int) -> str:
+    """One product added to a sum; a shift or nothing where the weight is a power of two."""
+    size = abs(weight)
+    sign = "-" if weight < 0 else "+"
+    if size == 1:
+        return f"{total} {sign}= {value};"
+    if size & (size - 1) == 0:
+        return f"{total} {sign}= {value} << {size.bit_length() - 1};"
+    return f"{total} += {value} * {_constant(weight, bits)};"
+
+
+def _finish(code: _Code, node: Node, totals: list[str], bits: int, place: str, first: int) -> None:
+    """Store sums, through their quantizer if they have one of their own."""
+    plan = code.plan
+    result = plan.result(node)
+    made = plan.buffers[result.name]
+    values = []
+    for total in totals:
+        if isinstance(result, Quantize):
+            values.append(code.quantized(result, total, bits))
+        else:
+            values.append(f"as<{made.stored}, int{bits}_t>((V<int{bits}_t>){total})")
+    if made.paired:
+        values = [f"together({a}, {b})" for a, b in zip(values[::2], values[1::2], strict=True)]
+        first //= 2
+    code.add(*(f"        {place}[{first + i}] = {value};" for i, value in enumerate(values)))
+
+
+def _convolution(code: _Code, node: Conv2D) -> None:
+    plan, network = code.plan, code.plan.network
+    source, result = node.inputs[0], plan.result(node)
+    kernel = plan.weights(node)
+    bias = node.aligned_bias(network.bounds[source].fraction)
+    bits = plan.sum_bits(node)
+    given, made = plan.buffers[source], plan.buffers[result.name]
+    height, width, inner, outer = kernel.shape
+    top, left = node.padding[0][0], node.padding[1][0]
+    for i in range(height):
+        row = code.padded(source, f"y * {node.strides[0]} + {i - top}")
+        code.add(f"    [[maybe_unused]] const V<{given.stored}> *const r{i} = {row};")
+    code.add(
+        f"    V<{made.stored}> *out = {code.kept(result.name, 'y')};",
+        f"    for (int x = 0; x < {network.shapes[node.name][1]}; ++x, out += {made.per_column}) {{",
+        f"        [[maybe_unused]] const int at = (x * {node.strides[1]} - {left}) * {given.per_column};",
+    )
+    if plan.is_table(node):
+        _table(code, node, kernel, bias, bits, [f"r{i}" for i in range(height)])
+        code.add("    }")
+        return
+    for first in range(0, outer, SUMS):
+        columns = range(first, min(first + SUMS, outer))
+        code.add("        {")
+        for column in columns:
+            code.add(
+                f"        V<uint{bits}_t> s{column} = all<uint{bits}_t>({_constant(int(bias[column]), bits)});"
+            )
+        if given.paired:
+            _pairs(code, kernel, columns)
+        for i, j, k in () if given.paired else np.ndindex(height, width, inner):
+            weights = [(column, int(kernel[i, j, k, column])) for column in columns]
+            if not any(weight for _, weight in weights):
+                continue
+            code.add(
+                f"        {{ const auto v = as<uint{bits}_t, {given.ctype}>(r{i}[at + {j * inner + k}]);"
+            )
+            code.add(*(f"          {_term(f's{c}', 'v', weight, bits)}" for c, weight in weights if weight))
+            code.add("        }")
+        _finish(code, node, [f"s{column}" for column in columns], bits, "out", first)
+        code.add("        }")
+    code.add("    }")
+
+
+def _pairs(code: _Code, kernel: IntArray, columns: range) -> None:
+    """Products of two channels at a time."""
+    height, width, inner, _ = kernel.shape
+    for i, j, k in np.ndindex(height, width, inner // 2):
+        weights = [(column, *map(int, kernel[i, j, 2 * k : 2 * k + 2, column])) for column in columns]
+        used = [(column, a, b) for column, a, b in weights if a or b]
+        if used:
+            code.add(f"        {{ const auto v = r{i}[at + {j * (inner // 2) + k}];")
+            code.add(*(f"          s{column} += pair(v, {a}, {b});" for column, a, b in used))
+            code.add("        }")
+
+
+def _table(
+    code: _Code, node: Affine, kernel: IntArray, bias: IntArray, bits: int, rows: list[str],
+) -> None:  # fmt: skip
+    """Sums of a layer too large for a statement of each weight."""
+    plan = code.plan
+    outer = kernel.shape[-1]
+    flat = kernel.reshape(len(rows), -1, outer)
+    starts, offsets, weights = [0], [], []
+    for column in range(outer):
+        for i in range(len(rows)):
+            used = np.flatnonzero(flat[i, :, column])
+            offsets += [f"{{{i}, {k}}}" for k in used]
+            weights += [str(int(w) % (1 << bits)) for w in flat[i, used, column]]
+        starts.append(len(offsets))
+    suffix = "ull" if bits == 64 else "u"
+    code.add(
+        "        static const struct { std::int32_t row, at; } where[] = {" + ", ".join(offsets) + "};",
+        f"        static const uint{bits}_t weight[] = {{" + ", ".join(w + suffix for w in weights) + "};",
+        "        static const std::int32_t start[] = {" + ", ".join(map(str, starts)) + "};",
+        f"        static const uint{bits}_t bias[] = {{"
+        + ", ".join(f"{int(b) % (1 << bits)}{suffix}" for b in bias)
+        + "};",
+        f"        const V<{plan.buffers[node.inputs[0]].ctype}> *const rows[] = {{{', '.join(rows)}}};",
+        f"        for (int c = 0; c < {outer}; ++c) {{",
+        f"            V<uint{bits}_t> s = all<uint{bits}_t>(bias[c]);",
+        "            for (int k = start[c]; k < start[c + 1]; ++k) {",
+        f"                s += as<uint{bits}_t, {plan.buffers[node.inputs[0]].ctype}>"
+        "(rows[where[k].row][at + where[k].at]) * weight[k];",
+        "            }",
+    )
+    result = plan.result(node)
+    kind = plan.buffers[result.name].ctype
+    if isinstance(result, Quantize):
+        value = code.quantized(result, "s", bits)
+    else:
+        value = f"as<{kind}, int{bits}_t>((V<int{bits}_t>)s)"
+    code.add(f"            out[c] = {value};", "        }")
+
+
+def _dense(code: _Code, node: Dense) -> None:
+    plan, network = code.plan, code.plan.network
+    source, result = node.inputs[0], plan.result(node)
+    kernel = plan.weights(node)
+    bias = node.aligned_bias(network.bounds[source].fraction)
+    bits, given = plan.sum_bits(node), plan.buffers[node.inputs[0]]
+    code.add(f"    V<{plan.buffers[result.name].ctype}> *out = {code.kept(result.name, 'y')};")
+    code.add(f"    [[maybe_unused]] const V<{given.ctype}> *const r0 = {code.kept(source, 'y')};")
+    if plan.is_table(node):
+        code.add("    {", "        const int at = 0;")
+        _table(code, node, kernel, bias, bits, ["r0"])
+        code.add("    }")
+        return
+    for first in range(0, kernel.shape[1], SUMS):
+        columns = range(first, min(first + SUMS, kernel.shape[1]))
+        code.add("    {")
+        for column in columns:
+            code.add(
+                f"        V<uint{bits}_t> s{column} = all<uint{bits}_t>({_constant(int(bias[column]), bits)});"
+            )
+        for k in range(kernel.shape[0]):
+            weights = [(column, int(kernel[k, column])) for column in columns]
+            if not any(weight for _, weight in weights):
+                continue
+            code.add(f"        {{ const auto v = as<uint{bits}_t, {given.ctype}>(r0[{k}]);")
+            code.add(*(f"          {_term(f's{c}', 'v', weight, bits)}" for c, weight in weights if weight))
+            code.add("        }")
+        _finish(code, node, [f"s{column}" for column in columns], bits, "out", first)
+        code.add("    }")
+
+
+def _elements(code: _Code, node: Node, value: Callable[[str], str]) -> None:
+    """A step that goes through rows value by value; ``value`` makes one of its place in the sources' rows."""
+    plan = code.plan
+    for i, source in enumerate(node.inputs):
+        code.add(f"    const V<{plan.buffers[source].ctype}> *const r{i} = {code.kept(source, 'y')};")
+    made = plan.buffers[node.name]
+    code.add(
+        f"    V<{made.stored}> *const out = {code.kept(node.name, 'y')};",
+        f"    for (int i = 0; i < {made.width * made.per_column}; ++i) {{",
+    )
+    if made.paired:
+        code.add(f"        out[i] = together({value('2 * i')}, {value('2 * i + 1')});")
+    else:
+        code.add(f"        out[i] = {value('i')};")
+    code.add("    }")
+
+
+def _quantize(code: _Code, node: Quantize) -> None:
+    bits, kind = code.plan.sum_bits(node), code.plan.buffers[node.inputs[0]].ctype
+    _elements(code, node, lambda at: code.quantized(node, f"as<uint{bits}_t, {kind}>(r0[{at}])", bits))
+
+
+def _add(code: _Code, node: Add) -> None:
+    plan, network = code.plan, code.plan.network
+    bits, kind = plan.sum_bits(node), plan.buffers[node.name].stored
+
+    def value(at: str) -> str:
+        terms = []
+        for i, source in enumerate(node.inputs):
+            term = f"as<uint{bits}_t, {plan.buffers[source].ctype}>(r{i}[{at}])"
+            places = network.bounds[node.name].fraction - network.bounds[source].fraction
+            terms.append(f"({term} << {places})" if places else term)
+        return f"as<{kind}, int{bits}_t>((V<int{bits}_t>)({' + '.join(terms)}))"
+
+    _elements(code, node, value)
+
+
+def _concatenate(code: _Code, node: Concatenate) -> None:
+    plan, network = code.plan, code.plan.network
+    made, bits = plan.buffers[node.name], plan.sum_bits(node)
+    code.add(f"    V<{made.stored}> *const out = {code.kept(node.name, 'y')};")
+    first = 0
+    for i, source in enumerate(node.inputs):
+        given = plan.buffers[source]
+        places = network.bounds[node.name].fraction - network.bounds[source].fraction
+        value = f"as<uint{bits}_t, {given.ctype}>(r{i}[x * {given.channels} + c]) << {places}"
+        code.add(
+            f"    const V<{given.ctype}> *const r{i} = {code.kept(source, 'y')};",
+            f"    for (int x = 0; x < {made.width}; ++x) for (int c = 0; c < {given.channels}; ++c)",
+            f"        out[x * {made.channels} + {first} + c] = "
+            f"as<{made.stored}, int{bits}_t>((V<int{bits}_t>)({value}));",
+        )
+        first += given.channels
+
+
+def _pool(code: _Code, node: MaxPool2D | AveragePool2D) -> None:
+    plan, network = code.plan, code.plan.network
+    source = node.inputs[0]
+    given, made = plan.buffers[source], plan.buffers[node.name]
+    bits = plan.sum_bits(node)
+    for i in range(node.window[0]):
+        row = code.kept(source, f"y * {node.strides[0]} + {i}")
+        code.add(f"    const V<{given.ctype}> *const r{i} = {row};")
+    channels = network.shapes[node.name][2]
+    code.add(
+        f"    V<{made.ctype}> *const out = {code.kept(node.name, 'y')};",
+        f"    for (int x = 0; x < {made.width}; ++x) for (int c = 0; c < {channels}; ++c) {{",
+        f"        const int at = x * {node.strides[1] * channels} + c;",
+    )
+    values = [f"r{i}[at + {j * channels}]" for i, j in np.ndindex(*node.window)]
+    if isinstance(node, MaxPool2D):
+        code.add(f"        V<{given.ctype}> m = {values[0]};")
+        code.add(*(f"        m = larger<{given.ctype}>(m, {value});" for value in values[1:]))
+        code.add(f"        out[x * {channels} + c] = as<{made.ctype}, {given.ctype}>(m);")
+    else:
+        terms = " + ".join(f"as<uint{bits}_t, {given.ctype}>({value})" for value in values)
+        total = f"as<{made.ctype}, int{bits}_t>((V<int{bits}_t>)({terms}))"
+        code.add(f"        out[x * {channels} + c] = {total};")
+    code.add("    }")
+
+
+def _average_all(code: _Code, node: GlobalAveragePool) -> None:
+    plan = code.plan
+    given, made = plan.buffers[node.inputs[0]], plan.buffers[node.name]
+    unsigned = f"u{made.ctype}"
+    code.add(
+        f"    const V<{given.ctype}> *r = {code.kept(node.inputs[0], 'y')};",
+        f"    V<{unsigned}> s[{made.channels}];",
+        f"    if (y == 0) std::memset(s, 0, sizeof s); else std::memcpy(s, w.n{made.index}[0], sizeof s);",
+        f"    for (int x = 0; x < {given.width}; ++x, r += {given.channels})",
+        f"        for (int c = 0; c < {made.channels}; ++c) s[c] += as<{unsigned}, {given.ctype}>(r[c]);",
+        f"    std::memcpy(w.n{made.index}[0], s, sizeof s);",
+    )
+
+
+def _flatten(code: _Code, node: Flatten) -> None:
+    plan = code.plan
+    given, made = plan.buffers[node.inputs[0]], plan.buffers[node.name]
+    length = given.width * given.channels
+    code.add(
+        f"    const V<{given.ctype}> *const r = {code.kept(node.inputs[0], 'y')};",
+        f"    for (int i = 0; i < {length}; ++i)",
+        f"        w.n{made.index}[0][y * {length} + i] = as<{made.ctype}, {given.ctype}>(r[i]);",
+    )
+
+
+TRANSLATIONS = Registry[Callable[..., None]](
+    "the native emulator",
+    {
+        Input: Refused("an input is given, not computed", "Report this as a defect"),
+        Conv2D: _convolution,
+        Dense: _dense,
+        Quantize: _quantize,
+        Add: _add,
+        Concatenate: _concatenate,
+        MaxPool2D: _pool,
+        AveragePool2D: _pool,
+        GlobalAveragePool: _average_all,
+        Flatten: _flatten,
+    },
+)
+"""From an op to the code that computes one row of it (of a vector: all of it)."""
+
+
+def _comment(plan: Plan, node: Node) -> str:
+    shape = " x ".join(map(str, plan.network.shapes[node.name]))
+    text = f"// {node.name}: {node.op}, {shape}"
+    if isinstance(node, Affine):
+        text += f", {np.count_nonzero(node.kernel)} of {node.kernel.size} weights"
+    result = plan.result(node)
+    return text + (f"; then {result.name}" if result is not node else "")
+
+
+def source(network: Network) -> str:
+    """The network's part of the emulator: a workspace, one function for each step, and their order.
+
+    Parameters
+    ----------
+    network : Network
+
+    Raises
+    ------
+    MappingError
+        Naming an op that has no translation.
+    """
+    plan = Plan(network)
+    code = _Code(plan)
+    code.add("namespace {", "", *workspace(plan), "")
+    for node in plan.steps:
+        translate = TRANSLATIONS.of(node)
+        code.add(_comment(plan, node), f"TML_INLINE void step{plan.index[node.name]}(Workspace &w, int y) {{")
+        code.add("    (void)y;")
+        translate(code, node)
+        code.add("}", "")
+    code.add(*driver(plan), "", "}  // namespace")
+    return "\n".join(code.lines) + "\n"
