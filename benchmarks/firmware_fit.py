@@ -18,9 +18,12 @@ from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.cost import synthesis
-from trigger_ml.firmware.cost.prediction import COEFFICIENTS, kernel_features, predict, window_features
-from trigger_ml.firmware.rtl.dataflow import SumStage, WindowStage
+from trigger_ml.firmware.cost.ops import kernel_features
+from trigger_ml.firmware.cost.prediction import predict, window_features
+from trigger_ml.firmware.cost.regression import COEFFICIENTS
+from trigger_ml.firmware.rtl.dataflow import SumModule, WindowModule
 from trigger_ml.firmware.rtl.project import TOP, design, outline, sources
+from trigger_ml.firmware.rtl.yosys import run_yosys, synthesis_command, write_files
 
 # others of the series are too large to be synthesized in minutes, or have an empty map
 USED = (0, 1, 2, 3, 4, 8, 11, 12, 13, 14)
@@ -107,8 +110,8 @@ def own_cells(files, family):
     """Cost of each module without the modules in it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        script = [synthesis._write(files, folder), f"hierarchy -top {TOP}", synthesis._command(family, TOP)]
-        synthesis._run_yosys("\n".join([*script, "tee -q -o stat.json stat -json", ""]), folder, 3600)
+        script = [write_files(files, folder), f"hierarchy -top {TOP}", synthesis_command(family, TOP)]
+        run_yosys("\n".join([*script, "tee -q -o stat.json stat -json", ""]), folder, 3600)
         modules = json.loads((folder / "stat.json").read_text())["modules"]
     cells = {key.lstrip("\\"): synthesis._cells(value) for key, value in modules.items()}
     return {
@@ -126,14 +129,14 @@ def main():
         if i >= len(USED):
             files = black_boxes(files)
         cells = own_cells(files, synthesis.family_of(config.part))
-        for stage in outline(made, config).stages[1:]:
-            if i < len(USED) and f"{stage.name}_kernel" in cells:
-                lanes = stage.source.lanes if isinstance(stage, SumStage) else 1
-                lut = cells[f"{stage.name}_kernel"].lut
-                kernels.append((*kernel_features(made, stage.nodes, lanes), lut, max(lut, 30)))
-            if isinstance(stage, WindowStage):
-                shell = cells[stage.name].lut - cells[stage.name].lut_memory
-                windows.append((*window_features(made, stage)[1], shell, max(shell, 60)))
+        for module in outline(made, config).modules[1:]:
+            if i < len(USED) and f"{module.name}_kernel" in cells:
+                lanes = module.source.lanes if isinstance(module, SumModule) else 1
+                lut = cells[f"{module.name}_kernel"].lut
+                kernels.append((*kernel_features(made, module.nodes, lanes), lut, max(lut, 30)))
+            if isinstance(module, WindowModule):
+                shell = cells[module.name].lut - cells[module.name].lut_memory
+                windows.append((*window_features(made, module)[1], shell, max(shell, 60)))
         print(f"network {i}: {len(kernels)} kernels, {len(windows)} windows so far", flush=True)
     content = json.loads(COEFFICIENTS.read_text())
     for name, rows in (("kernel", kernels), ("window", windows)):
@@ -146,7 +149,7 @@ def main():
     ratios = []
     for i in UNROLLED:
         made, config = network(i)
-        cost = design(made, config).pipeline.stages[1].kernel.logic.cost
+        cost = design(made, config).pipeline.modules[1].kernel.logic.cost
         predict.__globals__["_coefficients"].cache_clear()
         ratios.append(LUT_OF_COST * cost / predict(made, config).total.lut)
     content["unrolled"] = round(float(np.mean(ratios)), 4)

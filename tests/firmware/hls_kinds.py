@@ -70,6 +70,16 @@ def residual(x):
     return layers.Add(name="sum")([signed(conv(a, "b"), "b_q"), a])
 
 
+def joined(x):
+    return layers.Concatenate(name="join")([signed(x, "a_q"), unsigned(x, "b_q"), x])
+
+
+def joined_vectors(x):
+    flat = layers.Flatten(name="map")(x)
+    hidden = signed(QDense(2, **weights("hidden"))(flat), "hidden_q")
+    return layers.Concatenate(name="join")([flat, hidden])
+
+
 def pooled(x):
     x = signed(conv(x), "conv_q")
     return signed(layers.GlobalAveragePooling2D(name="pool")(x), "pool_q")
@@ -86,6 +96,8 @@ KINDS = {
     "separable conv2d": lambda x: signed(separable(x), "separable_q"),
     "hexagonal kernel": lambda x: signed(hexagonal(x), "hex_q"),
     "residual add": lambda x: signed(residual(x), "sum_q"),
+    "concatenation of maps": joined,
+    "concatenation of vectors": joined_vectors,
     "max pooling": lambda x: layers.MaxPooling2D(2, name="pool")(x),
     "average pooling": lambda x: signed(layers.AveragePooling2D(2, name="pool")(x), "pool_q"),
     "global average pooling": pooled,

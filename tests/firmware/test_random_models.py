@@ -51,6 +51,9 @@ def drawn(seed):
         a = quantizer("a_q")(conv(x, x.shape[-1], "a", 3, padding="same", strides=1))
         x = quantizer("sum_q")(layers.Add(name="sum")([a, x]))
     if rng.random() < 0.5:
+        a = quantizer("branch_q")(conv(x, int(rng.integers(1, 3)), "branch", padding="same", strides=1))
+        x = layers.Concatenate(name="join")([x, a])
+    if rng.random() < 0.5:
         x = layers.MaxPooling2D(2, name="pool")(x)
     x = layers.Flatten(name="flat")(x)
     weights = {

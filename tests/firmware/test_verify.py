@@ -21,7 +21,7 @@ from trigger_ml.firmware.engines.keras import KerasBackend
 from trigger_ml.firmware.engines.onnx import OnnxBackend
 from trigger_ml.firmware.float_comparison import compare_with_float
 from trigger_ml.firmware.ir import network as ir
-from trigger_ml.firmware.ir.interpreter import evaluate, evaluate_node, logits
+from trigger_ml.firmware.ir.interpreter import evaluate, logits
 from trigger_ml.firmware.onnx.emulator import write_emulator
 from trigger_ml.firmware.verify import Check, verify
 
@@ -45,9 +45,7 @@ class Tampered(Backend):
         values = {network.input.name: np.asarray(counts).astype(np.int64)}
         for node in network.nodes[1:]:
             sources = [values[name] for name in node.inputs]
-            values[node.name] = evaluate_node(
-                node, sources, [network.bounds[n].fraction for n in node.inputs]
-            )
+            values[node.name] = node.evaluate(sources, [network.bounds[n].fraction for n in node.inputs])
             if node.name == self.node:
                 changed = values[node.name].reshape(len(counts), -1).copy()
                 changed[self.when(counts), -1] += self.amount

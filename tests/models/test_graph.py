@@ -20,7 +20,7 @@ def test_steps_are_in_topological_order() -> None:
 def test_a_layer_used_twice_is_refused() -> None:
     counts = tf_keras.Input((4, 4, 1))
     shared = tf_keras.layers.Conv2D(1, 1, name="shared")
-    with pytest.raises(MappingError, match="shared: is called 2 times"):
+    with pytest.raises(MappingError, match=r"layer shared .*is called 2 times"):
         steps(tf_keras.Model(counts, shared(shared(counts))))
 
 

@@ -9,13 +9,9 @@ from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Model
 from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
+from trigger_ml.models.layers import AFFINE, IDENTITY
 
 __all__ = ["fold_batch_norm"]
-
-_IDENTITY_IN_INFERENCE = frozenset(
-    {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization"}
-)
-_AFFINE = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 
 def fold_batch_norm(model: Model) -> Any:
@@ -50,9 +46,9 @@ def fold_batch_norm(model: Model) -> Any:
     def make(step: Step, sources: list[Any]) -> Any:
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
-        if step.kind in _IDENTITY_IN_INFERENCE or step.kind == "BatchNormalization":
+        if step.kind in IDENTITY or step.kind == "BatchNormalization":
             return sources[0]
-        if step.kind in _AFFINE:
+        if step.kind in AFFINE:
             made[step.name] = fresh(step.layer, activation="linear", use_bias=True)
             x = made[step.name](sources[0])
             return tf_keras.layers.ReLU(name=f"{step.name}_relu")(x) if step.name in relus else x
@@ -85,7 +81,7 @@ def _folded_weights(model: Model) -> dict[str, list[Any]]:
     weights: dict[str, list[Any]] = {}
     ends: dict[str, str] = {}  # layers that pass their input on, and the affine layer it comes from
     for step in steps(model):
-        if step.kind in _AFFINE:
+        if step.kind in AFFINE:
             kernel = np.asarray(step.layer.get_weights()[0], dtype=np.float64)
             bias = (
                 step.layer.get_weights()[1] if step.layer.use_bias else np.zeros(step.layer.output_shape[-1])
@@ -108,7 +104,7 @@ def _folded_weights(model: Model) -> dict[str, list[Any]]:
             else:
                 weights[source] = [kernel * scale, bias * scale + offset]
             ends[step.name] = source
-        elif step.kind in _IDENTITY_IN_INFERENCE and len(readers[step.inputs[0]]) == 1:
+        elif step.kind in IDENTITY and len(readers[step.inputs[0]]) == 1:
             passed_on = ends.get(step.inputs[0])
             ends |= {} if passed_on is None else {step.name: passed_on}
     return weights

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow_model_optimization as tfmot
-from qkeras import QConv2D, QDense, QDepthwiseConv2D
 
 from trigger_ml.compression.allocation import allocate, removed
 from trigger_ml.core.config import PruningConfig
@@ -16,6 +15,7 @@ from trigger_ml.core.errors import ConfigError, StageError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.models.quantizers import integer_weights, quantized_weights
 
 __all__ = [
     "LayerSparsity",
@@ -264,15 +264,12 @@ def integer_kernel(layer: Layer) -> tuple[Any, Any] | None:
     -------
     tuple of numpy.ndarray (float32, int64), or None for a layer without kernel
     """
-    if isinstance(layer, QDepthwiseConv2D):
-        kernel, quantizer = layer.depthwise_kernel, layer.depthwise_quantizer_internal
-    elif isinstance(layer, (QConv2D, QDense)):
-        kernel, quantizer = layer.kernel, layer.kernel_quantizer_internal
-    else:
+    parts = quantized_weights(layer)
+    if not parts:
         return None
-    fraction = quantizer.bits - 1 - int(quantizer.integer)
-    quantized = quantizer(kernel).numpy().astype(np.float64)
-    return kernel.numpy(), np.rint(np.ldexp(quantized, fraction)).astype(np.int64)
+    kernel = parts[0]
+    integers, _ = integer_weights(layer, kernel.variable, kernel.quantizer, kernel.role)
+    return kernel.variable.numpy(), integers
 
 
 def layer_sparsity(

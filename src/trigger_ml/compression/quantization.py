@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import qkeras
 from numpy.typing import NDArray
-from qkeras import QActivation, QConv2D, QDense, QDepthwiseConv2D, quantized_bits, quantized_relu
+from qkeras import QActivation
 
 from trigger_ml.compression.calibration import activation_exponents, fitting_exponent
 from trigger_ml.core.config import BitsConfig, QuantizationConfig
@@ -31,12 +32,12 @@ from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Model
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
+from trigger_ml.models.layers import QUANTIZED, SELECTING, SUMMING
+from trigger_ml.models.quantizers import quantized_weights, quantizer_of
 
 __all__ = ["QUANTIZED_LAYERS", "quantized_twin", "snap_weights"]
 
-QUANTIZED_LAYERS = {"Conv2D": QConv2D, "DepthwiseConv2D": QDepthwiseConv2D, "Dense": QDense}
-_SUMS = (*QUANTIZED_LAYERS, "Add", "AveragePooling2D", "GlobalAveragePooling2D")
-_PASS_ON = ("MaxPooling2D", "Flatten", "ZeroPadding2D")
+QUANTIZED_LAYERS = {kind: getattr(qkeras, name) for kind, name in QUANTIZED.items()}
 
 
 @dataclass
@@ -94,13 +95,8 @@ def quantized_twin(
 def snap_weights(model: Model) -> None:
     """Replace the float weights of a quantized model by the fixed-point values they stand for."""
     for layer in model.layers:
-        if isinstance(layer, (QConv2D, QDense)):
-            layer.kernel.assign(layer.kernel_quantizer_internal(layer.kernel))
-        elif isinstance(layer, QDepthwiseConv2D):
-            layer.depthwise_kernel.assign(layer.depthwise_quantizer_internal(layer.depthwise_kernel))
-        else:
-            continue
-        layer.bias.assign(layer.bias_quantizer_internal(layer.bias))
+        for weights in quantized_weights(layer):
+            weights.variable.assign(weights.quantizer(weights.variable))
 
 
 def _check_names(model: Model, config: QuantizationConfig) -> None:
@@ -127,9 +123,10 @@ def _plan(model: Model) -> _Plan:
             plan.quantized[name] = False
         elif step.kind == "InputLayer":
             plan.nonnegative.add(name)
-        elif step.kind in _PASS_ON:
-            plan.nonnegative.update({name} & {name for n in inputs if n in plan.nonnegative})
-        elif step.kind in _SUMS:
+        elif step.kind in SELECTING:
+            if plan.nonnegative.issuperset(inputs):
+                plan.nonnegative.add(name)
+        elif step.kind in SUMMING:
             if step.kind not in QUANTIZED_LAYERS and plan.nonnegative.issuperset(inputs):
                 plan.nonnegative.add(name)
             read_by_others = any(reader.kind != "ReLU" for reader in readers[name])
@@ -139,7 +136,7 @@ def _plan(model: Model) -> _Plan:
             raise MappingError(
                 name,
                 f"a {step.kind} layer has no fixed-point equivalent here",
-                f"Use layers of {', '.join(['ReLU', *_SUMS, *_PASS_ON])}",
+                f"Use layers of {', '.join(['ReLU', *SUMMING, *SELECTING])}",
             )
         _check(step)
         if step.kind == "GlobalAveragePooling2D":
@@ -221,11 +218,10 @@ class _Builder:
     def _input(self, step: Step) -> Any:
         x = tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
         kind = self.input_type
-        integer = kind.width - kind.fraction - int(kind.signed)
-        if integer < 0:
+        if kind.width - kind.fraction - int(kind.signed) < 0:
             raise ConfigError("input type", f"{kind} has leading bits that are always zero", "Use fewer bits")
         # hls4ml derives the input's type only from a signed quantizer; it changes no value here
-        quantizer = quantized_bits(kind.width + int(not kind.signed), integer, alpha=1)
+        quantizer = quantizer_of(FixedPoint(True, kind.width + int(not kind.signed), kind.fraction))
         self.fractions[step.name] = kind.fraction
         return QActivation(quantizer, name=f"{step.name}_q")(x)
 
@@ -240,8 +236,7 @@ class _Builder:
         # an exact sum may have fewer fraction bits than the width asked offers
         width = min(width, max(1, self.fractions[key] + integer) + int(signed))
         self.fractions[key] = width - integer - int(signed)
-        quantizer = quantized_bits(width, integer, alpha=1) if signed else quantized_relu(width, integer)
-        return QActivation(quantizer, name=name)(x)
+        return QActivation(quantizer_of(FixedPoint(signed, width, self.fractions[key])), name=name)(x)
 
     def _global_average(self, step: Step, x: Any) -> Any:
         height, width = step.layer.input_shape[1:3]
@@ -295,4 +290,4 @@ def _signed(bits: int, exponent: int) -> tuple[Any, tuple[float, float]]:
     For a negative exponent the type is wider by its constant leading bits; the last bit is the same.
     """
     limits = (-(2.0**exponent), 2.0**exponent - 2.0 ** (exponent - bits + 1))
-    return quantized_bits(bits - min(exponent, 0), max(exponent, 0), alpha=1), limits
+    return quantizer_of(FixedPoint(True, bits - min(exponent, 0), bits - 1 - exponent)), limits

@@ -15,31 +15,10 @@ from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.heads import without_squashing
+from trigger_ml.models.layers import IDENTITY, SETTINGS
 from trigger_ml.models.topology import require_harmless, topology
 
 __all__ = ["flat_twin", "from_keras3", "load_keras3", "read_keras3"]
-
-# settings that define a layer's function; whatever else its configuration holds concerns training
-_SETTINGS: dict[str, tuple[str, ...]] = {
-    "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias"),
-    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate", "use_bias"),
-    "Dense": ("units", "use_bias"),
-    "BatchNormalization": ("axis", "epsilon", "center", "scale"),
-    "Rescaling": (),
-    "Normalization": (),
-    "ReLU": ("max_value", "negative_slope", "threshold"),
-    "Activation": (),
-    "Softmax": ("axis",),
-    "Add": (),
-    "MaxPooling2D": ("pool_size", "strides", "padding"),
-    "AveragePooling2D": ("pool_size", "strides", "padding"),
-    "GlobalAveragePooling2D": ("keepdims",),
-    "ZeroPadding2D": ("padding",),
-    "Flatten": (),
-    "Dropout": ("rate",),
-    "SpatialDropout2D": ("rate",),
-}
-_WITHOUT_ACTIVATION = ("SpatialDropout2D", "Dropout")
 
 
 def read_keras3(path: Path) -> Any:
@@ -139,18 +118,18 @@ class _Converter:
     def _layer(self, layer: Layer, sources: list[Any], prefix: str) -> Any:
         kind = type(layer).__name__
         name = layer.name if layer.name not in self.names else f"{prefix}{layer.name}"
-        if kind not in _SETTINGS:
+        if kind not in SETTINGS:
             raise MappingError(
                 f"layer {prefix}{layer.name}",
                 f"{kind} has no equivalent in firmware",
                 "Train without attention (attention_mechanism=None), with layers of "
-                + ", ".join(k for k in _SETTINGS if k not in _WITHOUT_ACTIVATION),
+                + ", ".join(k for k in SETTINGS if k not in IDENTITY),
             )
         if name in self.names:
             raise MappingError(f"layer {name}", "is called more than once", "Use a layer for each place")
         self.names.add(name)
         config = layer.get_config()
-        settings = {key: config[key] for key in _SETTINGS[kind]}
+        settings = {key: config[key] for key in SETTINGS[kind]}
         if "activation" in config:
             settings["activation"] = config["activation"]
             if not isinstance(config["activation"], str):

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from qkeras import QDense, quantized_bits
 
+from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Layer, Quantizer
+from trigger_ml.core.keras_types import Layer
 from trigger_ml.models.graph import fresh
+from trigger_ml.models.quantizers import fixed_point_of, quantizer_of
 
 __all__ = ["column_difference", "joined_columns"]
 
@@ -43,31 +45,16 @@ def joined_columns(layer: Layer, gamma_column: int) -> tuple[Any, list[Any]] | N
         if isinstance(layer, QDense):
             quantizer = getattr(layer, f"{part}_quantizer_internal")
             if quantizer is not None:
-                if not _is_fixed_point(quantizer):
+                dtype = fixed_point_of(quantizer)
+                if dtype is None:
                     return None
                 values = np.asarray(quantizer(variable), dtype=np.float64)
-                changes[f"{part}_quantizer"] = _one_bit_more(quantizer)
+                # signed, of the same last bit: it holds the difference of any two values
+                changes[f"{part}_quantizer"] = quantizer_of(FixedPoint(True, dtype.width + 1, dtype.fraction))
                 # the owner's limits are those of one column
                 changes[f"{part}_constraint"] = None
         weights.append((values[..., [gamma_column]] - values[..., [1 - gamma_column]]).astype(np.float32))
     return fresh(layer, **changes), weights
-
-
-def _is_fixed_point(quantizer: Quantizer) -> bool:
-    """Whether a quantizer gives integers times a fixed power of two, always the same ones."""
-    if type(quantizer) is not quantized_bits or quantizer.use_stochastic_rounding:
-        return False
-    alpha = quantizer.alpha
-    unscaled = alpha is None or (not isinstance(alpha, str) and bool(np.all(np.asarray(alpha) == 1)))
-    # QKeras makes a single bit binary
-    wide = int(quantizer.bits) - int(quantizer.keep_negative) >= 1
-    return unscaled and wide and float(quantizer.qnoise_factor) == 1.0
-
-
-def _one_bit_more(quantizer: Quantizer) -> Any:
-    """Signed, of the same last bit: it holds the difference of any two values of a quantizer."""
-    signed = int(quantizer.keep_negative)
-    return quantized_bits(int(quantizer.bits) + 1, int(quantizer.integer) + signed, alpha=1)
 
 
 def column_difference(name: str, gamma_column: int) -> Any:

@@ -16,18 +16,11 @@ from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.graph import Step, fresh, rebuild, steps
+from trigger_ml.models.layers import AFFINE, LINEAR_PASS, SCALERS
 
 __all__ = ["fold_front", "scale_and_offset"]
 
 FloatArray = NDArray[np.float64]
-
-_AFFINE = ("Conv2D", "DepthwiseConv2D", "Dense")
-_SCALERS = ("Rescaling", "Normalization", "BatchNormalization")
-# a factor, and with it a summand, may pass
-_PASS_ON = (
-    "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization",
-    "AveragePooling2D", "GlobalAveragePooling2D",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +128,10 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
         if before is None or len(sources) > 1:
             _require_none(step, sources)
             pending[step.name] = None
-        elif step.kind in _SCALERS:
+        elif step.kind in SCALERS:
             pending[step.name] = before.then(*scale_and_offset(step.layer))
             gone.add(step.name)
-        elif step.kind in _AFFINE:
+        elif step.kind in AFFINE:
             if not before.nothing:
                 changed[step.name] = _absorbed(step, before)
             pending[step.name] = None
@@ -186,7 +179,7 @@ def _require_none(step: Step, sources: list[_Pending | None]) -> None:
 
 def _passed(step: Step, before: _Pending) -> _Pending | None:
     """What is pending behind a layer without weights; None where the input's region ends."""
-    if step.kind in _PASS_ON or (step.kind == "Activation" and step.layer.activation.__name__ == "linear"):
+    if step.kind in LINEAR_PASS or (step.kind == "Activation" and step.layer.activation.__name__ == "linear"):
         return before
     if step.kind == "Flatten":
         return before.repeated(int(np.prod(step.layer.input_shape[1:-1], dtype=np.int64)))

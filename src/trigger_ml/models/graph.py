@@ -60,7 +60,11 @@ def steps(model: Model) -> list[Step]:
     result = []
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            raise MappingError(layer.name, "is a model inside the model", "Flatten the model first")
+            raise MappingError(
+                f"layer {layer.name} ({type(layer).__name__})",
+                "is a model inside the model",
+                "Flatten the nested model: its layers must belong to the outer model",
+            )
         parents = [
             tuple(parent.name for parent in tf.nest.flatten(node.inbound_layers))
             for node in layer.inbound_nodes
@@ -69,7 +73,9 @@ def steps(model: Model) -> list[Step]:
         parents = list(dict.fromkeys(names for names in parents if members.issuperset(names)))
         if len(parents) != 1:
             raise MappingError(
-                layer.name, f"is called {len(parents)} times", "Use a layer for each place in the network"
+                f"layer {layer.name} ({type(layer).__name__})",
+                f"is called {len(parents)} times in the model",
+                "Give every place a layer of its own (firmware does not share weights)",
             )
         result.append(Step(layer, parents[0]))
     return result

@@ -9,6 +9,7 @@ import numpy as np
 
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.models.quantizers import fraction_bits
 
 __all__ = ["ModelSize", "model_size"]
 
@@ -111,7 +112,7 @@ def _effective_weights(layer: Layer) -> list[tuple[Any, int | None]]:
             result.append((weight, None))
         else:
             values = np.asarray(quantizer(weight))
-            result.append((values, _width(values, quantizer.bits - 1 - int(quantizer.integer))))
+            result.append((values, _width(values, fraction_bits(quantizer))))
     return result
 
 

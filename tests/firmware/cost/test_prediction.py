@@ -10,7 +10,8 @@ from strategies import resnet
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError
-from trigger_ml.firmware.cost.prediction import features, fit, predict
+from trigger_ml.firmware.cost.prediction import predict
+from trigger_ml.firmware.cost.regression import features, fit
 from trigger_ml.firmware.cost.synthesis import part_named, require_fit, synthesize
 from trigger_ml.firmware.rtl.project import TOP, design, sources
 

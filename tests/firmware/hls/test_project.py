@@ -207,7 +207,7 @@ def test_an_average_that_differs_is_refused(models):
 
 
 def test_a_layer_that_hls4ml_dropped_is_noticed(models, tmp_path, monkeypatch):
-    monkeypatch.setattr("trigger_ml.firmware.hls.backends.LACKING", {})
+    monkeypatch.setattr("trigger_ml.firmware.hls.support.LACKING", {})
     model = models.mixed()
     network = extract(model, input_type=INPUT)
     with pytest.raises(MappingError, match=r"layer deep .*writes no code"):

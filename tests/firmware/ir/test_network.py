@@ -21,8 +21,8 @@ from trigger_ml.firmware.ir.network import (
     MaxPool2D,
     Network,
     Quantize,
-    window_shape,
 )
+from trigger_ml.firmware.ir.ops import window_shape
 
 BITS3 = FixedPoint(True, 3, 1)
 

@@ -30,10 +30,12 @@ def test_a_network_survives(make, tmp_path, seed):
         np.testing.assert_array_equal(values, expected[name])
 
 
-def test_a_file_of_version_1_still_gives_its_logits():
-    """The fixture was written when the format was new; it must load for ever."""
-    network = serialize.load(DATA / "network-v1.npz")
-    with np.load(DATA / "network-v1-logits.npz") as expected:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_every_version_still_gives_its_logits(version):
+    """The fixtures were written when their format was new; they must load for ever."""
+    network = serialize.load(DATA / f"network-v{version}.npz")
+    assert network.format == version
+    with np.load(DATA / f"network-v{version}-logits.npz") as expected:
         found = logits(network, expected["counts"])
         assert set(found) == set(expected.files) - {"counts"}
         for name, values in found.items():

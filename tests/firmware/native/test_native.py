@@ -229,7 +229,7 @@ def test_a_name_never_becomes_code(cache: Path) -> None:
 
 
 def test_an_op_without_translation_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(TRANSLATIONS, Flatten)
+    monkeypatch.delitem(TRANSLATIONS.entries, Flatten)
     with pytest.raises(MappingError, match=r"layer flat.*flatten"):
         sources(small())
 

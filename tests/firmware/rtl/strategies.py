@@ -17,6 +17,7 @@ from trigger_ml.firmware.ir.network import (
     Node,
     Quantize,
 )
+from trigger_ml.firmware.ir.ops import Concatenate
 
 ACTIVATION = FixedPoint(False, 5, 3)
 
@@ -94,6 +95,16 @@ class Builder:
     def quantize(self, source, dtype=ACTIVATION, rounding=Rounding.RND_CONV, overflow=Overflow.SAT):
         return self.add(Quantize(self.name("quantize"), (source,), dtype, rounding, overflow))
 
+    def join(self, *sources):
+        return self.add(Concatenate(self.name("join"), sources))
+
+    def branches(self, source, filters, kernel, dtypes, sparsity=0.5):
+        """The source beside convolutions of it, each with a type of its own, joined."""
+        made = [
+            self.quantize(self.conv(source, filters, kernel, sparsity=sparsity), dtype) for dtype in dtypes
+        ]
+        return self.join(*made, source)
+
     def residual(self, source, filters, strides=(1, 1), sparsity=0.5):
         """Two convolutions beside the identity or a projection, added."""
         main = self.quantize(self.conv(source, filters, strides=strides, sparsity=sparsity))
@@ -154,7 +165,20 @@ def networks(draw, max_layers=4):
     x = "input"
     for _ in range(draw(st.integers(1, max_layers))):
         height, columns, _ = b.shape(x)
-        kind = draw(st.sampled_from(["conv", "conv", "depthwise", "residual", "maximum", "average", "point"]))
+        kind = draw(
+            st.sampled_from(
+                [
+                    "conv",
+                    "conv",
+                    "depthwise",
+                    "residual",
+                    "branches",
+                    "maximum",
+                    "average",
+                    "point",
+                ]
+            )
+        )
         filters = draw(st.integers(1, 4))
         sparsity = draw(st.sampled_from([0.0, 0.5, 0.9]))
         same = draw(st.booleans())
@@ -170,6 +194,9 @@ def networks(draw, max_layers=4):
         elif kind == "residual":
             stride = draw(st.integers(1, 2))
             x = b.residual(x, filters, (stride, stride), sparsity)
+        elif kind == "branches":
+            dtypes = [draw(types) for _ in range(draw(st.integers(1, 2)))]
+            x = b.branches(x, draw(st.integers(1, 2)), (draw(st.integers(1, 3)),) * 2, dtypes, sparsity)
         elif kind == "point":
             x = b.conv(x, filters, (1, 1), (1, 1), False, sparsity=sparsity)
         else:
@@ -178,10 +205,14 @@ def networks(draw, max_layers=4):
             x = b.conv(x, filters, kernel, strides, same, bits, sparsity, depthwise)
         if draw(st.booleans()) or b.network().types[x].width > 9:
             x = b.quantize(x, draw(types), draw(st.sampled_from(Rounding)), draw(st.sampled_from(Overflow)))
-    if draw(st.booleans()):
+    end = draw(st.sampled_from(["flat", "pooled", "both"]))
+    if end == "flat":
         x = b.add(Flatten("flatten", (x,)))
-    else:
+    elif end == "pooled":
         x = b.add(GlobalAveragePool("pool", (x,), draw(st.integers(0, 6))))
+    else:
+        flat = b.add(Flatten("flatten", (x,)))
+        x = b.join(flat, b.add(GlobalAveragePool("pool", (x,), draw(st.integers(0, 6)))))
     if draw(st.booleans()):
         x = b.quantize(x, draw(types))
     outputs = (b.dense(x, draw(st.integers(1, 2))),)

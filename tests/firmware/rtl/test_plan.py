@@ -8,8 +8,8 @@ from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.ir.network import Conv2D, Flatten
-from trigger_ml.firmware.rtl.dataflow import Stream
-from trigger_ml.firmware.rtl.plan import identifier, output_lanes
+from trigger_ml.firmware.rtl.dataflow import Stream, output_lanes
+from trigger_ml.firmware.rtl.plan import identifier
 from trigger_ml.firmware.rtl.project import outline
 
 
@@ -78,4 +78,4 @@ def test_fewest_kernels_that_keep_up():
     network = b.network()
     source = Stream(48, 48, 1, 16, FixedPoint(False, 8, 8))
     # 24 x 24 positions in 144 clocks are four per clock
-    assert output_lanes(source, network[name], network.shapes[name], 144) == 4
+    assert output_lanes(source, 2, network.shapes[name][0], 144) == 4

@@ -24,7 +24,7 @@ from trigger_ml.firmware.rtl.registers import (
 @pytest.fixture(scope="module")
 def kernels():
     project = design(resnet((8, 8), 4, ((4, 1), (6, 2)), sparsity=0.4), RtlConfig())
-    found = [kernel_of(stage) for stage in project.pipeline.stages]
+    found = [kernel_of(module) for module in project.pipeline.modules]
     return [kernel for kernel in found if kernel is not None]
 
 

@@ -7,7 +7,7 @@ from strategies import Builder, resnet
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.ir.network import GlobalAveragePool
-from trigger_ml.firmware.rtl.dataflow import FifoStage
+from trigger_ml.firmware.rtl.dataflow import FifoModule
 from trigger_ml.firmware.rtl.plan import plan
 from trigger_ml.firmware.rtl.schedule import timing
 
@@ -51,12 +51,12 @@ def test_less_duty_means_less_latency_and_more_kernels():
     network = resnet((16, 16), 2, ((2, 1), (4, 2)), (2, 2))
     busy, idle = (plan(network, RtlConfig(pixels_per_clock=8, duty=duty)) for duty in (1.0, 0.5))
     assert timing(idle).latency < timing(busy).latency
-    assert sum(s.kernels for s in idle.stages) > sum(s.kernels for s in busy.stages)
+    assert sum(s.kernels for s in idle.modules) > sum(s.kernels for s in busy.modules)
 
 
 def test_the_branch_that_waits_has_a_fifo_and_the_other_none():
     pipeline = plan(resnet((8, 8), 2, ((2, 1),)), RtlConfig())
-    fifos = [stage for stage in pipeline.stages if isinstance(stage, FifoStage)]
+    fifos = [module for module in pipeline.modules if isinstance(module, FifoModule)]
     assert len(fifos) == 1
     # two 3x3 windows look one row and one column ahead each: at least 2 * (8 + 1) beats are under way
     assert fifos[0].capacity >= 18

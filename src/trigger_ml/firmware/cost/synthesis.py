@@ -8,13 +8,10 @@ placement: a necessary condition for a clock, not a sufficient one.
 import json
 import math
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +19,11 @@ import joblib
 
 from trigger_ml.core.errors import MappingError, StageError
 from trigger_ml.firmware.cost.arrival import REPORT, analysis, latest_arrival, untimed_cells
+from trigger_ml.firmware.rtl.yosys import run_yosys, synthesis_command, write_files, yosys_version
 
 __all__ = [
-    "PARTS", "Cost", "Part", "Synthesis", "cells_to_cost", "family_of", "netlist", "part_named",
-    "require_fit", "synthesize", "yosys_version",
+    "PARTS", "Cost", "Part", "Synthesis", "cells_to_cost", "family_of", "part_named", "require_fit",
+    "synthesize",
 ]  # fmt: skip
 
 
@@ -178,53 +176,6 @@ def cells_to_cost(cells: Mapping[str, int]) -> Cost:
     return cost
 
 
-def yosys_version() -> str:
-    """Name and version of the synthesis tool."""
-    return f"yosys (pyosys {version('pyosys')})"
-
-
-def _run_yosys(script: str, folder: Path, timeout: float, name: str = "script") -> None:
-    """Run a Yosys script in a process of its own (a failing pass would end this one)."""
-    (folder / f"{name}.ys").write_text(script, encoding="utf-8")
-    code = f"from pyosys import libyosys as ys; ys.Design().run_pass('script {name}.ys')"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout,
-        )
-    except subprocess.TimeoutExpired:
-        raise StageError(
-            "Yosys",
-            f"not finished after {timeout:.0f} s",
-            "Set firmware.synthesis.tool to null, or make the design smaller",
-        ) from None
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise StageError("Yosys", " ".join(lines) or f"failed:\n{done.stdout[-2000:]}", "See the message")
-
-
-def _command(family: str, top: str) -> str:
-    if family == "ecp5":
-        return f"synth_ecp5 -noflatten -top {top}"
-    # without buffers for pins and clock: a module synthesized alone has neither
-    return f"synth_xilinx -family {family} -noiopad -noclkbuf -top {top}"
-
-
-def _read(names: list[str]) -> str:
-    return "\n".join(f"read_verilog -sv -defer {name}" for name in names)
-
-
-def _write(files: Mapping[str, str], folder: Path) -> str:
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return _read([name for name in files if name.endswith(".v")])
-
-
 def _instances(files: Mapping[str, str]) -> dict[str, set[str]]:
     """Modules that each module instantiates; a file ``NAME.v`` holds the module NAME."""
     modules = [name.removesuffix(".v") for name in files if name.endswith(".v")]
@@ -293,20 +244,20 @@ def synthesize(
     groups = _groups(files, top, workers or joblib.cpu_count())
     with tempfile.TemporaryDirectory(prefix="trigger_ml-yosys-") as name:
         folder = Path(name)
-        read = _write(files, folder)
+        read = write_files(files, folder)
 
         def run(number: int) -> dict[str, Any]:
             others = [m for i, group in enumerate(groups) if i != number for m in group]
             script = [read, f"hierarchy -top {top}"]
             if others:
                 script.append(f"blackbox {' '.join(others)}")
-            script += [_command(family, top), f"tee -q -o stat{number}.json stat -json"]
+            script += [synthesis_command(family, top), f"tee -q -o stat{number}.json stat -json"]
             # a name with = also selects a black box; the top is kept once
             unwanted = [f"={m}" for m in others] + ([top] if number else [])
             if unwanted:
                 script.append(f"delete {' '.join(unwanted)}")
             script.append(f"write_rtlil part{number}.il")
-            _run_yosys("\n".join(script) + "\n", folder, timeout, f"part{number}")
+            run_yosys("\n".join(script) + "\n", folder, timeout, f"part{number}")
             modules: dict[str, Any] = json.loads((folder / f"stat{number}.json").read_bytes())["modules"]
             return {k: v for k, v in modules.items() if k.lstrip("\\") not in others}
 
@@ -321,7 +272,7 @@ def synthesize(
                 script += [f"write_json {merged.resolve()}"]
             if analysed:
                 script += analysis(folder)
-            _run_yosys("\n".join(script) + "\n", folder, timeout)
+            run_yosys("\n".join(script) + "\n", folder, timeout)
             report = (folder / REPORT).read_text(encoding="utf-8", errors="replace") if analysed else ""
     found = _collected({k: v for part in parts for k, v in part.items()}, top, family)
     return replace(found, arrival=latest_arrival(report), path=report, untimed=untimed_cells(report))
@@ -350,30 +301,6 @@ def _collected(statistics: Mapping[str, Any], top: str, family: str) -> Synthesi
     children = {k.lstrip("\\"): n for k, n in modules[top].items() if k.lstrip("\\") in modules}
     tool = f"{yosys_version()}, synthesis for {family}"
     return Synthesis(family, cost(top), {name: cost(name) * n for name, n in children.items()}, None, tool)
-
-
-def netlist(
-    files: Mapping[str, str], top: str, family: str = "xc7", *, timeout: float = 3600
-) -> dict[str, str]:
-    """The synthesized cells, each replaced by Yosys' model of it, as one Verilog module for simulation."""
-    models = "ecp5" if family == "ecp5" else "xilinx"
-    with tempfile.TemporaryDirectory(prefix="trigger_ml-yosys-") as name:
-        folder = Path(name)
-        script = [
-            _write(files, folder),
-            f"hierarchy -top {top}",
-            _command(family, top),
-            "write_verilog -noattr netlist.v",
-            "design -reset",
-            f"read_verilog netlist.v +/{models}/cells_sim.v",
-            f"hierarchy -top {top}",
-            "proc",
-            "flatten",
-            "opt_clean",
-            "write_verilog -noattr cells.v",
-        ]
-        _run_yosys("\n".join(script) + "\n", folder, timeout)
-        return {"netlist.v": (folder / "cells.v").read_text(encoding="utf-8")}
 
 
 def require_fit(cost: Cost, part: Part, *, source: str) -> None:

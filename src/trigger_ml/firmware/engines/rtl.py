@@ -71,5 +71,5 @@ class RtlBackend(Backend):
 
     @override
     def taps(self, counts: IntArray) -> dict[str, IntArray]:
-        """Every stage's output; a quantizer computed with its layer gives one entry, under its own name."""
+        """Every module's output; a quantizer computed with its layer gives one entry, under its own name."""
         return self.simulator(counts, self._disturbance or Disturbance(), taps=True).taps

@@ -1,7 +1,6 @@
-"""What sets hls4ml's backends apart: their parts, their simulation, what they lack, what must be set right.
+"""What sets hls4ml's backends apart: their parts, their simulation, what must be set right.
 
-The refusals below are those that a comparison of every kind of layer in every backend found
-(``docs/hls-backends.md`` holds its outcome; a test makes it again).
+What they make of each kind of layer is in :mod:`trigger_ml.firmware.hls.support`.
 """
 
 import hashlib
@@ -22,9 +21,10 @@ from hls4ml.model.optimizer.passes.stamp import MakeStamp
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.files import atomic_path, write_text
+from trigger_ml.firmware.hls.support import DROPPED
 
 __all__ = [
-    "CSIM_BACKENDS", "conversion_options", "lacking", "part_of", "require_backend", "require_code", "settle",
+    "CSIM_BACKENDS", "conversion_options", "part_of", "require_backend", "require_code", "settle",
     "stamped",
 ]  # fmt: skip
 
@@ -34,24 +34,6 @@ CSIM_BACKENDS = ("Vitis", "Vivado", "Quartus", "Catapult")
 MODEL = "keras_model.keras"
 """What a project was made from, as hls4ml saves it."""
 
-DROPPED = "hls4ml's {} backend writes no code for it with {}, and leaves the layer out without a word"
-UNEQUAL = "the code of hls4ml's {} backend gives other values than the layer with {}"
-# kinds of Keras layers that a backend cannot represent
-LACKING: dict[tuple[str, str], dict[str, str]] = {
-    ("Quartus", "io_stream"): {"QDepthwiseConv2D": DROPPED, "AveragePooling2D": UNEQUAL},
-    ("Quartus", "io_parallel"): {
-        "QDepthwiseConv2D": DROPPED,
-        "AveragePooling2D": UNEQUAL,
-        "GlobalAveragePooling2D": UNEQUAL,
-    },
-    ("Catapult", "io_stream"): {"AveragePooling2D": UNEQUAL},
-    ("Catapult", "io_parallel"): {
-        "QDepthwiseConv2D": UNEQUAL,
-        "AveragePooling2D": UNEQUAL,
-        "GlobalAveragePooling2D": UNEQUAL,
-    },
-    ("oneAPI", "io_stream"): {"QDepthwiseConv2D": DROPPED},
-}
 # kinds of hls4ml layers that compute something: each must have a call in the top function
 COMPUTING = (Conv2D, DepthwiseConv2D, Dense, Pooling2D, GlobalPooling2D, Merge)
 
@@ -170,12 +152,6 @@ def require_backend(backend: str, io_type: str) -> None:
     if not (Path(hls4ml.__file__).parent / "templates" / "libero" / "build_lib.sh").is_file():
         why = f"hls4ml {version('hls4ml')} lacks templates/libero/build_lib.sh, which its writer needs"
         raise MappingError("firmware.hls.backend: Libero", why, remedy)
-
-
-def lacking(backend: str, io_type: str, kind: str) -> str | None:
-    """Why a backend has no equivalent of a kind of Keras layer; None if it has."""
-    reason = LACKING.get((backend, io_type), {}).get(kind)
-    return None if reason is None else reason.format(backend, io_type)
 
 
 def require_code(graph: Any, names: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.firmware.hls.support import PAIRWISE
 from trigger_ml.firmware.names import word
 from trigger_ml.models.graph import Step, fresh, rebuild
 
@@ -49,8 +50,8 @@ def twin_for_hls4ml(model: Any) -> tuple[Any, dict[str, str]]:
         if step.kind == "InputLayer":
             names[step.name] = new(step.name)
             return tf_keras.Input(step.layer.input_shape[0][1:], name=names[step.name])
-        while step.kind == "Add" and len(sources) > 2:
-            partial = tf_keras.layers.Add(name=new(f"{step.name}_part"))
+        while step.kind in PAIRWISE and len(sources) > 2:
+            partial = fresh(step.layer, name=new(f"{step.name}_part"))
             sources = [partial(sources[:2]), *sources[2:]]
         names[step.name] = new(step.name)
         # its weights are set below: what would be drawn before does not matter

@@ -28,7 +28,6 @@ from trigger_ml.firmware.hls import rules
 from trigger_ml.firmware.hls.backends import (
     CSIM_BACKENDS,
     conversion_options,
-    lacking,
     part_of,
     require_backend,
     require_code,
@@ -36,17 +35,15 @@ from trigger_ml.firmware.hls.backends import (
     stamped,
 )
 from trigger_ml.firmware.hls.model import project_name, twin_for_hls4ml
+from trigger_ml.firmware.hls.support import HLS, Setting, lacking
 from trigger_ml.firmware.ir import serialize
-from trigger_ml.firmware.ir.network import AveragePool2D, MaxPool2D, Network, Quantize
-from trigger_ml.firmware.quantizers import quantizer_type, refuse
+from trigger_ml.firmware.ir.network import Network, Quantize
+from trigger_ml.models.quantizers import quantizer_type, refuse
 
 __all__ = ["CSIM_BACKENDS", "MANIFEST", "HlsProject", "preflight", "write_project"]
 
 MANIFEST = "trigger_ml.json"
 SETTINGS = ("ReuseFactor", "Strategy", "ParallelizationFactor", "ConvImplementation", "TableSize")
-# a fully parallel convolution has one multiplier for each weight and position; beyond this, compilers
-# (g++ for the C simulation as well as HLS) take hours or fail
-PARALLEL_LIMIT = 4_000_000
 
 rules.register()
 
@@ -105,13 +102,9 @@ def preflight(model: Any, network: Network, config: HlsConfig) -> None:
             raise refuse(layer, "hls4ml has no such layer", "Leave it out of the firmware's model")
         if reason := lacking(config.backend, config.io_type, kind):
             raise refuse(layer, reason, "Use another backend, io_type or layer")
+    setting = Setting(model, network, config)
     for node in network.nodes:
-        if isinstance(node, MaxPool2D | AveragePool2D) and node.window != node.strides:
-            raise refuse(
-                model.get_layer(node.name),
-                f"hls4ml pools only with strides equal to the window, here {node.strides} and {node.window}",
-                "Set strides to the pool size",
-            )
+        HLS.of(node)(setting, node)
     for name, settings in config.layers.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
@@ -129,24 +122,6 @@ def preflight(model: Any, network: Network, config: HlsConfig) -> None:
             "hls4ml's strategy Distributed_Arithmetic needs it and it is not installed",
             "Use strategy Latency or Resource, or the RTL project, which does the same without it",
         )
-    if config.io_type == "io_parallel":
-        _preflight_parallel(network)
-
-
-def _preflight_parallel(network: Network) -> None:
-    for node in network.nodes:
-        kernel = getattr(node, "kernel", None)
-        if kernel is None or kernel.ndim != 4:
-            continue
-        height, width = network.shapes[node.name][:2]
-        multipliers = kernel.size * height * width
-        if multipliers > PARALLEL_LIMIT:
-            raise MappingError(
-                f"layer {node.name} ({node.op})",
-                f"io_parallel unrolls it to {multipliers:,} multiplications, more than {PARALLEL_LIMIT:,}, "
-                "which compilers do not finish",
-                "Use io_type: io_stream, or a smaller input",
-            )
 
 
 def _precision(dtype: FixedPoint, modes: str = "") -> str:

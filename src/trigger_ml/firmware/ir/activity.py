@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.ir.bounds import Bounds
-from trigger_ml.firmware.ir.network import Conv2D, Dense, Network, Node
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.ops import Affine, Node, SlidingNode
 
 __all__ = ["Reads", "channel_bits", "live", "reads", "trimmed_matrix"]
 
@@ -30,19 +31,19 @@ def live(network: Network, name: str) -> NDArray[np.bool_]:
     return np.asarray(bounds.low != bounds.high)
 
 
-def _source_bits(network: Network, node: Node) -> IntArray:
+def _source_bits(network: Network, node: Affine) -> IntArray:
     bounds = network.bounds[node.inputs[0]]
-    padded = isinstance(node, Conv2D) and node.kernel.shape[:2] != (1, 1)
-    return channel_bits(bounds.with_zero() if padded else bounds)
+    # a window of one cell never reaches over the map's edge
+    return channel_bits(bounds.with_zero() if node.padded and len(node.taps) > 1 else bounds)
 
 
-def trimmed_matrix(network: Network, node: Conv2D | Dense, last: Node) -> tuple[IntArray, float]:
+def trimmed_matrix(network: Network, node: Affine, last: Node) -> tuple[IntArray, float]:
     """Weights that cost something, and the mean width of what they multiply.
 
     Parameters
     ----------
     network : Network
-    node : Conv2D or Dense
+    node : Affine
     last : Node
         Last node computed with it: outputs of it that are constant need no weights.
 
@@ -52,9 +53,8 @@ def trimmed_matrix(network: Network, node: Conv2D | Dense, last: Node) -> tuple[
     bits : float
         Of the inputs read; 0 if there are none.
     """
-    kernel = node.full_kernel() if isinstance(node, Conv2D) else node.kernel
-    matrix = kernel.reshape(-1, kernel.shape[-1])[:, live(network, last.name)]
-    bits = np.tile(_source_bits(network, node), len(matrix) // kernel.shape[-2])
+    matrix = node.matrix[:, live(network, last.name)]
+    bits = np.tile(_source_bits(network, node), len(node.taps))
     matrix, bits = matrix[bits > 0], bits[bits > 0]
     used = (matrix != 0).any(axis=1)
     return matrix, float(bits[used].mean()) if used.any() else 0.0
@@ -93,21 +93,16 @@ class Reads:
         return int(self.bits.sum())
 
 
-def reads(network: Network, node: Node, last: Node, window: tuple[int, int]) -> Reads:
+def reads(network: Network, node: SlidingNode, last: Node) -> Reads:
     """What ``node`` reads of its window.
 
     Parameters
     ----------
     network : Network
-    node : Node
+    node : SlidingNode
         First node computed on the window.
     last : Node
         Last one.
-    window : tuple of int
     """
     channels = channel_bits(network.bounds[node.inputs[0]].with_zero())
-    used = np.broadcast_to(live(network, node.inputs[0]), (*window, len(channels)))
-    if isinstance(node, Conv2D):
-        kernel = node.full_kernel()[..., live(network, last.name)]
-        used = (kernel != 0).any(axis=-1)
-    return Reads(channels * used)
+    return Reads(channels * node.reads(live(network, node.inputs[0]), live(network, last.name)))

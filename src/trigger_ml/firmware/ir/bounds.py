@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import MAX_WIDTH, FixedPoint, IntArray, shift
 
-__all__ = ["Bounds", "affine_bounds", "sum_bounds"]
+__all__ = ["EXACT_FLOAT64", "Bounds", "affine_bounds", "affine_reach", "sum_bounds"]
+
+EXACT_FLOAT64 = 1 << 53
+"""From here on, float64 does not represent every integer."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class Bounds:
         """Largest absolute value of any channel."""
         return max(abs(int(self.low.min())), abs(int(self.high.max())))
 
+    @property
+    def magnitudes(self) -> NDArray[np.float64]:
+        """Largest absolute value of each channel, shape (channels,)."""
+        return np.maximum(np.abs(self.low), np.abs(self.high)).astype(np.float64)
+
     def with_zero(self) -> "Bounds":
         """The interval widened to hold zero (what padding feeds in)."""
         return Bounds(np.minimum(self.low, 0), np.maximum(self.high, 0), self.fraction)
@@ -73,14 +82,31 @@ def affine_bounds(source: Bounds, kernel: IntArray, bias: IntArray, fraction: in
     total : int
         Fraction bits of the exact sum.
     """
-    reach = np.maximum(np.abs(source.low), np.abs(source.high)).astype(np.float64)
-    largest = float((reach @ np.abs(kernel).sum(axis=0, dtype=np.float64)).max())
+    largest = float((source.magnitudes @ np.abs(kernel).sum(axis=0, dtype=np.float64)).max())
     _require_int64(np.ldexp(largest, total - source.fraction - fraction) + np.abs(bias).max())
     positive, negative = np.maximum(kernel, 0).sum(axis=0), np.minimum(kernel, 0).sum(axis=0)
     high = source.high @ positive + source.low @ negative
     low = source.low @ positive + source.high @ negative
     places = total - source.fraction - fraction
     return Bounds(shift(low, places) + bias, shift(high, places) + bias, total)
+
+
+def affine_reach(taps: IntArray, source: Bounds) -> NDArray[np.float64]:
+    """Sum of the absolute values of all products, per output channel, in units of products.
+
+    Parameters
+    ----------
+    taps : numpy.ndarray of int64, shape (taps, channels_in, channels_out)
+    source : Bounds
+        Of the layer's input.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (channels_out,)
+        Exact below 2**53, never too small above.
+    """
+    reach = source.magnitudes @ np.abs(taps).sum(axis=0, dtype=np.float64)
+    return np.asarray(np.where(reach < EXACT_FLOAT64, reach, np.nextafter(reach * (1 + 1e-12), np.inf)))
 
 
 def sum_bounds(parts: Sequence[Bounds]) -> Bounds:

@@ -17,16 +17,7 @@ from trigger_ml.core.errors import InputError, MappingError
 from trigger_ml.core.files import write_bytes
 from trigger_ml.core.fixed_point import FixedPoint, Overflow, Rounding
 from trigger_ml.core.foreign import reading
-from trigger_ml.firmware.ir.network import (
-    FORMAT_VERSION,
-    NODE_TYPES,
-    Affine,
-    Conv2D,
-    Input,
-    Network,
-    Node,
-    Shape,
-)
+from trigger_ml.firmware.ir.network import FORMAT_VERSION, NODE_TYPES, Affine, Input, Network, Node
 
 __all__ = ["digest", "load", "save"]
 
@@ -73,7 +64,7 @@ def _content(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is written of a network: its structure, and the arrays of its nodes by name."""
     arrays: dict[str, Any] = {}
     structure = {
-        "format": FORMAT_VERSION,
+        "format": network.format,
         "nodes": [_encode(node, arrays) for node in network.nodes],
         "outputs": network.outputs,
         "metadata": dict(network.metadata),
@@ -124,17 +115,6 @@ def load(path: Path) -> Network:
     return network
 
 
-def _fits(node: Affine, source: Shape) -> bool:
-    """Whether the arrays of a layer have the shapes that its input and each other ask for."""
-    convolution = isinstance(node, Conv2D)
-    if node.kernel.ndim != (4 if convolution else 2) or len(source) != (3 if convolution else 1):
-        return False
-    *_, incoming, outgoing = node.kernel.shape
-    if isinstance(node, Conv2D) and node.depthwise:
-        return incoming == source[-1] and outgoing == 1 and node.bias.shape == (incoming,)
-    return incoming == source[-1] and node.bias.shape == (outgoing,)
-
-
 def _require_sound(network: Network) -> None:
     """Refuse a network that says one thing and holds another.
 
@@ -155,7 +135,7 @@ def _require_sound(network: Network) -> None:
                     raise ValueError(f"layer {node.name}: {part} of {values.dtype}, not of integers")
                 if values.size and not dtype.contains(int(values.min()), int(values.max())):
                     raise ValueError(f"layer {node.name}: {part} beyond its type {dtype}")
-            if not _fits(node, network.shapes[node.inputs[0]]):
+            if not node.fits(network.shapes[node.inputs[0]]):
                 raise ValueError(f"layer {node.name}: its kernel, biases and input do not fit together")
     # shapes and intervals of all nodes fit together
     if set(network.types) != set(names) or set(network.shapes) != set(names):

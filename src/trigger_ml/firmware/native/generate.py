@@ -5,21 +5,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import MAX_WIDTH, IntArray, Overflow, Rounding
-from trigger_ml.firmware.ir.network import (
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.ops import (
     Add,
     Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
     GlobalAveragePool,
+    Input,
     MaxPool2D,
-    Network,
     Node,
     Quantize,
 )
+from trigger_ml.firmware.ir.registry import Refused, Registry
 from trigger_ml.firmware.names import word
 from trigger_ml.firmware.native.order import driver, workspace
 from trigger_ml.firmware.native.plan import Plan
@@ -55,9 +57,8 @@ class _Code:
     def padded(self, name: str, row: str) -> str:
         """Where a row of a source is kept; outside the map there are zeros."""
         buffer = self.plan.buffers[name]
-        return self.row(
-            name, f"({row}) < 0 || ({row}) >= {buffer.height} ? {buffer.rows} : ({row}) % {buffer.rows}"
-        )
+        outside = f"({row}) < 0 || ({row}) >= {buffer.height}"
+        return self.row(name, f"{outside} ? {buffer.rows} : ({row}) % {buffer.rows}")
 
     def quantized(self, node: Quantize, total: str, bits: int) -> str:
         """A sum in unsigned lanes, quantized, in the type that it is stored in."""
@@ -278,6 +279,24 @@ def _add(code: _Code, node: Add) -> None:
     _elements(code, node, value)
 
 
+def _concatenate(code: _Code, node: Concatenate) -> None:
+    plan, network = code.plan, code.plan.network
+    made, bits = plan.buffers[node.name], plan.sum_bits(node)
+    code.add(f"    V<{made.stored}> *const out = {code.kept(node.name, 'y')};")
+    first = 0
+    for i, source in enumerate(node.inputs):
+        given = plan.buffers[source]
+        places = network.bounds[node.name].fraction - network.bounds[source].fraction
+        value = f"as<uint{bits}_t, {given.ctype}>(r{i}[x * {given.channels} + c]) << {places}"
+        code.add(
+            f"    const V<{given.ctype}> *const r{i} = {code.kept(source, 'y')};",
+            f"    for (int x = 0; x < {made.width}; ++x) for (int c = 0; c < {given.channels}; ++c)",
+            f"        out[x * {made.channels} + {first} + c] = "
+            f"as<{made.stored}, int{bits}_t>((V<int{bits}_t>)({value}));",
+        )
+        first += given.channels
+
+
 def _pool(code: _Code, node: MaxPool2D | AveragePool2D) -> None:
     plan, network = code.plan, code.plan.network
     source = node.inputs[0]
@@ -329,16 +348,21 @@ def _flatten(code: _Code, node: Flatten) -> None:
     )
 
 
-TRANSLATIONS: dict[type[Node], Callable[..., None]] = {
-    Conv2D: _convolution,
-    Dense: _dense,
-    Quantize: _quantize,
-    Add: _add,
-    MaxPool2D: _pool,
-    AveragePool2D: _pool,
-    GlobalAveragePool: _average_all,
-    Flatten: _flatten,
-}
+TRANSLATIONS = Registry[Callable[..., None]](
+    "the native emulator",
+    {
+        Input: Refused("an input is given, not computed", "Report this as a defect"),
+        Conv2D: _convolution,
+        Dense: _dense,
+        Quantize: _quantize,
+        Add: _add,
+        Concatenate: _concatenate,
+        MaxPool2D: _pool,
+        AveragePool2D: _pool,
+        GlobalAveragePool: _average_all,
+        Flatten: _flatten,
+    },
+)
 """From an op to the code that computes one row of it (of a vector: all of it)."""
 
 
@@ -367,13 +391,7 @@ def source(network: Network) -> str:
     code = _Code(plan)
     code.add("namespace {", "", *workspace(plan), "")
     for node in plan.steps:
-        translate = TRANSLATIONS.get(type(node))
-        if translate is None:
-            raise MappingError(
-                f"layer {node.name}",
-                f"the native emulator has no translation of {node.op}",
-                "Use the ONNX emulator",
-            )
+        translate = TRANSLATIONS.of(node)
         code.add(_comment(plan, node), f"TML_INLINE void step{plan.index[node.name]}(Workspace &w, int y) {{")
         code.add("    (void)y;")
         translate(code, node)

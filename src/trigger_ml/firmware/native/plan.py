@@ -8,14 +8,15 @@ import numpy as np
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import IntArray, Overflow, Rounding
 from trigger_ml.firmware.ir.bounds import Bounds
-from trigger_ml.firmware.ir.network import (
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.ops import (
     Add,
     Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     GlobalAveragePool,
     MaxPool2D,
-    Network,
     Node,
     Quantize,
 )
@@ -264,7 +265,7 @@ class Plan:
         low, high = self._reach(node.name)
         if isinstance(node, Quantize):
             return self.quantizer_bits(node)
-        if isinstance(node, Add | AveragePool2D | Affine | MaxPool2D | GlobalAveragePool):
+        if isinstance(node, Add | Concatenate | AveragePool2D | Affine | MaxPool2D | GlobalAveragePool):
             bits = lane_bits(low, high)
             quantizer = self.fused.get(node.name)
             return max(bits, self.quantizer_bits(quantizer)) if quantizer else bits

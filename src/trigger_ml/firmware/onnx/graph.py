@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from trigger_ml.core.fixed_point import IntArray
-from trigger_ml.firmware.ir.network import Shape
+from trigger_ml.firmware.ir.ops import Shape
 
 __all__ = ["Graph", "Value", "split_kernel"]
 
@@ -58,6 +58,16 @@ class Graph:
             return value
         self.add("Cast", [value.tensor], name, to=TensorProto.DOUBLE if double else TensorProto.FLOAT)
         return replace(value, tensor=name, double=double)
+
+    def channels_last(self, value: Value, name: str) -> Value:
+        """A vector in the network's order: one made of a map has its elements channels first."""
+        if value.flat_map is None:
+            return value
+        height, width, channels = value.flat_map
+        order = np.arange(height * width * channels).reshape(channels, height, width)
+        index = self.constant(f"{name}/order", order.transpose(1, 2, 0).reshape(-1))
+        tensor = self.add("Gather", [value.tensor, index], f"{name}/channels_last", axis=1)
+        return replace(value, tensor=tensor, flat_map=None)
 
 
 def split_kernel(kernel: IntArray, fits: Callable[[IntArray], bool]) -> list[IntArray]:

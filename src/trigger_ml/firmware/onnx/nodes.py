@@ -9,7 +9,8 @@ A layer that float32 cannot evaluate exactly (see :mod:`trigger_ml.firmware.ir.e
 convolutions that it can, whose results are added in float64.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,26 +19,28 @@ from onnx import TensorProto
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import IntArray, Overflow, Rounding, round_shift
-from trigger_ml.firmware.ir.bounds import Bounds
-from trigger_ml.firmware.ir.exactness import FLOAT32_LIMIT, FLOAT64_LIMIT, affine_reach, partial_sums
-from trigger_ml.firmware.ir.network import (
+from trigger_ml.firmware.ir.bounds import Bounds, affine_reach
+from trigger_ml.firmware.ir.exactness import FLOAT32_LIMIT, FLOAT64_LIMIT, partial_sums
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.ops import (
     Add,
     Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
     GlobalAveragePool,
     Input,
     MaxPool2D,
-    Network,
     Node,
     Quantize,
 )
+from trigger_ml.firmware.ir.registry import Registry
 from trigger_ml.firmware.onnx.graph import Graph, Value, split_kernel
 from trigger_ml.firmware.onnx.units import Units
 
-__all__ = ["translate"]
+__all__ = ["ONNX", "Translation", "translate"]
 
 
 class _Translator:
@@ -45,29 +48,9 @@ class _Translator:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.units = Units(network)
+        self.units = Units(network, lambda units, node: ONNX.of(node).asks(units, node))
         self.graph = Graph()
         self.values: dict[str, Value] = {}
-
-    def translate(self, node: Node) -> Value:
-        match node:
-            case Input():
-                return self.input(node)
-            case Conv2D() | Dense():
-                return self.affine(node)
-            case Quantize():
-                return self.quantize(node)
-            case Add():
-                return self.sum(node)
-            case MaxPool2D():
-                return self.max_pool(node)
-            case AveragePool2D():
-                return self.average_pool(node)
-            case GlobalAveragePool():
-                return self.global_average(node)
-            case Flatten():
-                return self.flatten(node)
-        raise MappingError(f"node {node.name}", f"operator {node.op} has no ONNX form", "Report this")
 
     def exact(self, node: Node) -> bool:
         bound = partial_sums(self.network, node)
@@ -118,11 +101,8 @@ class _Translator:
         self, node: Affine, source: Value, bounds: Bounds, scale: float, bias: NDArray[np.float64], unit: int
     ) -> Value:
         def fits(kernel: IntArray) -> bool:
-            full = replace(node, kernel=kernel)
-            taps = full.full_kernel() if isinstance(full, Conv2D) else kernel
-            return bool(
-                affine_reach(taps.reshape(-1, *taps.shape[-2:]), bounds).max(initial=0) < FLOAT32_LIMIT
-            )
+            taps = replace(node, kernel=kernel).taps
+            return bool(affine_reach(taps, bounds).max(initial=0) < FLOAT32_LIMIT)
 
         parts = []
         for number, part in enumerate(split_kernel(node.kernel, fits)):
@@ -221,15 +201,28 @@ class _Translator:
         return replace(value, tensor=self.graph.add("Sub", [value.tensor, excess], f"{node.name}/wrapped"))
 
     def sum(self, node: Add) -> Value:
-        unit = self.units.of_sum(node)
+        operands = self.joined(node)
+        tensors = [value.tensor for value in operands]
+        self.graph.add("Add" if len(tensors) == 2 else "Sum", tensors, node.name)
+        return replace(operands[0], tensor=node.name)
+
+    def concatenate(self, node: Concatenate) -> Value:
+        operands = [
+            self.graph.channels_last(value, f"{node.name}/{number}")
+            for number, value in enumerate(self.joined(node))
+        ]
+        self.graph.add("Concat", [value.tensor for value in operands], node.name, axis=1)
+        return replace(operands[0], tensor=node.name)
+
+    def joined(self, node: Node) -> list[Value]:
+        """Inputs of a node in one unit and of one kind."""
+        unit = self.units.shared(node)
         double = not self.exact(node) or any(self.values[name].double for name in node.inputs)
         operands = []
         for number, name in enumerate(node.inputs):
             value = self.graph.cast(self.values[name], double, f"{node.name}/double{number}")
             operands.append(self.graph.scaled(value, unit, f"{node.name}/scale{number}"))
-        tensors = [value.tensor for value in operands]
-        self.graph.add("Add" if len(tensors) == 2 else "Sum", tensors, node.name)
-        return replace(operands[0], tensor=node.name)
+        return operands
 
     def max_pool(self, node: MaxPool2D) -> Value:
         source = self.values[node.inputs[0]]
@@ -279,6 +272,47 @@ class _Translator:
         return replace(source, tensor=tensor, flat_map=shape)
 
 
+@dataclass(frozen=True)
+class Translation:
+    """An op in ONNX.
+
+    Parameters
+    ----------
+    make : callable
+        From the translator and the node to where its output is.
+    asks : callable
+        From the units and the node to the unit in which it would have its input; None if it does not mind.
+    """
+
+    make: Callable[[_Translator, Any], Value]
+    asks: Callable[[Units, Any], int | None]
+
+
+def _any(units: Units, node: Node) -> None:
+    """For what takes any unit at no cost: weights, or a sum of one input, take the power of two."""
+
+
+def _as_passed_on(units: Units, node: Node) -> int | None:
+    return units.wanted(node.name)
+
+
+ONNX = Registry[Translation](
+    "ONNX",
+    {
+        Input: Translation(_Translator.input, _any),
+        Conv2D: Translation(_Translator.affine, _any),
+        Dense: Translation(_Translator.affine, _any),
+        Quantize: Translation(_Translator.quantize, Units.of_quantizer),
+        Add: Translation(_Translator.sum, Units.shared),
+        Concatenate: Translation(_Translator.concatenate, Units.shared),
+        MaxPool2D: Translation(_Translator.max_pool, _as_passed_on),
+        AveragePool2D: Translation(_Translator.average_pool, _any),
+        GlobalAveragePool: Translation(_Translator.global_average, _any),
+        Flatten: Translation(_Translator.flatten, _as_passed_on),
+    },
+)
+
+
 def translate(network: Network) -> tuple[Graph, dict[str, Value]]:
     """Every node of a network as operators of a graph.
 
@@ -299,5 +333,5 @@ def translate(network: Network) -> tuple[Graph, dict[str, Value]]:
     """
     translator = _Translator(network)
     for node in network.nodes:
-        translator.values[node.name] = translator.translate(node)
+        translator.values[node.name] = ONNX.of(node).make(translator, node)
     return translator.graph, translator.values

@@ -5,8 +5,10 @@ two fold into its weights and bias; sums and what only passes values on are aske
 """
 
 from collections import Counter
+from collections.abc import Callable
 
-from trigger_ml.firmware.ir.network import Add, Flatten, MaxPool2D, Network, Quantize
+from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.ops import Node, Quantize
 
 __all__ = ["Units"]
 
@@ -17,10 +19,13 @@ class Units:
     Parameters
     ----------
     network : Network
+    asks : callable
+        From these units and a node to the unit that it would have its input in; None if it does not mind.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, asks: Callable[["Units", Node], int | None]) -> None:
         self.network = network
+        self.asks = asks
 
     def fraction(self, name: str) -> int:
         """Fraction bits of a node's exact result."""
@@ -36,14 +41,7 @@ class Units:
         if name in self.network.outputs:
             wishes[0] += 1
         for node in self.network.consumers(name):
-            wish = None
-            if isinstance(node, Quantize) and self.fraction(name) > node.dtype.fraction:
-                wish = node.dtype.fraction
-            elif isinstance(node, Add):
-                wish = self.of_sum(node)
-            elif isinstance(node, MaxPool2D | Flatten | Quantize):
-                wish = self.wanted(node.name)
-            if wish is not None:
+            if (wish := self.asks(self, node)) is not None:
                 wishes[wish] += 1
         return wishes.most_common(1)[0][0] if wishes else None
 
@@ -52,8 +50,12 @@ class Units:
         wanted = self.wanted(name)
         return self.fraction(name) if wanted is None else wanted
 
-    def of_sum(self, node: Add) -> int:
-        """Unit of a sum: that with the fewest scalings before and after it."""
+    def of_quantizer(self, node: Quantize) -> int | None:
+        """Unit in which a quantizer would have its input: that of its last bit, if it rounds to it."""
+        return node.dtype.fraction if self.rounds(node) else self.wanted(node.name)
+
+    def shared(self, node: Node) -> int:
+        """Unit in which several inputs meet: that with the fewest scalings before and after."""
         fixed = [
             source.dtype.fraction
             for source in (self.network[name] for name in node.inputs)

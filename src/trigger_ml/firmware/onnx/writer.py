@@ -49,11 +49,8 @@ class _Writer:
         tensor = value.tensor
         if len(shape) == 3:
             tensor = self.graph.add("Transpose", [tensor], f"{name}/channels_last", perm=[0, 2, 3, 1])
-        elif value.flat_map is not None:
-            height, width, channels = value.flat_map
-            order = np.arange(height * width * channels).reshape(channels, height, width)
-            index = self.graph.constant(f"{name}/order", order.transpose(1, 2, 0).reshape(-1))
-            tensor = self.graph.add("Gather", [tensor, index], f"{name}/channels_last", axis=1)
+        else:
+            tensor = self.graph.channels_last(value, name).tensor
         if tensor in self.outputs.values():
             tensor = self.graph.add("Identity", [tensor], f"{name}/output")
         self.outputs[name] = tensor

@@ -1,7 +1,7 @@
-"""The blocks that the streaming firmware is built of, as data: streams, stages, a pipeline of them.
+"""The blocks that the streaming firmware is built of, as data: streams, modules, a pipeline of them.
 
 A feature map travels in raster order, ``lanes`` positions of one row per beat; each row starts a new
-beat. Vectors are maps of one position. Every stage reads one or more streams and drives one.
+beat. Vectors are maps of one position. Every module reads one or more streams and drives one.
 """
 
 import math
@@ -9,24 +9,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.firmware.ir.network import Node
+from trigger_ml.firmware.ir.ops import Node
 from trigger_ml.firmware.rtl.kernels import Kernel
 
 __all__ = [
-    "FifoStage",
-    "FlattenStage",
-    "InputStage",
+    "FifoModule",
+    "FlattenModule",
+    "InputModule",
+    "Module",
     "Pipeline",
-    "PointStage",
-    "Stage",
+    "PointModule",
     "Stream",
-    "SumStage",
-    "WindowStage",
+    "SumModule",
+    "WindowModule",
+    "columns_per_read",
+    "output_lanes",
 ]
 
 
 def columns_per_read(source_lanes: int, lanes: int, stride: int) -> int:
-    """Columns that a window stage reads at once: a divisor of what a beat brings."""
+    """Columns that a window module reads at once: a divisor of what a beat brings."""
     wanted = lanes * stride
     return wanted if source_lanes % wanted == 0 else math.gcd(source_lanes, stride)
 
@@ -71,8 +73,18 @@ class Stream:
         return self.lanes * self.position_bits
 
 
+def output_lanes(source: Stream, stride: int, rows: int, budget: float) -> int:
+    """Fewest kernels that keep up: output positions per clock of a sliding window."""
+    choices = [q for q in range(1, source.lanes // stride + 1) if source.lanes % (q * stride) == 0] or [1]
+    for lanes in choices:
+        group = columns_per_read(source.lanes, lanes, stride)
+        if rows * math.ceil(source.width / group) <= budget:
+            return lanes
+    return choices[-1]
+
+
 @dataclass(frozen=True, eq=False)
-class Stage:
+class Module:
     """Base of all blocks.
 
     Parameters
@@ -82,7 +94,7 @@ class Stage:
     nodes : tuple of Node
         What it computes, in order; the last one's output is the stream.
     inputs : tuple of str
-        Names of the stages whose stream it reads.
+        Names of the modules whose stream it reads.
     output : Stream
     """
 
@@ -98,12 +110,12 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class InputStage(Stage):
+class InputModule(Module):
     """The top's input port."""
 
 
 @dataclass(frozen=True, eq=False)
-class PointStage(Stage):
+class PointModule(Module):
     """A kernel for each lane, on single positions of one or more streams."""
 
     depth: int
@@ -115,14 +127,14 @@ class PointStage(Stage):
 
 
 @dataclass(frozen=True, eq=False)
-class FifoStage(Stage):
+class FifoModule(Module):
     """A branch's delay: holds the beats that the other branch is still working on."""
 
     capacity: int
 
 
 @dataclass(frozen=True, eq=False)
-class SumStage(Stage):
+class SumModule(Module):
     """Running sum over all positions of a frame."""
 
     source: Stream
@@ -136,14 +148,14 @@ class SumStage(Stage):
 
 
 @dataclass(frozen=True, eq=False)
-class FlattenStage(Stage):
+class FlattenModule(Module):
     """Collects a frame into one wide beat."""
 
     source: Stream
 
 
 @dataclass(frozen=True, eq=False)
-class WindowStage(Stage):
+class WindowModule(Module):
     """Sliding window: rows of memory, a shift register of columns, a kernel for each output lane.
 
     Without kernel and with a window of one position it only narrows a stream.
@@ -227,27 +239,27 @@ class Pipeline:
 
     Parameters
     ----------
-    stages : tuple of Stage
+    modules : tuple of Module
     outputs : tuple of str
         Stages whose streams leave.
     results : tuple of str
         The network's names of those outputs.
     """
 
-    stages: tuple[Stage, ...]
+    modules: tuple[Module, ...]
     outputs: tuple[str, ...]
     results: tuple[str, ...]
 
     @cached_property
-    def by_name(self) -> dict[str, Stage]:
+    def by_name(self) -> dict[str, Module]:
         """Stages by name."""
-        return {stage.name: stage for stage in self.stages}
+        return {module.name: module for module in self.modules}
 
     @property
     def input(self) -> Stream:
         """The stream that enters."""
-        return self.stages[0].output
+        return self.modules[0].output
 
-    def consumers(self, name: str) -> list[Stage]:
+    def consumers(self, name: str) -> list[Module]:
         """Stages that read a stream, once for each time they read it."""
-        return [stage for stage in self.stages for source in stage.inputs if source == name]
+        return [module for module in self.modules for source in module.inputs if source == name]

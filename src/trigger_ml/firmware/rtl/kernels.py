@@ -4,7 +4,6 @@ A kernel computes one output position (all its channels) from the integers of it
 in integer units, so that the bits of its ports are the integers of the network's interpreter.
 """
 
-import operator
 import re
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -17,7 +16,7 @@ import alkaid
 import numpy as np
 from alkaid.codegen.rtl.vhdl.fsm import fsm_logic_gen as vhdl_logic_gen
 from alkaid.stateful import FSM, Conn, Signal
-from alkaid.trace import FVariable, FVArray, to_pipeline, trace
+from alkaid.trace import FVArray, to_pipeline, trace
 from alkaid.trace.passes import (
     _retrace,
     add_surrogate,
@@ -31,25 +30,14 @@ from alkaid.trace.passes.canon import canonicalize_outputs, const_propagation
 from alkaid.types import CombLogic, Precision
 
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
-from trigger_ml.firmware.ir.network import (
-    Add,
-    AveragePool2D,
-    Conv2D,
-    Dense,
-    GlobalAveragePool,
-    MaxPool2D,
-    Node,
-    Quantize,
-)
 from trigger_ml.firmware.rtl.combinational import pipeline_module
 from trigger_ml.firmware.rtl.registers import scheduled
-from trigger_ml.firmware.rtl.rounding import HARDWARE, constant, quantize
+from trigger_ml.firmware.rtl.rounding import HARDWARE, constant
 
 __all__ = [
     "Field",
     "Kernel",
     "Source",
-    "apply",
     "make_kernel",
     "signed_digits",
     "traced",
@@ -179,80 +167,6 @@ def vhdl_library() -> list[Path]:
     """Alkaid's adders and multiplexers, which the VHDL kernels instantiate."""
     folder = Path(alkaid.__file__).parent / "codegen" / "rtl" / "vhdl" / "source"
     return sorted(folder.glob("*.vhd"))
-
-
-def _affine(x: FVArray, weights: IntArray, bias: IntArray, places: int) -> Any:
-    """``(x @ weights) << places + bias`` on integers."""
-    variables = np.asarray(x)
-    fixed = np.array([v.low == v.high for v in variables])
-    matrix = weights.astype(np.float64) * 2.0**places
-    total = bias.astype(np.float64)
-    # alkaid's solver takes no constants
-    if fixed.any():
-        total = total + np.array([v.low for v in variables[fixed]]) @ matrix[fixed]
-    if not matrix[~fixed].any():
-        return total
-    return x[~fixed] @ matrix[~fixed] + total
-
-
-def _quantize(x: Any, fraction: int, node: Quantize) -> FVArray:
-    variables = [v if isinstance(v, FVariable) else constant(v) for v in np.asarray(x).ravel()]
-    places = fraction - node.dtype.fraction
-    results = [quantize(v, places, node.dtype, node.rounding, node.overflow) for v in variables]
-    return FVArray(np.array(results, dtype=object), hwconf=HARDWARE)
-
-
-def _tree(x: FVArray, combine: Callable[[Any, Any], Any]) -> FVArray:
-    """Combine the first axis pair by pair, so that the tree is shallow."""
-    rows = list(np.asarray(x))
-    while len(rows) > 1:
-        pairs = [
-            [combine(a, b) for a, b in zip(*rows[i : i + 2], strict=True)] for i in range(0, len(rows) - 1, 2)
-        ]
-        rows = pairs + ([rows[-1]] if len(rows) % 2 else [])
-    return FVArray(np.array(rows[0], dtype=object), hwconf=HARDWARE)
-
-
-def apply(node: Node, values: list[Any], fractions: list[int]) -> Any:
-    """One node on one position.
-
-    Parameters
-    ----------
-    node : Node
-    values : list of FVArray
-        For a pooling, shape (taps, channels); otherwise flat.
-    fractions : list of int
-        Of each input.
-
-    Returns
-    -------
-    FVArray, or numpy.ndarray where the output does not depend on the input
-    """
-    x = values[0]
-    match node:
-        case Conv2D():
-            kernel = node.full_kernel()
-            weights = kernel.reshape(-1, kernel.shape[-1])
-            total = node.accumulator_fraction(fractions[0])
-            places = total - fractions[0] - node.kernel_type.fraction
-            return _affine(x, weights, node.aligned_bias(fractions[0]), places)
-        case Dense():
-            total = node.accumulator_fraction(fractions[0])
-            places = total - fractions[0] - node.kernel_type.fraction
-            return _affine(x, node.kernel, node.aligned_bias(fractions[0]), places)
-        case Quantize():
-            return _quantize(x, fractions[0], node)
-        case Add():
-            finest = max(fractions)
-            result = values[0] * 2.0 ** (finest - fractions[0])
-            for value, fraction in zip(values[1:], fractions[1:], strict=True):
-                result = result + value * 2.0 ** (finest - fraction)
-            return result
-        case MaxPool2D():
-            return _tree(x, lambda a, b: a.max_of(b))
-        case AveragePool2D() | GlobalAveragePool():
-            return _tree(x, operator.add)
-    raise TypeError(f"no kernel for {type(node).__name__}")
 
 
 def signed_digits(weights: IntArray) -> IntArray:

@@ -1,10 +1,10 @@
-"""What the Verilog modules of all stages share: ports, comment, kernels, valid bits."""
+"""What the Verilog of all modules shares: ports, comment, kernels, valid bits."""
 
 from trigger_ml.firmware.rtl.dataflow import (
-    FifoStage,
-    Stage,
+    FifoModule,
+    Module,
     Stream,
-    WindowStage,
+    WindowModule,
 )
 from trigger_ml.firmware.rtl.kernels import Kernel
 from trigger_ml.firmware.rtl.text import (
@@ -17,7 +17,7 @@ from trigger_ml.firmware.rtl.text import (
     range_of,
 )
 
-__all__ = ["chain", "counter", "describe", "instances", "module", "results"]
+__all__ = ["chain", "counter", "describe", "instances", "results", "verilog_module"]
 
 
 def stream_text(stream: Stream) -> str:
@@ -27,27 +27,27 @@ def stream_text(stream: Stream) -> str:
     )
 
 
-def describe(stage: Stage) -> list[str]:
-    """What a stage does, as lines of a comment."""
-    layers = " + ".join(f"{node.name} ({node.op})" for node in stage.nodes)
-    match stage:
-        case FifoStage():
+def describe(module: Module) -> list[str]:
+    """What a module does, as lines of a comment."""
+    layers = " + ".join(f"{node.name} ({node.op})" for node in module.nodes)
+    match module:
+        case FifoModule():
             return [
-                f"{stage.name}: holds up to {stage.capacity} beats of {stage.inputs[0]} for the branch that comes later"
+                f"{module.name}: holds up to {module.capacity} beats of {module.inputs[0]} for the branch that comes later"
             ]
-        case WindowStage() if not stage.nodes:
-            return [f"{stage.name}: narrows {stage.inputs[0]} to {stage.output.lanes} positions per beat"]
-        case WindowStage():
-            (top, bottom), (left, right) = stage.padding
+        case WindowModule() if not module.nodes:
+            return [f"{module.name}: narrows {module.inputs[0]} to {module.output.lanes} positions per beat"]
+        case WindowModule():
+            (top, bottom), (left, right) = module.padding
             return [
-                f"{stage.name}: {layers}",
-                f"window {stage.window[0]} x {stage.window[1]}, strides {stage.strides[0]} x {stage.strides[1]}, "
+                f"{module.name}: {layers}",
+                f"window {module.window[0]} x {module.window[1]}, strides {module.strides[0]} x {module.strides[1]}, "
                 f"zeros above {top}, below {bottom}, left {left}, right {right}",
             ]
-    return [f"{stage.name}: {layers}"]
+    return [f"{module.name}: {layers}"]
 
 
-def ports(stage: Stage, sources: list[Stream]) -> str:
+def ports(module: Module, sources: list[Stream]) -> str:
     names = ["s_axis"] if len(sources) == 1 else [f"s{i}_axis" for i in range(len(sources))]
     lines = ["    input  wire clk", "    input  wire rst"]
     for name, source in zip(names, sources, strict=True):
@@ -59,7 +59,7 @@ def ports(stage: Stage, sources: list[Stream]) -> str:
     lines += [
         "    output wire m_axis_tvalid",
         "    input  wire m_axis_tready",
-        f"    output wire {range_of(stage.output.bits)} m_axis_tdata",
+        f"    output wire {range_of(module.output.bits)} m_axis_tdata",
     ]
     return ",\n".join(lines)
 
@@ -101,14 +101,14 @@ def results(kernel: Kernel, output: Stream) -> str:
     return f"    assign m_axis_tdata = {concat(parts)};\n"
 
 
-def module(stage: Stage, sources: list[Stream], body: str) -> str:
+def verilog_module(module: Module, sources: list[Stream], body: str) -> str:
     """A module with its comment and ports around ``body``."""
     lines = [
-        *describe(stage),
+        *describe(module),
         *(f"in:  {stream_text(s)}" for s in sources),
-        f"out: {stream_text(stage.output)}",
+        f"out: {stream_text(module.output)}",
     ]
-    return f"{header(lines)}module {stage.name} (\n{ports(stage, sources)}\n);\n{body}endmodule\n"
+    return f"{header(lines)}module {module.name} (\n{ports(module, sources)}\n);\n{body}endmodule\n"
 
 
 def counter(name: str, states: int, enable: str, also: str = "") -> str:

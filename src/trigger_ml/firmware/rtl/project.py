@@ -13,7 +13,7 @@ from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.ir.interpreter import logits
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.rtl.beats import hex_words, result_words, to_beats
-from trigger_ml.firmware.rtl.dataflow import Pipeline, PointStage, Stage, SumStage, WindowStage
+from trigger_ml.firmware.rtl.dataflow import Module, Pipeline, PointModule, SumModule, WindowModule
 from trigger_ml.firmware.rtl.kernels import Kernel, vhdl_library
 from trigger_ml.firmware.rtl.logic import trace_kernels
 from trigger_ml.firmware.rtl.plan import check, plan
@@ -21,7 +21,7 @@ from trigger_ml.firmware.rtl.schedule import Timing, timing
 from trigger_ml.firmware.rtl.scripts import quartus_script, sdc, test_bench, vivado_script, xdc
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, top_module
 from trigger_ml.firmware.rtl.unrolled import plan_unrolled, trace_unrolled
-from trigger_ml.firmware.rtl.verilog import stage_module
+from trigger_ml.firmware.rtl.verilog import verilog_of
 
 __all__ = [
     "TOP", "RtlProject", "design", "kernel_of", "outline", "read_sources", "sources", "write_project",
@@ -50,7 +50,7 @@ class RtlProject:
 
 
 def outline(network: Network, config: RtlConfig) -> Pipeline:
-    """The stages without their logic: all that a prediction needs (milliseconds).
+    """The modules without their logic: all that a prediction needs (milliseconds).
 
     Raises
     ------
@@ -75,20 +75,20 @@ def design(network: Network, config: RtlConfig) -> RtlProject:
     return RtlProject(network, config, trace(network, empty), clocks)
 
 
-def kernel_of(stage: Stage) -> Kernel | None:
-    """Kernel of a stage; None if it has none or its outputs are constants."""
-    kernel = stage.kernel if isinstance(stage, PointStage | WindowStage | SumStage) else None
+def kernel_of(module: Module) -> Kernel | None:
+    """Kernel of a module; None if it has none or its outputs are constants."""
+    kernel = module.kernel if isinstance(module, PointModule | WindowModule | SumModule) else None
     return kernel if kernel is not None and kernel.live else None
 
 
 def sources(project: RtlProject) -> dict[str, str]:
-    """Verilog files of a design by name: a file per stage, one per kernel, the top."""
+    """Verilog files of a design by name: a file per module, one per kernel, the top."""
     pipeline = project.pipeline
     files = {}
-    for stage in pipeline.stages[1:]:
-        streams = [pipeline.by_name[name].output for name in stage.inputs]
-        files[f"{stage.name}.v"] = stage_module(stage, streams)
-        if kernel := kernel_of(stage):
+    for module in pipeline.modules[1:]:
+        streams = [pipeline.by_name[name].output for name in module.inputs]
+        files[f"{module.name}.v"] = verilog_of(module, streams)
+        if kernel := kernel_of(module):
             files[f"{kernel.name}.v"] = kernel.verilog()
     title = str(project.network.metadata.get("name", "Trigger network"))
     files[f"{TOP}.v"] = top_module(pipeline, TOP, title, project.timing)
@@ -145,8 +145,8 @@ def _write(project: RtlProject, counts: IntArray, folder: Path) -> None:
     pipeline, config = project.pipeline, project.config
     for name, text in sources(project).items():
         write_text(folder / "rtl" / name, text)
-    for stage in pipeline.stages:
-        if kernel := kernel_of(stage):
+    for module in pipeline.modules:
+        if kernel := kernel_of(module):
             write_text(folder / "vhdl" / f"{kernel.name}.vhd", kernel.vhdl())
     for path in vhdl_library():
         write_text(folder / "vhdl" / path.name, path.read_text(encoding="utf-8"))
@@ -171,14 +171,14 @@ def _write(project: RtlProject, counts: IntArray, folder: Path) -> None:
             "latency": project.timing.latency,
             "stages": [
                 {
-                    "name": stage.name,
-                    "layers": [node.name for node in stage.nodes],
-                    "kernel_copies": stage.kernels,
-                    "lanes": stage.output.lanes,
-                    "beats": stage.output.beats,
-                    "type": str(stage.output.dtype),
+                    "name": module.name,
+                    "layers": [node.name for node in module.nodes],
+                    "kernel_copies": module.kernels,
+                    "lanes": module.output.lanes,
+                    "beats": module.output.beats,
+                    "type": str(module.output.dtype),
                 }
-                for stage in pipeline.stages
+                for module in pipeline.modules
             ],
         },
     )

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from trigger_ml.firmware.rtl.dataflow import (
-    FifoStage,
-    FlattenStage,
-    InputStage,
+    FifoModule,
+    FlattenModule,
+    InputModule,
+    Module,
     Pipeline,
-    PointStage,
-    Stage,
-    SumStage,
-    WindowStage,
+    PointModule,
+    SumModule,
+    WindowModule,
 )
 
 __all__ = ["Timing", "buffer_sizes", "timing", "with_fifos"]
@@ -41,10 +41,10 @@ class Timing:
 
 
 class _Model:
-    """Handshake state of one stage: ``valid`` is its output's, ``ready`` its input's."""
+    """Handshake state of one module: ``valid`` is its output's, ``ready`` its input's."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, module: Module) -> None:
+        self.module = module
         self.valid = False
         self.taken = False  # whether the output beat leaves in this clock
         self.sources: list[_Model] = []
@@ -63,8 +63,8 @@ class _Model:
 
 
 class _Input(_Model):
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage)
+    def __init__(self, module: Module) -> None:
+        super().__init__(module)
         self.valid = True
 
     def clock(self, arrived: bool) -> None:
@@ -72,11 +72,11 @@ class _Input(_Model):
 
 
 class _Point(_Model):
-    stage: PointStage
+    module: PointModule
 
-    def __init__(self, stage: PointStage) -> None:
-        super().__init__(stage)
-        self.chain = [False] * stage.depth
+    def __init__(self, module: PointModule) -> None:
+        super().__init__(module)
+        self.chain = [False] * module.depth
 
     def ready(self, source: _Model) -> bool:
         return self.enabled and all(s.valid for s in self.sources if s is not source)
@@ -88,15 +88,15 @@ class _Point(_Model):
 
 
 class _Fifo(_Model):
-    stage: FifoStage
+    module: FifoModule
 
-    def __init__(self, stage: FifoStage) -> None:
-        super().__init__(stage)
+    def __init__(self, module: FifoModule) -> None:
+        super().__init__(module)
         self.count = 0
         self.most = 0
 
     def ready(self, source: _Model) -> bool:
-        return self.count < self.stage.capacity
+        return self.count < self.module.capacity
 
     def clock(self, arrived: bool) -> None:
         self.count += int(arrived) - int(self.taken)
@@ -105,11 +105,11 @@ class _Fifo(_Model):
 
 
 class _Sum(_Model):
-    stage: SumStage | FlattenStage
+    module: SumModule | FlattenModule
 
-    def __init__(self, stage: SumStage | FlattenStage) -> None:
-        super().__init__(stage)
-        self.chain = [False] * (stage.depth if isinstance(stage, SumStage) else 0)
+    def __init__(self, module: SumModule | FlattenModule) -> None:
+        super().__init__(module)
+        self.chain = [False] * (module.depth if isinstance(module, SumModule) else 0)
         self.beat = 0
 
     def clock(self, arrived: bool) -> None:
@@ -117,25 +117,25 @@ class _Sum(_Model):
             return
         summed = self.chain[-1] if self.chain else arrived
         self.chain = [arrived, *self.chain[:-1]] if self.chain else []
-        self.valid = summed and self.beat == self.stage.source.beats - 1
+        self.valid = summed and self.beat == self.module.source.beats - 1
         if summed:
             self.beat = 0 if self.valid else self.beat + 1
 
 
 class _Window(_Model):
-    stage: WindowStage
+    module: WindowModule
 
-    def __init__(self, stage: WindowStage) -> None:
-        super().__init__(stage)
-        self.chain = [False] * (1 + stage.depth)
-        self.tags = [False] * stage.ahead
+    def __init__(self, module: WindowModule) -> None:
+        super().__init__(module)
+        self.chain = [False] * (1 + module.depth)
+        self.tags = [False] * module.ahead
         self.rows = self.word = self.row = self.group = 0
-        self.row_beats, self.row_groups = stage.source.row_beats, stage.row_groups
-        height = stage.output.height
-        self.need = [stage.need(r) for r in range(height)]
-        self.retire = [stage.retire(r) for r in range(height)]
-        self.emits = [stage.emits(g) for g in range(stage.row_groups)]
-        self.parts, self.capacity = stage.parts, stage.rows
+        self.row_beats, self.row_groups = module.source.row_beats, module.row_groups
+        height = module.output.height
+        self.need = [module.need(r) for r in range(height)]
+        self.retire = [module.retire(r) for r in range(height)]
+        self.emits = [module.emits(g) for g in range(module.row_groups)]
+        self.parts, self.capacity = module.parts, module.rows
 
     def ready(self, source: _Model) -> bool:
         return self.rows < self.capacity
@@ -173,25 +173,25 @@ class _Window(_Model):
         return retired
 
 
-def _model(stage: Stage) -> _Model:
-    match stage:
-        case InputStage():
-            return _Input(stage)
-        case PointStage():
-            return _Point(stage)
-        case FifoStage():
-            return _Fifo(stage)
-        case SumStage() | FlattenStage():
-            return _Sum(stage)
-        case WindowStage():
-            return _Window(stage)
-    raise TypeError(f"no timing for {type(stage).__name__}")
+def _model(module: Module) -> _Model:
+    match module:
+        case InputModule():
+            return _Input(module)
+        case PointModule():
+            return _Point(module)
+        case FifoModule():
+            return _Fifo(module)
+        case SumModule() | FlattenModule():
+            return _Sum(module)
+        case WindowModule():
+            return _Window(module)
+    raise TypeError(f"no timing for {type(module).__name__}")
 
 
 def _build(pipeline: Pipeline) -> list[_Model]:
-    models = {stage.name: _model(stage) for stage in pipeline.stages}
+    models = {module.name: _model(module) for module in pipeline.modules}
     for model in models.values():
-        model.sources = [models[name] for name in model.stage.inputs]
+        model.sources = [models[name] for name in model.module.inputs]
         for source in model.sources:
             source.readers.append(model)
     return list(models.values())
@@ -199,7 +199,7 @@ def _build(pipeline: Pipeline) -> list[_Model]:
 
 def _run(models: list[_Model], outputs: tuple[str, ...]) -> Iterator[tuple[bool, bool]]:
     """Clock after clock, whether a beat entered and whether a result left."""
-    last = [m for m in models if m.stage.name in outputs]
+    last = [m for m in models if m.module.name in outputs]
     backwards = models[::-1]
     while True:
         done = all(m.valid for m in last)
@@ -215,8 +215,8 @@ def _run(models: list[_Model], outputs: tuple[str, ...]) -> Iterator[tuple[bool,
 
 def _limit(pipeline: Pipeline, frames: int) -> int:
     """Clocks after which a pipeline that has not delivered never will."""
-    beats = sum(stage.output.beats for stage in pipeline.stages) + 64 * len(pipeline.stages)
-    work = sum(s.output.height * s.row_groups for s in pipeline.stages if isinstance(s, WindowStage))
+    beats = sum(module.output.beats for module in pipeline.modules) + 64 * len(pipeline.modules)
+    work = sum(s.output.height * s.row_groups for s in pipeline.modules if isinstance(s, WindowModule))
     return (frames + 2) * (beats + work) + 1000
 
 
@@ -247,7 +247,7 @@ def timing(pipeline: Pipeline, frames: int = 5) -> Timing:
 
 
 def buffer_sizes(pipeline: Pipeline, frames: int = 3) -> dict[tuple[str, int], int]:
-    """Beats that each input of a joining stage must hold for its branches to flow unhindered.
+    """Beats that each input of a joining module must hold for its branches to flow unhindered.
 
     Parameters
     ----------
@@ -259,11 +259,11 @@ def buffer_sizes(pipeline: Pipeline, frames: int = 3) -> dict[tuple[str, int], i
     Returns
     -------
     dict
-        Capacity by name of the joining stage and position among its inputs; the pipeline's outputs are
-        joined by a stage named ``""``. The branch that comes last needs none.
+        Capacity by name of the joining module and position among its inputs; the pipeline's outputs are
+        joined by a module named ``""``. The branch that comes last needs none.
     """
     direct = {
-        (s.name, i): s.inputs[i] for s in pipeline.stages for i in range(len(s.inputs)) if len(s.inputs) > 1
+        (s.name, i): s.inputs[i] for s in pipeline.modules for i in range(len(s.inputs)) if len(s.inputs) > 1
     }
     if len(pipeline.outputs) > 1 or any(pipeline.consumers(name) for name in pipeline.outputs):
         direct |= {("", i): name for i, name in enumerate(pipeline.outputs)}
@@ -271,13 +271,13 @@ def buffer_sizes(pipeline: Pipeline, frames: int = 3) -> dict[tuple[str, int], i
         return {}
     unlimited = pipeline.input.beats * (frames + 1)
     models = _build(with_fifos(pipeline, dict.fromkeys(direct, unlimited), lambda key: f"{key[0]}|{key[1]}"))
-    outputs = tuple(m.stage.name for m in models if not m.readers)
+    outputs = tuple(m.module.name for m in models if not m.readers)
     left = 0
     for clock, (_, leaves) in enumerate(_run(models, outputs)):
         left += leaves
         if left == frames or clock > _limit(pipeline, frames):
             break
-    most = {m.stage.name: m.most for m in models if isinstance(m, _Fifo)}
+    most = {m.module.name: m.most for m in models if isinstance(m, _Fifo)}
     sizes = {}
     for key, source in direct.items():
         held = most[f"{key[0]}|{key[1]}"]
@@ -292,17 +292,17 @@ def with_fifos(
     pipeline: Pipeline, sizes: dict[tuple[str, int], int], name: Callable[[tuple[str, int]], str]
 ) -> Pipeline:
     """The pipeline with FIFOs of the given capacities (0: none) before inputs and, under ``""``, outputs."""
-    stages: list[Stage] = []
+    modules: list[Module] = []
 
     def behind(key: tuple[str, int], source: str) -> str:
         if not sizes.get(key, 0):
             return source
-        fifo = FifoStage(name(key), (), (source,), pipeline.by_name[source].output, sizes[key])
-        stages.append(fifo)
+        fifo = FifoModule(name(key), (), (source,), pipeline.by_name[source].output, sizes[key])
+        modules.append(fifo)
         return fifo.name
 
-    for stage in pipeline.stages:
-        inputs = tuple(behind((stage.name, i), source) for i, source in enumerate(stage.inputs))
-        stages.append(replace(stage, inputs=inputs))
+    for module in pipeline.modules:
+        inputs = tuple(behind((module.name, i), source) for i, source in enumerate(module.inputs))
+        modules.append(replace(module, inputs=inputs))
     outputs = tuple(behind(("", i), source) for i, source in enumerate(pipeline.outputs))
-    return Pipeline(tuple(stages), outputs, pipeline.results)
+    return Pipeline(tuple(modules), outputs, pipeline.results)

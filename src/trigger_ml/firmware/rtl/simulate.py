@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
-from trigger_ml.firmware.cost.synthesis import netlist
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.rtl.beats import from_beats, to_beats, unpack, words_for
 from trigger_ml.firmware.rtl.dataflow import Pipeline
@@ -17,6 +16,7 @@ from trigger_ml.firmware.rtl.executable import compile_simulator, run_program
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, outline, read_sources, sources
 from trigger_ml.firmware.rtl.schedule import timing
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, output_fields
+from trigger_ml.firmware.rtl.yosys import netlist
 
 __all__ = [
     "Disturbance", "SimulatedFrames", "Simulator", "build", "build_netlist", "build_written",
@@ -55,7 +55,7 @@ class SimulatedFrames:
     entered, left : numpy.ndarray of int64, shape (frames,)
         Clock of each frame's first beat and of its result.
     taps : dict of str to numpy.ndarray of int64
-        Output of every stage, by name of its last node; empty unless asked for.
+        Output of every module, by name of its last node; empty unless asked for.
     """
 
     outputs: dict[str, IntArray]
@@ -76,7 +76,7 @@ class SimulatedFrames:
 
 def _header(pipeline: Pipeline, taps: list[str]) -> str:
     """Constants that the harness is compiled with."""
-    idle = 64 * sum(stage.output.beats for stage in pipeline.stages) + 100_000
+    idle = 64 * sum(module.output.beats for module in pipeline.modules) + 100_000
     # Verilator writes a double underscore inside a name as ___05F; names here have none
     return "\n".join(
         [
@@ -147,13 +147,13 @@ class Simulator:
     def _taps(self, folder: Path) -> dict[str, IntArray]:
         network = self.project.network
         result = {}
-        for stage in self.project.pipeline.stages[1:]:
-            if stage.nodes:
-                count = words_for(stage.output.bits)
-                words = np.fromfile(folder / f"tap_{stage.name}", dtype="<u4").reshape(-1, count)
-                words = words[: len(words) // stage.output.beats * stage.output.beats]
-                name = stage.nodes[-1].name
-                result[name] = from_beats(words, stage.output).reshape(-1, *network.shapes[name])
+        for module in self.project.pipeline.modules[1:]:
+            if module.nodes:
+                count = words_for(module.output.bits)
+                words = np.fromfile(folder / f"tap_{module.name}", dtype="<u4").reshape(-1, count)
+                words = words[: len(words) // module.output.beats * module.output.beats]
+                name = module.nodes[-1].name
+                result[name] = from_beats(words, module.output).reshape(-1, *network.shapes[name])
         return result
 
     @property
@@ -169,7 +169,7 @@ def build_netlist(project: RtlProject, family: str = "xc7", cache: Path | None =
 
 
 def _taps(pipeline: Pipeline) -> list[str]:
-    return [stage.name for stage in pipeline.stages[1:] if stage.nodes]
+    return [module.name for module in pipeline.modules[1:] if module.nodes]
 
 
 def build(project: RtlProject, cache: Path | None = None) -> Simulator:

@@ -2,7 +2,7 @@
 
 import math
 
-from trigger_ml.firmware.rtl.dataflow import InputStage, Pipeline, Stage, Stream
+from trigger_ml.firmware.rtl.dataflow import InputModule, Module, Pipeline, Stream
 from trigger_ml.firmware.rtl.schedule import Timing
 from trigger_ml.firmware.rtl.text import comment, header, instance, range_of
 from trigger_ml.firmware.rtl.verilog import describe
@@ -22,8 +22,8 @@ def input_bits(pipeline: Pipeline) -> int:
 def output_fields(pipeline: Pipeline) -> list[tuple[str, int, int, int]]:
     """For each integer of the result: its node, number, lowest bit in ``m_axis_tdata`` and width there."""
     fields, low = [], 0
-    for name, stage in zip(pipeline.results, pipeline.outputs, strict=True):
-        stream = pipeline.by_name[stage].output
+    for name, module in zip(pipeline.results, pipeline.outputs, strict=True):
+        stream = pipeline.by_name[module].output
         size = _bytes(stream.dtype.width)
         for index in range(stream.channels):
             fields.append((name, index, low, size))
@@ -65,20 +65,20 @@ def _summary(pipeline: Pipeline, title: str, timing: Timing) -> list[str]:
         "",
         "Stages:",
     ]
-    for stage in pipeline.stages[1:]:
-        s = stage.output
+    for module in pipeline.modules[1:]:
+        s = module.output
         lines.append(
-            f"  {describe(stage)[0]}: {s.height} x {s.width} x {s.channels}, {s.lanes} per beat, {s.dtype}"
+            f"  {describe(module)[0]}: {s.height} x {s.width} x {s.channels}, {s.lanes} per beat, {s.dtype}"
         )
     return lines
 
 
-def _accepts(pipeline: Pipeline, name: str, reader: Stage | None) -> str:
+def _accepts(pipeline: Pipeline, name: str, reader: Module | None) -> str:
     """That every reader of a stream but ``reader`` takes its beat."""
     terms = []
-    for stage in pipeline.consumers(name):
-        if stage is not reader:
-            terms.append(f"{stage.name}_takes_{stage.inputs.index(name)}")
+    for module in pipeline.consumers(name):
+        if module is not reader:
+            terms.append(f"{module.name}_takes_{module.inputs.index(name)}")
     return " && ".join(dict.fromkeys(terms))
 
 
@@ -108,46 +108,46 @@ def top_module(pipeline: Pipeline, name: str, title: str, timing: Timing) -> str
 );
     wire rst = !aresetn;
 """
-    entry = pipeline.stages[0].name
+    entry = pipeline.modules[0].name
     text += "    wire frame_accepted;\n    assign s_axis_tready = aresetn && frame_accepted;\n"
-    for stage in pipeline.stages[1:]:
+    for module in pipeline.modules[1:]:
         text += (
             "\n"
-            + "".join(f"    {comment(line)}\n" for line in describe(stage))
-            + _wires(stage.name, stage.output)
+            + "".join(f"    {comment(line)}\n" for line in describe(module))
+            + _wires(module.name, module.output)
         )
-        for port in range(len(stage.inputs)):
-            text += f"    wire {stage.name}_takes_{port};\n"
+        for port in range(len(module.inputs)):
+            text += f"    wire {module.name}_takes_{port};\n"
     last = list(dict.fromkeys(pipeline.outputs))
     for output in last:
         text += f"    wire {output}_leaves;\n"
     text += "\n"
-    for stage in pipeline.stages:
-        readers = _accepts(pipeline, stage.name, None)
-        if stage.name in last:
-            readers = f"{stage.name}_leaves"
-        if isinstance(stage, InputStage):
+    for module in pipeline.modules:
+        readers = _accepts(pipeline, module.name, None)
+        if module.name in last:
+            readers = f"{module.name}_leaves"
+        if isinstance(module, InputModule):
             text += f"    assign frame_accepted = {readers};\n"
         else:
-            text += f"    assign {stage.name}_tready = {readers};\n"
+            text += f"    assign {module.name}_tready = {readers};\n"
     text += "\n"
-    for stage in pipeline.stages[1:]:
+    for module in pipeline.modules[1:]:
         ports = [("clk", "aclk"), ("rst", "rst")]
-        for port, driver in enumerate(stage.inputs):
-            prefix = "s_axis" if len(stage.inputs) == 1 else f"s{port}_axis"
-            others = _accepts(pipeline, driver, stage)
+        for port, driver in enumerate(module.inputs):
+            prefix = "s_axis" if len(module.inputs) == 1 else f"s{port}_axis"
+            others = _accepts(pipeline, driver, module)
             valid = f"{driver}_tvalid" + (f" && {others}" if others else "")
             data = f"{driver}_tdata"
             if driver == entry:
                 data = f"s_axis_tdata[{source.bits - 1}:0]"
             ports += [
                 (f"{prefix}_tvalid", valid),
-                (f"{prefix}_tready", f"{stage.name}_takes_{port}"),
+                (f"{prefix}_tready", f"{module.name}_takes_{port}"),
                 (f"{prefix}_tdata", data),
             ]
         for signal in ("tvalid", "tready", "tdata"):
-            ports.append((f"m_axis_{signal}", f"{stage.name}_{signal}"))
-        text += instance(stage.name, f"{stage.name}_stage", ports) + "\n\n"
+            ports.append((f"m_axis_{signal}", f"{module.name}_{signal}"))
+        text += instance(module.name, f"{module.name}_stage", ports) + "\n\n"
     for output in last:
         others = "".join(f" && {other}_tvalid" for other in last if other != output)
         text += f"    assign {output}_leaves = m_axis_tready{others};\n"

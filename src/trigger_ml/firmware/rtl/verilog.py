@@ -1,15 +1,15 @@
-"""The generated Verilog: one module, and one file, for every stage."""
+"""The generated Verilog: a file for every module of the pipeline."""
 
 from trigger_ml.firmware.rtl.dataflow import (
-    FifoStage,
-    FlattenStage,
-    PointStage,
-    Stage,
+    FifoModule,
+    FlattenModule,
+    Module,
+    PointModule,
     Stream,
-    SumStage,
-    WindowStage,
+    SumModule,
+    WindowModule,
 )
-from trigger_ml.firmware.rtl.modules import chain, counter, describe, instances, module, results
+from trigger_ml.firmware.rtl.modules import chain, counter, describe, instances, results, verilog_module
 from trigger_ml.firmware.rtl.text import (
     bits_for,
     concat,
@@ -18,15 +18,15 @@ from trigger_ml.firmware.rtl.text import (
 )
 from trigger_ml.firmware.rtl.window import window_module
 
-__all__ = ["describe", "stage_module"]
+__all__ = ["describe", "verilog_of"]
 
 
-def _point(stage: PointStage, sources: list[Stream]) -> str:
-    kernel = stage.kernel
+def _point(module: PointModule, sources: list[Stream]) -> str:
+    kernel = module.kernel
     assert kernel is not None
     names = ["s_axis"] if len(sources) == 1 else [f"s{i}_axis" for i in range(len(sources))]
     every = " && ".join(f"{name}_tvalid" for name in names)
-    body = chain(stage.depth, every)
+    body = chain(module.depth, every)
     for i, name in enumerate(names):
         others = "".join(f" && {other}_tvalid" for j, other in enumerate(names) if j != i)
         body += f"    assign {name}_tready = ce{others};\n"
@@ -36,20 +36,20 @@ def _point(stage: PointStage, sources: list[Stream]) -> str:
             for name, source in zip(names, sources, strict=True)
             for channel in range(source.channels)
         ]
-        for lane in range(stage.output.lanes)
+        for lane in range(module.output.lanes)
     ]
-    body += instances(kernel, stage.output.lanes, inputs) + results(kernel, stage.output)
-    return module(stage, sources, body)
+    body += instances(kernel, module.output.lanes, inputs) + results(kernel, module.output)
+    return verilog_module(module, sources, body)
 
 
-def _fifo(stage: FifoStage, sources: list[Stream]) -> str:
-    address, count = bits_for(stage.capacity), bits_for(stage.capacity + 1)
-    last = stage.capacity - 1
+def _fifo(module: FifoModule, sources: list[Stream]) -> str:
+    address, count = bits_for(module.capacity), bits_for(module.capacity + 1)
+    last = module.capacity - 1
     body = f"""    (* ram_style = "distributed" *)
-    reg {range_of(stage.output.bits)} memory [0:{last}];
+    reg {range_of(module.output.bits)} memory [0:{last}];
     reg {range_of(address)} head, tail;
     reg {range_of(count)} held;
-    assign s_axis_tready = held != {count}'d{stage.capacity};
+    assign s_axis_tready = held != {count}'d{module.capacity};
     assign m_axis_tvalid = held != {count}'d0;
     assign m_axis_tdata = memory[head];
     wire push = s_axis_tvalid && s_axis_tready;
@@ -67,11 +67,11 @@ def _fifo(stage: FifoStage, sources: list[Stream]) -> str:
             if (pop && !push) held <= held - {count}'d1;
         end
 """
-    return module(stage, sources, body)
+    return verilog_module(module, sources, body)
 
 
-def _sum(stage: SumStage, sources: list[Stream]) -> str:
-    source, output = stage.source, stage.output
+def _sum(module: SumModule, sources: list[Stream]) -> str:
+    source, output = module.source, module.output
     width, position = source.dtype.width, source.position_bits
     beat, column = bits_for(source.beats), bits_for(source.row_beats)
     body = "    wire ce = !m_axis_tvalid || m_axis_tready;\n    assign s_axis_tready = ce;\n"
@@ -91,10 +91,10 @@ def _sum(stage: SumStage, sources: list[Stream]) -> str:
         parts, sum_type = ["counted"] * source.channels, source.dtype
         body += "    wire summed = s_axis_tvalid && s_axis_tready;\n"
     else:
-        assert stage.kernel is not None
-        kernel = stage.kernel
+        assert module.kernel is not None
+        kernel = module.kernel
         sum_type = output.dtype
-        bits = stage.depth
+        bits = module.depth
         shifted = "s_axis_tvalid" if bits == 1 else f"{{in_flight[{bits - 2}:0], s_axis_tvalid}}"
         body += f"    // sum over the lanes\n    reg {range_of(bits)} in_flight;\n"
         body += f"    always @(posedge clk)\n        if (rst) in_flight <= {bits}'d0;\n"
@@ -142,11 +142,11 @@ def _sum(stage: SumStage, sources: list[Stream]) -> str:
             "    always @(posedge clk)\n        if (rst) column <= " + f"{column}'d0;\n        else begin\n"
         )
         body += counter("column", source.row_beats, "s_axis_tvalid && s_axis_tready") + "        end\n"
-    return module(stage, sources, body)
+    return verilog_module(module, sources, body)
 
 
-def _flatten(stage: FlattenStage, sources: list[Stream]) -> str:
-    source = stage.source
+def _flatten(module: FlattenModule, sources: list[Stream]) -> str:
+    source = module.source
     beat = bits_for(source.beats)
     lines = []
     for index in range(source.beats):
@@ -157,7 +157,7 @@ def _flatten(stage: FlattenStage, sources: list[Stream]) -> str:
         lines.append(
             f"            if (beat == {beat}'d{index}) held[{low + size - 1}:{low}] <= s_axis_tdata[{size - 1}:0];"
         )
-    body = f"""    reg {range_of(stage.output.bits)} held;
+    body = f"""    reg {range_of(module.output.bits)} held;
     reg {range_of(beat)} beat;
     reg full;
     assign m_axis_tvalid = full;
@@ -177,28 +177,28 @@ def _flatten(stage: FlattenStage, sources: list[Stream]) -> str:
 {chr(10).join(lines)}
         end
 """
-    return module(stage, sources, body)
+    return verilog_module(module, sources, body)
 
 
-def stage_module(stage: Stage, sources: list[Stream]) -> str:
-    """Verilog of a stage, without its kernel.
+def verilog_of(module: Module, sources: list[Stream]) -> str:
+    """Verilog of a module, without its kernel.
 
     Parameters
     ----------
-    stage : Stage
+    module : Module
         With its kernel made.
     sources : list of Stream
         Of its inputs.
     """
-    match stage:
-        case PointStage():
-            return _point(stage, sources)
-        case FifoStage():
-            return _fifo(stage, sources)
-        case SumStage():
-            return _sum(stage, sources)
-        case FlattenStage():
-            return _flatten(stage, sources)
-        case WindowStage():
-            return window_module(stage, sources)
-    raise TypeError(f"no module for {type(stage).__name__}")
+    match module:
+        case PointModule():
+            return _point(module, sources)
+        case FifoModule():
+            return _fifo(module, sources)
+        case SumModule():
+            return _sum(module, sources)
+        case FlattenModule():
+            return _flatten(module, sources)
+        case WindowModule():
+            return window_module(module, sources)
+    raise TypeError(f"no module for {type(module).__name__}")

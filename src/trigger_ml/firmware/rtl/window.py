@@ -2,9 +2,9 @@
 
 from trigger_ml.firmware.rtl.dataflow import (
     Stream,
-    WindowStage,
+    WindowModule,
 )
-from trigger_ml.firmware.rtl.modules import chain, counter, instances, module, results
+from trigger_ml.firmware.rtl.modules import chain, counter, instances, results, verilog_module
 from trigger_ml.firmware.rtl.text import (
     any_of,
     bits_for,
@@ -14,19 +14,19 @@ from trigger_ml.firmware.rtl.text import (
 __all__ = ["window_module"]
 
 
-def _row_leaves_map(stage: WindowStage, i: int) -> list[int]:
+def _row_leaves_map(module: WindowModule, i: int) -> list[int]:
     """Output rows whose window's row ``i`` is padding."""
-    first = -stage.padding[0][0] + i
-    rows = range(stage.output.height)
-    return [r for r in rows if not 0 <= r * stage.strides[0] + first < stage.source.height]
+    first = -module.padding[0][0] + i
+    rows = range(module.output.height)
+    return [r for r in rows if not 0 <= r * module.strides[0] + first < module.source.height]
 
 
-def _memories(stage: WindowStage) -> str:
+def _memories(module: WindowModule) -> str:
     """Row memories with their write side, and the rows of the window in order."""
-    source, rows, taps = stage.source, stage.rows, stage.window[0]
+    source, rows, taps = module.source, module.rows, module.window[0]
     word, bank = bits_for(source.row_beats), bits_for(rows)
-    columns = stage.group * source.position_bits
-    group_bits, row_bits = bits_for(stage.row_groups), bits_for(stage.output.height)
+    columns = module.group * source.position_bits
+    group_bits, row_bits = bits_for(module.row_groups), bits_for(module.output.height)
     text = f"""    // memory of {rows} rows, each of {source.row_beats} words
     wire write = s_axis_tvalid && s_axis_tready;
     reg {range_of(word)} write_word;
@@ -45,7 +45,7 @@ def _memories(stage: WindowStage) -> str:
     reg {range_of(group_bits)} group; // next columns to read of its input rows
     reg {range_of(bank)} top; // memory of the window's first row
 """
-    parts = stage.parts
+    parts = module.parts
     shift = bits_for(parts) if parts > 1 else 0
     assert parts == 1 << shift, "groups divide a word in powers of two"
     if group_bits <= shift or source.row_beats == 1:
@@ -76,7 +76,7 @@ def _memories(stage: WindowStage) -> str:
             part += f"[group[{min(shift, group_bits) - 1}:0] * {columns} +: {columns}]"
         text += f"    wire {range_of(columns)} group{i} = {part};\n"
     for i in range(taps):
-        outside = _row_leaves_map(stage, i)
+        outside = _row_leaves_map(module, i)
         if single:
             choice = "group0"
         else:
@@ -98,22 +98,22 @@ def _cases(name: str, values: list[int], usual: int, bits: int, row_bits: int) -
     return f"    wire signed {range_of(bits)} {name} = {expression};\n"
 
 
-def _reader(stage: WindowStage) -> str:
+def _reader(module: WindowModule) -> str:
     """Which columns are read when, and when a window is complete."""
-    source, output = stage.source, stage.output
-    height, groups = output.height, stage.row_groups
-    row_bits, group_bits, bank = bits_for(height), bits_for(groups), bits_for(stage.rows)
-    need = [stage.need(r) for r in range(height)]
-    retire = [stage.retire(r) for r in range(height)]
-    span = max(stage.rows, *need, *retire) + source.height
+    source, output = module.source, module.output
+    height, groups = output.height, module.row_groups
+    row_bits, group_bits, bank = bits_for(height), bits_for(groups), bits_for(module.rows)
+    need = [module.need(r) for r in range(height)]
+    retire = [module.retire(r) for r in range(height)]
+    span = max(module.rows, *need, *retire) + source.height
     bits = span.bit_length() + 1
     usual_need, usual_retire = max(set(need), key=need.count), max(set(retire), key=retire.count)
-    turn = source.height - (height - 1) * stage.strides[0]
-    usual_turn, last_turn = stage.strides[0] % stage.rows, turn % stage.rows
-    start = -stage.padding[0][0] % stage.rows
-    tags = stage.ahead
+    turn = source.height - (height - 1) * module.strides[0]
+    usual_turn, last_turn = module.strides[0] % module.rows, turn % module.rows
+    start = -module.padding[0][0] % module.rows
+    tags = module.ahead
     flush = f"group == {group_bits}'d0 && |pending" if tags else "1'b0"
-    emits = [g for g in range(groups) if stage.emits(g)]
+    emits = [g for g in range(groups) if module.emits(g)]
     emit_text = "1'b1" if len(emits) == groups else any_of("group", emits, group_bits)
     text = f"""
     // rows held, counted from the window's first real one (negative: rows that no window reads are awaited)
@@ -122,7 +122,7 @@ def _reader(stage: WindowStage) -> str:
     text += _cases("needed", need, usual_need, bits, row_bits) + _cases(
         "retired", retire, usual_retire, bits, row_bits
     )
-    text += f"""    assign s_axis_tready = rows != {bits}'sd{stage.rows};
+    text += f"""    assign s_axis_tready = rows != {bits}'sd{module.rows};
     wire present = rows >= needed || (rows + {bits}'sd1 == needed && write_word > read_word);
     // columns of the next row push the last windows of a row out; without a next row, empty steps do
     wire step = ce && (present || ({flush}));
@@ -155,46 +155,46 @@ def _reader(stage: WindowStage) -> str:
     def turned(by: int) -> str:
         if by == 0:
             return "top"
-        limit = stage.rows - by
+        limit = module.rows - by
         return f"(top >= {bank}'d{limit} ? top - {bank}'d{limit} : top + {bank}'d{by})"
 
     text += f"            if (row_read) top <= frame_read ? {turned(last_turn)} : {turned(usual_turn)};\n        end\n"
     return text
 
 
-def _columns(stage: WindowStage) -> str:
+def _columns(module: WindowModule) -> str:
     """Shift registers of columns, and the window register in front of the kernels."""
-    source, output = stage.source, stage.output
-    position, history, group = source.position_bits, stage.history, stage.group
+    source, output = module.source, module.output
+    position, history, group = source.position_bits, module.history, module.group
     beats = output.row_beats
     beat = bits_for(beats)
     text = f"\n    // columns of the window; those outside the map are zero\n    reg {range_of(beat)} beat; // output beat of the row\n"
     text += f"    always @(posedge clk)\n        if (rst) beat <= {beat}'d0;\n        else begin\n"
     text += counter("beat", beats, "complete") + "        end\n"
     span = (history + group) * position
-    for i in range(stage.window[0]):
-        fresh = f"(outside{i} ? {group * position}'d0 : row{i})" if _row_leaves_map(stage, i) else f"row{i}"
+    for i in range(module.window[0]):
+        fresh = f"(outside{i} ? {group * position}'d0 : row{i})" if _row_leaves_map(module, i) else f"row{i}"
         if history:
             text += f"    reg {range_of(history * position)} past{i};\n"
             text += f"    wire {range_of(span)} span{i} = {{{fresh}, past{i}}};\n"
             text += f"    always @(posedge clk) if (step) past{i} <= span{i}[{span - 1}:{span - history * position}];\n"
         else:
             text += f"    wire {range_of(span)} span{i} = {fresh};\n"
-    width = stage.window[0] * stage.columns * position
+    width = module.window[0] * module.columns * position
     text += f"    reg {range_of(width)} window;\n"
     stores = []
-    for x in range(stage.columns):
+    for x in range(module.columns):
         outside = []
         for b in range(beats):
-            column = b * output.lanes * stage.strides[1] - stage.padding[1][0] + x
+            column = b * output.lanes * module.strides[1] - module.padding[1][0] + x
             # columns of lanes that are no position do not matter
             if not 0 <= column < source.width:
                 outside.append(b)
         mask = any_of("beat", outside, beat)
         if outside:
             text += f"    wire void{x} = {mask};\n"
-        for i in range(stage.window[0]):
-            low = (i * stage.columns + x) * position
+        for i in range(module.window[0]):
+            low = (i * module.columns + x) * position
             value = f"span{i}[{(x + 1) * position - 1}:{x * position}]"
             if outside:
                 value = f"void{x} ? {position}'d0 : {value}"
@@ -203,25 +203,25 @@ def _columns(stage: WindowStage) -> str:
     return text
 
 
-def window_module(stage: WindowStage, sources: list[Stream]) -> str:
-    """Verilog of a window stage, without its kernel."""
-    body = "    wire complete; // a window goes to the kernels\n" + chain(1 + stage.depth, "complete")
-    body += "\n" + _memories(stage) + _reader(stage) + _columns(stage)
-    if stage.kernel is None:
-        return module(stage, sources, body + "    assign m_axis_tdata = window;\n")
-    source = stage.source
+def window_module(module: WindowModule, sources: list[Stream]) -> str:
+    """Verilog of a window module, without its kernel."""
+    body = "    wire complete; // a window goes to the kernels\n" + chain(1 + module.depth, "complete")
+    body += "\n" + _memories(module) + _reader(module) + _columns(module)
+    if module.kernel is None:
+        return verilog_module(module, sources, body + "    assign m_axis_tdata = window;\n")
+    source = module.source
     inputs = [
         [
             (
                 "window",
-                ((i * stage.columns + lane * stage.strides[1] + x) * source.channels + c)
+                ((i * module.columns + lane * module.strides[1] + x) * source.channels + c)
                 * source.dtype.width,
             )
-            for i in range(stage.window[0])
-            for x in range(stage.window[1])
+            for i in range(module.window[0])
+            for x in range(module.window[1])
             for c in range(source.channels)
         ]
-        for lane in range(stage.output.lanes)
+        for lane in range(module.output.lanes)
     ]
-    body += instances(stage.kernel, stage.output.lanes, inputs) + results(stage.kernel, stage.output)
-    return module(stage, sources, body)
+    body += instances(module.kernel, module.output.lanes, inputs) + results(module.kernel, module.output)
+    return verilog_module(module, sources, body)
