@@ -3,7 +3,7 @@
 from typing import Any
 
 from trigger_ml.core.config import ModelConfig
-from trigger_ml.models.blocks import convolution
+from trigger_ml.models.convolution import convolution
 
 __all__ = ["backbone"]
 

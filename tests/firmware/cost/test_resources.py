@@ -15,7 +15,7 @@ from trigger_ml.firmware.cost.resources import (
     synthesized,
 )
 from trigger_ml.firmware.cost.synthesis import Cost, Synthesis
-from trigger_ml.firmware.rtl.schedule import Timing
+from trigger_ml.firmware.rtl.timing import Timing
 
 PART = "xc7z020clg400-1"
 

@@ -6,7 +6,7 @@ from trigger_ml.core.config import RtlConfig, SynthesisConfig
 from trigger_ml.core.errors import InputError, MappingError, VerificationError
 from trigger_ml.firmware.cost import rtl_project as flow
 from trigger_ml.firmware.cost.rtl_project import build_rtl, check_fit, measure_rtl, simulated_clocks
-from trigger_ml.firmware.rtl.schedule import Timing
+from trigger_ml.firmware.rtl.timing import Timing
 
 
 @pytest.fixture(scope="module")

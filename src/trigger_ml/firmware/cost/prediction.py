@@ -31,8 +31,8 @@ from trigger_ml.firmware.rtl.dataflow import (
     WindowModule,
 )
 from trigger_ml.firmware.rtl.project import outline
-from trigger_ml.firmware.rtl.schedule import Timing, timing
 from trigger_ml.firmware.rtl.text import bits_for
+from trigger_ml.firmware.rtl.timing import Timing, timing
 
 __all__ = ["Prediction", "predict", "window_features"]
 

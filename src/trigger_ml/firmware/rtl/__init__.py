@@ -1,8 +1,8 @@
 """RTL without a vendor's tools: generated, simulated clock by clock, ready for synthesis."""
 
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, design, outline, sources, write_project
-from trigger_ml.firmware.rtl.schedule import Timing, timing
 from trigger_ml.firmware.rtl.simulate import Disturbance, Simulator, build, build_netlist
+from trigger_ml.firmware.rtl.timing import Timing, timing
 
 __all__ = [
     "TOP",

@@ -11,7 +11,7 @@ from trigger_ml.firmware.rtl.dataflow import Module, Pipeline, Stream, WindowMod
 from trigger_ml.firmware.rtl.limits import refuse
 from trigger_ml.firmware.rtl.logic import depth
 from trigger_ml.firmware.rtl.ops import ARITHMETIC, STREAMING
-from trigger_ml.firmware.rtl.schedule import buffer_sizes, with_fifos
+from trigger_ml.firmware.rtl.timing import buffer_sizes, with_fifos
 
 __all__ = ["check", "plan"]
 

@@ -17,8 +17,8 @@ from trigger_ml.firmware.rtl.dataflow import Module, Pipeline, PointModule, SumM
 from trigger_ml.firmware.rtl.kernels import Kernel, vhdl_library
 from trigger_ml.firmware.rtl.logic import trace_kernels
 from trigger_ml.firmware.rtl.plan import check, plan
-from trigger_ml.firmware.rtl.schedule import Timing, timing
 from trigger_ml.firmware.rtl.scripts import quartus_script, sdc, test_bench, vivado_script, xdc
+from trigger_ml.firmware.rtl.timing import Timing, timing
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, top_module
 from trigger_ml.firmware.rtl.unrolled import plan_unrolled, trace_unrolled
 from trigger_ml.firmware.rtl.verilog import verilog_of

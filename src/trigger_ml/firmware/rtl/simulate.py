@@ -14,7 +14,7 @@ from trigger_ml.firmware.rtl.beats import from_beats, to_beats, unpack, words_fo
 from trigger_ml.firmware.rtl.dataflow import Pipeline
 from trigger_ml.firmware.rtl.executable import compile_simulator, run_program
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, outline, read_sources, sources
-from trigger_ml.firmware.rtl.schedule import timing
+from trigger_ml.firmware.rtl.timing import timing
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, output_fields
 from trigger_ml.firmware.rtl.yosys import netlist
 

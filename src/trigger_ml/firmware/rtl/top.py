@@ -3,8 +3,8 @@
 import math
 
 from trigger_ml.firmware.rtl.dataflow import InputModule, Module, Pipeline, Stream
-from trigger_ml.firmware.rtl.schedule import Timing
 from trigger_ml.firmware.rtl.text import comment, header, instance, range_of
+from trigger_ml.firmware.rtl.timing import Timing
 from trigger_ml.firmware.rtl.verilog import describe
 
 __all__ = ["input_bits", "output_bits", "output_fields", "top_module"]

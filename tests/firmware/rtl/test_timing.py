@@ -9,7 +9,7 @@ from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.ir.network import GlobalAveragePool
 from trigger_ml.firmware.rtl.dataflow import FifoModule
 from trigger_ml.firmware.rtl.plan import plan
-from trigger_ml.firmware.rtl.schedule import timing
+from trigger_ml.firmware.rtl.timing import timing
 
 
 def pooled(size):
