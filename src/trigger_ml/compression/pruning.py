@@ -201,7 +201,7 @@ def wrap(model: Model, config: PruningConfig, steps: int, asked: Mapping[str, fl
     return wrapped
 
 
-def masks(wrapped: Any) -> dict[str, Any]:
+def masks(wrapped: Layer) -> dict[str, Any]:
     """Mask of each pruned layer: 1 where the weight stays."""
     return {
         layer.layer.name: layer.pruning_vars[0][1].numpy()
@@ -210,7 +210,7 @@ def masks(wrapped: Any) -> dict[str, Any]:
     }
 
 
-def apply_masks(wrapped: Any, asked: Mapping[str, float] | None = None) -> None:
+def apply_masks(wrapped: Layer, asked: Mapping[str, float] | None = None) -> None:
     """Set the masked weights to zero: the last step of an optimizer moved them away from it.
 
     Parameters
@@ -234,7 +234,7 @@ def apply_masks(wrapped: Any, asked: Mapping[str, float] | None = None) -> None:
             weight.assign(masked)
 
 
-def strip(wrapped: Any, model: Model) -> Any:
+def strip(wrapped: Layer, model: Model) -> Any:
     """Write the weights of a pruning model into the model that it was made from.
 
     Parameters

@@ -13,6 +13,7 @@ from typing import Any
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import NO_PADDING
 from trigger_ml.firmware.layers import KERAS, Extraction, Padded
@@ -22,7 +23,7 @@ from trigger_ml.models.quantizers import refuse
 __all__ = ["extract"]
 
 
-def _check(network: Network, model: Any, tensors: Mapping[str, Padded], symmetric: Sequence[str]) -> None:
+def _check(network: Network, model: Model, tensors: Mapping[str, Padded], symmetric: Sequence[str]) -> None:
     shapes = network.shapes
     for layer in model.layers:
         tensor = tensors[layer.name]
@@ -48,7 +49,7 @@ def _check(network: Network, model: Any, tensors: Mapping[str, Padded], symmetri
 
 
 def extract(
-    model: Any,
+    model: Model,
     *,
     input_type: FixedPoint,
     outputs: Sequence[str] | None = None,

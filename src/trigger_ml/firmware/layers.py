@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, Rounding
+from trigger_ml.core.keras_types import Layer
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import (
     NO_PADDING,
@@ -55,7 +56,7 @@ class Extraction:
         """The network so far."""
         return Network(tuple(self.nodes), tuple(outputs))
 
-    def plain(self, layer: Any, source: str) -> str:
+    def plain(self, layer: Layer, source: str) -> str:
         """Node that the model's tensor ``source`` is; padding is refused."""
         tensor = self.tensors[source]
         if tensor.padding != NO_PADDING:
@@ -71,24 +72,24 @@ class Extraction:
         self.nodes.append(node)
         self.tensors[node.name] = Padded(node.name)
 
-    def alias(self, layer: Any, source: str) -> None:
+    def alias(self, layer: Layer, source: str) -> None:
         """Let a layer be what it reads."""
         self.tensors[layer.name] = self.tensors[source]
 
 
-def _input(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _input(state: Extraction, layer: Layer, sources: list[str]) -> None:
     shape = tuple(layer.input_shape[0][1:])
     if len(shape) not in (1, 3) or None in shape:
         raise refuse(layer, f"has shape {shape}", "Give it a fixed (height, width, channels) or (features,)")
     state.add(Input(layer.name, (), state.input_type, shape))
 
 
-def _identity(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _identity(state: Extraction, layer: Layer, sources: list[str]) -> None:
     """A layer that changes no value in inference."""
     state.alias(layer, sources[0])
 
 
-def _weights(layer: Any) -> tuple[IntArray, FixedPoint, IntArray, FixedPoint]:
+def _weights(layer: Layer) -> tuple[IntArray, FixedPoint, IntArray, FixedPoint]:
     """Kernel and bias with their types; zeros where the layer has no bias."""
     kernel, *bias = (
         integer_weights(layer, part.variable, part.quantizer, part.role) for part in quantized_weights(layer)
@@ -98,7 +99,7 @@ def _weights(layer: Any) -> tuple[IntArray, FixedPoint, IntArray, FixedPoint]:
     return *kernel, np.zeros(layer.output_shape[-1], dtype=np.int64), FixedPoint(False, 1, 0)
 
 
-def _require_linear(layer: Any) -> None:
+def _require_linear(layer: Layer) -> None:
     activation = getattr(layer, "activation", None)
     name = getattr(activation, "__name__", type(activation).__name__)
     if activation is not None and name != "linear":
@@ -109,14 +110,14 @@ def _require_linear(layer: Any) -> None:
         )
 
 
-def _require_defaults(layer: Any, **defaults: Any) -> None:
+def _require_defaults(layer: Layer, **defaults: Any) -> None:
     for option, default in defaults.items():
         value = getattr(layer, option, default)
         if value != default:
             raise refuse(layer, f"has {option}={value!r}", f"Only {option}={default!r} maps to firmware")
 
 
-def _conv_padding(layer: Any, size: Sequence[int], before: Padding) -> Padding:
+def _conv_padding(layer: Layer, size: Sequence[int], before: Padding) -> Padding:
     """Padding of a convolution as TensorFlow does it, plus that of a ZeroPadding2D before it."""
     if layer.padding == "valid":
         return before
@@ -131,7 +132,7 @@ def _conv_padding(layer: Any, size: Sequence[int], before: Padding) -> Padding:
     return padding[0], padding[1]
 
 
-def _conv2d(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _conv2d(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_linear(layer)
     _require_defaults(layer, dilation_rate=(1, 1), groups=1, depth_multiplier=1, data_format="channels_last")
     source = state.tensors[sources[0]]
@@ -141,7 +142,7 @@ def _conv2d(state: Extraction, layer: Any, sources: list[str]) -> None:
     state.add(Conv2D(layer.name, (source.name,), *weights, tuple(layer.strides), padding, depthwise))
 
 
-def _dense(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _dense(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_linear(layer)
     source = state.plain(layer, sources[0])
     if len(state.network().shapes[source]) != 1:
@@ -149,7 +150,7 @@ def _dense(state: Extraction, layer: Any, sources: list[str]) -> None:
     state.add(Dense(layer.name, (source,), *_weights(layer)))
 
 
-def _qactivation(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _qactivation(state: Extraction, layer: Layer, sources: list[str]) -> None:
     source = state.plain(layer, sources[0])
     dtype = quantizer_type(layer, layer.quantizer)
     input_node = state.nodes[0]
@@ -166,7 +167,7 @@ def _qactivation(state: Extraction, layer: Any, sources: list[str]) -> None:
         state.symmetric.append(layer.name)
 
 
-def _activation(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _activation(state: Extraction, layer: Layer, sources: list[str]) -> None:
     name = layer.activation.__name__
     if name == "linear":
         state.alias(layer, sources[0])
@@ -180,13 +181,13 @@ def _activation(state: Extraction, layer: Any, sources: list[str]) -> None:
         )
 
 
-def _relu(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _relu(state: Extraction, layer: Layer, sources: list[str]) -> None:
     if layer.max_value is not None or layer.negative_slope or layer.threshold:
         raise refuse(layer, "has options set", "Use a plain ReLU, or QActivation(quantized_relu(...))")
     _exact_relu(state, layer, sources)
 
 
-def _exact_relu(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _exact_relu(state: Extraction, layer: Layer, sources: list[str]) -> None:
     """A ReLU that loses no bits: conversion to the unsigned type that holds every possible value."""
     source = state.plain(layer, sources[0])
     bounds = state.network().bounds[source]
@@ -194,18 +195,18 @@ def _exact_relu(state: Extraction, layer: Any, sources: list[str]) -> None:
     state.add(Quantize(layer.name, (source,), dtype, rounding=Rounding.TRN))
 
 
-def _add(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _add(state: Extraction, layer: Layer, sources: list[str]) -> None:
     state.add(Add(layer.name, tuple(state.plain(layer, source) for source in sources)))
 
 
-def _concatenate(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _concatenate(state: Extraction, layer: Layer, sources: list[str]) -> None:
     rank = len(layer.output_shape)
     if layer.axis % rank != rank - 1:
         raise refuse(layer, f"joins along axis {layer.axis}", "Join channels (axis=-1), the last axis")
     state.add(Concatenate(layer.name, tuple(state.plain(layer, source) for source in sources)))
 
 
-def _zero_padding(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _zero_padding(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_defaults(layer, data_format="channels_last")
     source = state.tensors[sources[0]]
     (top, bottom), (left, right) = layer.padding
@@ -213,13 +214,13 @@ def _zero_padding(state: Extraction, layer: Any, sources: list[str]) -> None:
     state.tensors[layer.name] = Padded(source.name, ((top + t, bottom + b), (left + le, right + r)))
 
 
-def _power_of_two(layer: Any, cells: int, remedy: str) -> int:
+def _power_of_two(layer: Layer, cells: int, remedy: str) -> int:
     if cells & (cells - 1):
         raise refuse(layer, f"averages over {cells} cells, and 1/{cells} is no fixed-point number", remedy)
     return cells.bit_length() - 1
 
 
-def _pool2d(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _pool2d(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_defaults(layer, data_format="channels_last")
     source = state.plain(layer, sources[0])
     window, strides = tuple(layer.pool_size), tuple(layer.strides)
@@ -237,7 +238,7 @@ def _pool2d(state: Extraction, layer: Any, sources: list[str]) -> None:
     state.add(AveragePool2D(layer.name, (source,), window, strides, divisor))
 
 
-def _global_average(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _global_average(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_defaults(layer, data_format="channels_last", keepdims=False)
     source = state.tensors[sources[0]]
     height, width = state.network().shapes[source.name][:2]
@@ -246,7 +247,7 @@ def _global_average(state: Extraction, layer: Any, sources: list[str]) -> None:
     state.add(GlobalAveragePool(layer.name, (source.name,), _power_of_two(layer, cells, remedy)))
 
 
-def _flatten(state: Extraction, layer: Any, sources: list[str]) -> None:
+def _flatten(state: Extraction, layer: Layer, sources: list[str]) -> None:
     source = state.plain(layer, sources[0])
     if len(state.network().shapes[source]) == 1:
         state.alias(layer, sources[0])
@@ -285,7 +286,7 @@ class KerasLayers:
     entries: Mapping[str, KerasLayer]
     remedies: Mapping[str, str]
 
-    def add(self, state: Extraction, layer: Any, sources: Sequence[str]) -> None:
+    def add(self, state: Extraction, layer: Layer, sources: Sequence[str]) -> None:
         """Let a layer become nodes.
 
         Raises

@@ -4,13 +4,20 @@ from typing import Any
 
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Tensor
 from trigger_ml.models.constraints import KernelRule
 
 __all__ = ["convolution"]
 
 
 def convolution(
-    x: Any, config: ModelConfig, name: str, filters: int, kernel: int = 3, strides: int = 1, relu: bool = True
+    x: Tensor,
+    config: ModelConfig,
+    name: str,
+    filters: int,
+    kernel: int = 3,
+    strides: int = 1,
+    relu: bool = True,
 ) -> Any:
     """Layers ``name``, ``name_bn`` (when normalized) and ``name_relu`` (when ``relu``).
 

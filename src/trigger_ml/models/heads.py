@@ -9,7 +9,7 @@ from qkeras import QActivation
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.core.task import TASKS, Task
 from trigger_ml.models.difference import column_difference, joined_columns
 from trigger_ml.models.graph import Step, fresh, functional, rebuild, steps
@@ -27,7 +27,7 @@ __all__ = [
 Squashing = Literal["softmax", "sigmoid", "linear"]
 
 
-def add_head(x: Any, config: ModelConfig, task: Task) -> Any:
+def add_head(x: Tensor, config: ModelConfig, task: Task) -> Any:
     """Layers ``pool`` (or ``flatten``), ``head1``, ``head1_relu``, ... and the linear output ``head``.
 
     Parameters

@@ -8,6 +8,7 @@ from qkeras import QConv2D, QDense, QDepthwiseConv2D, quantized_bits, quantized_
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_integers
+from trigger_ml.core.keras_types import Layer, Quantizer
 
 __all__ = [
     "QuantizedWeights", "fixed_point_of", "fraction_bits", "integer_weights", "quantized_weights",
@@ -15,12 +16,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def refuse(layer: Any, why: str, remedy: str) -> MappingError:
+def refuse(layer: Layer, why: str, remedy: str) -> MappingError:
     """Error that names a Keras layer; to be raised by the caller."""
     return MappingError(f"layer {layer.name} ({type(layer).__name__})", why, remedy)
 
 
-def _reason(quantizer: Any, role: str) -> tuple[str, str] | None:
+def _reason(quantizer: Quantizer, role: str) -> tuple[str, str] | None:
     """Why a quantizer has no fixed-point type, and what helps; None if it has one."""
     kind = type(quantizer).__name__
     if kind not in ("quantized_bits", "quantized_relu"):
@@ -56,7 +57,7 @@ def _reason(quantizer: Any, role: str) -> tuple[str, str] | None:
     return None
 
 
-def fixed_point_of(quantizer: Any) -> FixedPoint | None:
+def fixed_point_of(quantizer: Quantizer) -> FixedPoint | None:
     """Fixed-point type of a QKeras quantizer; None if it has none."""
     if _reason(quantizer, "") is not None:
         return None
@@ -64,7 +65,7 @@ def fixed_point_of(quantizer: Any) -> FixedPoint | None:
     return FixedPoint(signed, int(quantizer.bits), fraction_bits(quantizer))
 
 
-def quantizer_type(layer: Any, quantizer: Any, role: str = "activation") -> FixedPoint:
+def quantizer_type(layer: Layer, quantizer: Quantizer, role: str = "activation") -> FixedPoint:
     """Fixed-point type of a QKeras quantizer.
 
     Parameters
@@ -87,7 +88,9 @@ def quantizer_type(layer: Any, quantizer: Any, role: str = "activation") -> Fixe
     return dtype
 
 
-def integer_weights(layer: Any, variable: Any, quantizer: Any, role: str) -> tuple[IntArray, FixedPoint]:
+def integer_weights(
+    layer: Layer, variable: Any, quantizer: Quantizer, role: str
+) -> tuple[IntArray, FixedPoint]:
     """Quantized weights as integers, and their type.
 
     Parameters
@@ -133,10 +136,10 @@ class QuantizedWeights:
 
     role: str
     variable: Any
-    quantizer: Any
+    quantizer: Quantizer
 
 
-def quantized_weights(layer: Any) -> tuple[QuantizedWeights, ...]:
+def quantized_weights(layer: Layer) -> tuple[QuantizedWeights, ...]:
     """Kernel, and bias where there is one, of a QKeras layer with weights; empty for any other layer."""
     if not isinstance(layer, (QConv2D, QDense, QDepthwiseConv2D)):
         return ()
@@ -149,7 +152,7 @@ def quantized_weights(layer: Any) -> tuple[QuantizedWeights, ...]:
     return kernel, QuantizedWeights("bias", layer.bias, layer.bias_quantizer_internal)
 
 
-def fraction_bits(quantizer: Any) -> int:
+def fraction_bits(quantizer: Quantizer) -> int:
     """Fraction bits of a QKeras quantizer's values, whatever else it does."""
     return int(quantizer.bits) - int(getattr(quantizer, "keep_negative", False)) - int(quantizer.integer)
 

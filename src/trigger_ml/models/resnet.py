@@ -4,12 +4,13 @@ from typing import Any
 
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Tensor
 from trigger_ml.models.convolution import convolution
 
 __all__ = ["backbone"]
 
 
-def backbone(x: Any, config: ModelConfig) -> Any:
+def backbone(x: Tensor, config: ModelConfig) -> Any:
     """Stem and stages of residual blocks.
 
     Layers: ``stem``; for block ``b`` of stage ``s`` with the prefix ``s{s}b{b}``: ``_conv1``,
@@ -34,7 +35,7 @@ def backbone(x: Any, config: ModelConfig) -> Any:
     return x
 
 
-def _block(x: Any, config: ModelConfig, prefix: str, filters: int, strides: int) -> Any:
+def _block(x: Tensor, config: ModelConfig, prefix: str, filters: int, strides: int) -> Any:
     layers = tf_keras.layers
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:

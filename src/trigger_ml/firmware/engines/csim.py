@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config.firmware import HlsConfig
 from trigger_ml.core.fixed_point import IntArray
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.hls.csim import Csim
 from trigger_ml.firmware.hls.project import MANIFEST, HlsProject, write_project
@@ -32,7 +33,7 @@ class CsimBackend(Backend):
     def __init__(
         self,
         project: HlsProject,
-        model: Any = None,
+        model: Model = None,
         network: Network | None = None,
         config: HlsConfig | None = None,
         *,
@@ -55,7 +56,7 @@ class CsimBackend(Backend):
             return None
         return Csim(self._traced(model, network, config)).taps(counts)
 
-    def _traced(self, model: Any, network: Network, config: HlsConfig) -> HlsProject:
+    def _traced(self, model: Model, network: Network, config: HlsConfig) -> HlsProject:
         """The project that records layers, written anew if this one is newer."""
         directory = self.project.directory
         folder = directory.with_name(f"{directory.name}-trace")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray, from_grid, to_float
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.engines.qkeras64 import predict_in_float64
 from trigger_ml.firmware.ir.exactness import prove_float32_exact
@@ -37,7 +38,7 @@ class KerasBackend(Backend):
 
     name = "qkeras"
 
-    def __init__(self, model: Any, network: Network, *, batch: int = 256, gamma_column: int = 1) -> None:
+    def __init__(self, model: Model, network: Network, *, batch: int = 256, gamma_column: int = 1) -> None:
         self._joins = squashing(model) == "softmax"
         self._model = before_squashing(model)
         self._network = network
@@ -45,7 +46,7 @@ class KerasBackend(Backend):
         self._gamma_column = gamma_column
         self._single = all(layer.exact for layer in prove_float32_exact(network))
 
-    def _evaluate(self, model: Any, counts: NDArray[Any]) -> list[NDArray[Any]]:
+    def _evaluate(self, model: Model, counts: NDArray[Any]) -> list[NDArray[Any]]:
         x = to_float(counts, self._network.input.dtype.fraction)
         if self._single:
             results = model.predict(x.astype(np.float32), batch_size=self._batch, verbose=0)

@@ -16,6 +16,7 @@ import qkeras.quantizers
 from numpy.typing import NDArray
 
 from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.models.graph import functional
 
 __all__ = ["predict_in_float64"]
@@ -52,7 +53,7 @@ def _float64() -> Iterator[None]:
         backend.set_floatx(before)
 
 
-def predict_in_float64(model: Any, x: NDArray[np.float64], batch: int) -> Any:
+def predict_in_float64(model: Model, x: NDArray[np.float64], batch: int) -> Any:
     """Outputs of a QKeras model whose every operation is done in float64.
 
     Parameters

@@ -21,6 +21,7 @@ from hls4ml.model.optimizer.passes.stamp import MakeStamp
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.files import atomic_path, write_text
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.hls.support import DROPPED
 
 __all__ = [
@@ -68,7 +69,7 @@ def stamped(*content: Any) -> Iterator[None]:
     """
     stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
-    def transform(self: Any, model: Any) -> bool:
+    def transform(self: Any, model: Model) -> bool:
         model.config.config["Stamp"] = stamp
         return False
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.hls.support import PAIRWISE
 from trigger_ml.firmware.names import word
 from trigger_ml.models.graph import Step, fresh, rebuild
@@ -21,7 +22,7 @@ def project_name(name: str) -> str:
     return text if re.fullmatch(r"trigger(_\w+)?", text) else f"trigger_{text}"
 
 
-def twin_for_hls4ml(model: Any) -> tuple[Any, dict[str, str]]:
+def twin_for_hls4ml(model: Model) -> tuple[Any, dict[str, str]]:
     """The model for hls4ml, and its name of each of the model's layers.
 
     Parameters

@@ -24,6 +24,7 @@ from trigger_ml.core.errors import InputError, MappingError, ToolMissingError
 from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import hls4ml_sees_keras2
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.hls import rules
 from trigger_ml.firmware.hls.backends import (
     CSIM_BACKENDS,
@@ -83,7 +84,7 @@ class HlsProject:
             ) from None
 
 
-def preflight(model: Any, network: Network, config: HlsConfig) -> None:
+def preflight(model: Model, network: Network, config: HlsConfig) -> None:
     """Find what hls4ml cannot represent, before any work is done.
 
     Raises
@@ -129,7 +130,7 @@ def _precision(dtype: FixedPoint, modes: str = "") -> str:
 
 
 def _hls_config(
-    model: Any, names: Mapping[str, str], network: Network, config: HlsConfig, trace: bool
+    model: Model, names: Mapping[str, str], network: Network, config: HlsConfig, trace: bool
 ) -> dict[str, Any]:
     """hls4ml's settings for the twin ``model``, whose layers have other ``names``."""
     settings: dict[str, Any] = hls4ml.utils.config_from_keras_model(
@@ -215,7 +216,7 @@ def _manifest(
 
 
 def write_project(
-    model: Any,
+    model: Model,
     network: Network,
     config: HlsConfig,
     directory: Path,

@@ -10,6 +10,7 @@ from typing import Any
 
 from trigger_ml.core.config.firmware import HlsConfig
 from trigger_ml.core.errors import MappingError
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import (
     Add,
@@ -67,7 +68,7 @@ def lacking(backend: str, io_type: str, kind: str) -> str | None:
 class Setting:
     """Where an op is to be: its model and network, and the project's configuration."""
 
-    model: Any
+    model: Model
     network: Network
     config: HlsConfig
 

@@ -21,6 +21,7 @@ from scipy.special import expit
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, from_grid
 from trigger_ml.core.foreign import reading
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.ir.exactness import LayerProof, prove_float32_exact
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.onnx.writer import EMULATOR_FORMAT, PROPERTY, build_emulator, write_emulator
@@ -317,7 +318,7 @@ def changed_constants(network: Network, path: Path) -> list[tuple[str, str]]:
         Layer and description for each constant that differs, in the order of the network; layers first.
     """
 
-    def constants(model: Any) -> dict[str, NDArray[Any]]:
+    def constants(model: Model) -> dict[str, NDArray[Any]]:
         return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
 
     expected = constants(build_emulator(network))

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.files import write_bytes
 from trigger_ml.core.fixed_point import FixedPoint
+from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.ir.exactness import prove_float32_exact
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.onnx.nodes import translate
@@ -89,7 +90,7 @@ class _Writer:
             "metadata": dict(network.metadata),
         }
 
-    def model(self) -> Any:
+    def model(self) -> Model:
         network = self.network
         outputs = [self.output(name) for name in network.outputs]
         kind = helper.np_dtype_to_tensor_dtype(_counts_dtype(network.input.dtype))
