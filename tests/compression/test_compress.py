@@ -55,7 +55,7 @@ def run(model, directory: Path, **pruning: object):
     ("sparsity", "epochs", "schedule", "allocation"),
     [
         # every schedule, allocation and order of trainings; a run of them takes ten seconds
-        (0.0, 1, "polynomial", "lamp"),
+        pytest.param(0.0, 1, "polynomial", "lamp", marks=pytest.mark.slow),
         (0.5, 1, "polynomial", "uniform"),
         (0.8, 0, "constant", "lamp"),
     ],

@@ -120,7 +120,7 @@ def test_keras_and_onnx_are_equal(compressed, network, tmp_path):
         np.testing.assert_array_equal(values, expected[name], err_msg=name)
 
 
-@pytest.mark.parametrize("io_type", ["io_stream", "io_parallel"])
+@pytest.mark.parametrize("io_type", ["io_stream", pytest.param("io_parallel", marks=pytest.mark.slow)])
 def test_the_c_simulation_is_equal(io_type, compressed, network, tmp_path):
     project = write_project(compressed[1], network, HlsConfig(io_type=io_type), tmp_path / "hls")
     script = project.directory / "build_lib.sh"

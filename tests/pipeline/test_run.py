@@ -20,6 +20,8 @@ from trigger_ml.events.quantize import charge_rule, to_counts
 from trigger_ml.events.sources import open_events, source_noise
 from trigger_ml.firmware.hls.csim import Csim
 from trigger_ml.firmware.hls.project import HlsProject
+from trigger_ml.firmware.ir import serialize
+from trigger_ml.firmware.onnx.emulator import Emulator
 from trigger_ml.instrument.camera import AxialGrid
 from trigger_ml.pipeline.emulate import emulate_files, load_emulator
 from trigger_ml.pipeline.stages import STAGES
@@ -121,7 +123,7 @@ def test_the_run_leaves_everything(run: Path) -> None:
 
 def test_every_backend_agrees_on_every_bit(run: Path) -> None:
     verification = json.loads((run / "verification.json").read_text())
-    assert set(verification["backends"]) == {"qkeras", "onnx", "csim"}
+    assert set(verification["backends"]) == {"qkeras", "onnx", "native", "csim"}
     for name, backend in verification["backends"].items():
         assert backend["mismatches"] == 0, name
         assert backend["corner_inputs"] == verification["corner_inputs"] > 20
@@ -337,8 +339,14 @@ def test_csim_and_onnx_agree_on_real_events(run: Path, shared_data: Path, name: 
     assert counts.any()
     csim = Csim(HlsProject.open(run / "firmware" / "hls")).run(counts)
     (output,) = csim
-    expected = np.rint(np.ldexp(emulator.values(counts)[output], emulator.fractions[output]))
-    np.testing.assert_array_equal(csim[output], expected.astype(np.int64))
+    found = Emulator(run / "onnx" / "emulator.onnx").run(counts)[output]
+    np.testing.assert_array_equal(csim[output], found)
+    # what `emulate` gives is the same, by whichever engine
+    emulated = (
+        emulator.answer(counts)
+        * 2.0 ** serialize.load(run / "network" / "network.npz").types[output].fraction
+    )
+    np.testing.assert_array_equal(csim[output], emulated)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ endmodule
 }
 
 
-@pytest.mark.parametrize("family", ["xc7", "xcu"])
+@pytest.mark.parametrize("family", ["xc7", pytest.param("xcu", marks=pytest.mark.slow)])
 def test_arrival_counts_paths_from_register_to_register(family):
     found = synthesize(MEMORY, "memory", family)
     assert found.untimed == ()
