@@ -84,14 +84,14 @@ def _literal(value: int) -> str:
 
 
 def _constant(value: int, bits: int) -> str:
-    """An integer modulo 2**bits."""
-    return f"(uint{bits}_t){value % (1 << bits)}u" + ("ll" if bits == 64 else "")
+    """An integer modulo 2**bits, as it is read."""
+    signed = (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
+    return f"(uint{bits}_t){_literal(signed) if bits == 64 else signed}"
 
 
 def _term(total: str, value: str, weight: int, bits: int) -> str:
     """One product added to a sum; a shift or nothing where the weight is a power of two."""
-    size = abs(weight)
-    sign = "-" if weight < 0 else "+"
+    size, sign = abs(weight), "-" if weight < 0 else "+"
     if size == 1:
         return f"{total} {sign}= {value};"
     if size & (size - 1) == 0:
