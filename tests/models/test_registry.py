@@ -65,3 +65,12 @@ def test_the_seed_fixes_the_weights() -> None:
     first, again, other = (build_model(config, (12, 12, 1), "type", seed=s) for s in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first.get_weights(), again.get_weights(), strict=True))
     assert not np.array_equal(first.get_layer("stem").kernel, other.get_layer("stem").kernel)
+
+
+def test_a_model_is_called_the_same_whatever_was_made_before() -> None:
+    names = {
+        build_model(ModelConfig(family=family), (16, 16, 1), "type", 1).name
+        for family in ("cnn", "resnet")
+        for _ in "12"
+    }
+    assert names == {"cnn", "resnet"}

@@ -44,7 +44,9 @@ def build_model(config: ModelConfig, input_shape: tuple[int, int, int], task: Ta
         raise ConfigError("model.stem_kernel", "an even kernel has no hexagonal mask", "Give an odd size")
     tf_keras.utils.set_random_seed(seed)
     counts = tf_keras.Input(input_shape, name="counts")
-    model = tf_keras.Model(counts, add_head(FAMILIES[config.family](counts, config), config, task))
+    output = add_head(FAMILIES[config.family](counts, config), config, task)
+    # Keras would count the models of a process, and files would tell what was made before
+    model = tf_keras.Model(counts, output, name=config.family)
     for layer in model.layers:
         if rule := getattr(layer, "kernel_constraint", None):
             layer.kernel.assign(rule(layer.kernel))
