@@ -99,33 +99,21 @@ def _term(total: str, value: str, weight: int, bits: int) -> str:
     return f"{total} += {value} * {_constant(weight, bits)};"
 
 
-def _finish(code: _Code, node: Node, totals: list[str], bits: int, place: str, first: int) -> None:
-    """Store sums, through their quantizer if they have one of their own."""
-    plan = code.plan
-    result = plan.result(node)
-    made = plan.buffers[result.name]
-    values = []
-    for total in totals:
-        if isinstance(result, Quantize):
-            values.append(code.quantized(result, total, bits))
-        else:
-            values.append(f"as<{made.stored}, int{bits}_t>((V<int{bits}_t>){total})")
-    if made.paired:
-        values = [f"together({a}, {b})" for a, b in zip(values[::2], values[1::2], strict=True)]
-        first //= 2
-    code.add(*(f"        {place}[{first + i}] = {value};" for i, value in enumerate(values)))
+def _stored(code: _Code, result: Node, total: str, bits: int) -> str:
+    """A sum as it is stored, through the quantizer that it goes to if it has one of its own."""
+    if isinstance(result, Quantize):
+        return code.quantized(result, total, bits)
+    kind = code.plan.buffers[result.name].stored
+    return f"as<{kind}, int{bits}_t>((V<int{bits}_t>){total})"
 
 
 def _convolution(code: _Code, node: Conv2D) -> None:
     plan, network = code.plan, code.plan.network
     source, result = node.inputs[0], plan.result(node)
     kernel = plan.weights(node)
-    bias = node.aligned_bias(network.bounds[source].fraction)
-    bits = plan.sum_bits(node)
     given, made = plan.buffers[source], plan.buffers[result.name]
-    height, width, inner, outer = kernel.shape
     top, left = node.padding[0][0], node.padding[1][0]
-    for i in range(height):
+    for i in range(len(kernel)):
         row = code.padded(source, f"y * {node.strides[0]} + {i - top}")
         code.add(f"    [[maybe_unused]] const V<{given.stored}> *const r{i} = {row};")
     code.add(
@@ -133,31 +121,42 @@ def _convolution(code: _Code, node: Conv2D) -> None:
         f"    for (int x = 0; x < {network.shapes[node.name][1]}; ++x, out += {made.per_column}) {{",
         f"        [[maybe_unused]] const int at = (x * {node.strides[1]} - {left}) * {given.per_column};",
     )
+    _sums(code, node, kernel)
+    code.add("    }")
+
+
+def _sums(code: _Code, node: Affine, kernel: IntArray) -> None:
+    """All sums of one position, from the rows ``r0``, ``r1``, ... at ``at``."""
+    plan = code.plan
+    result, given = plan.result(node), plan.buffers[node.inputs[0]]
+    bias = node.aligned_bias(plan.network.bounds[node.inputs[0]].fraction)
+    bits, made = plan.sum_bits(node), plan.buffers[result.name]
     if plan.is_table(node):
-        _table(code, node, kernel, bias, bits, [f"r{i}" for i in range(height)])
-        code.add("    }")
+        _table(code, node, kernel, bias, bits)
         return
+    height, width, inner, outer = kernel.shape
     for first in range(0, outer, SUMS):
         columns = range(first, min(first + SUMS, outer))
         code.add("        {")
         for column in columns:
-            code.add(
-                f"        V<uint{bits}_t> s{column} = all<uint{bits}_t>({_constant(int(bias[column]), bits)});"
-            )
+            start = _constant(int(bias[column]), bits)
+            code.add(f"        V<uint{bits}_t> s{column} = all<uint{bits}_t>({start});")
         if given.paired:
             _pairs(code, kernel, columns)
         for i, j, k in () if given.paired else np.ndindex(height, width, inner):
             weights = [(column, int(kernel[i, j, k, column])) for column in columns]
             if not any(weight for _, weight in weights):
                 continue
-            code.add(
-                f"        {{ const auto v = as<uint{bits}_t, {given.ctype}>(r{i}[at + {j * inner + k}]);"
-            )
+            value = f"as<uint{bits}_t, {given.ctype}>(r{i}[at + {j * inner + k}])"
+            code.add(f"        {{ const auto v = {value};")
             code.add(*(f"          {_term(f's{c}', 'v', weight, bits)}" for c, weight in weights if weight))
             code.add("        }")
-        _finish(code, node, [f"s{column}" for column in columns], bits, "out", first)
-        code.add("        }")
-    code.add("    }")
+        values = [_stored(code, result, f"s{column}", bits) for column in columns]
+        place = first
+        if made.paired:
+            values = [f"together({a}, {b})" for a, b in zip(values[::2], values[1::2], strict=True)]
+            place //= 2
+        code.add(*(f"        out[{place + i}] = {value};" for i, value in enumerate(values)), "        }")
 
 
 def _pairs(code: _Code, kernel: IntArray, columns: range) -> None:
@@ -172,12 +171,11 @@ def _pairs(code: _Code, kernel: IntArray, columns: range) -> None:
             code.add("        }")
 
 
-def _table(
-    code: _Code, node: Affine, kernel: IntArray, bias: IntArray, bits: int, rows: list[str],
-) -> None:  # fmt: skip
+def _table(code: _Code, node: Affine, kernel: IntArray, bias: IntArray, bits: int) -> None:
     """Sums of a layer too large for a statement of each weight."""
     plan = code.plan
     outer = kernel.shape[-1]
+    rows = [f"r{i}" for i in range(len(kernel))]
     flat = kernel.reshape(len(rows), -1, outer)
     starts, offsets, weights = [0], [], []
     for column in range(outer):
@@ -202,44 +200,18 @@ def _table(
         "(rows[where[k].row][at + where[k].at]) * weight[k];",
         "            }",
     )
-    result = plan.result(node)
-    kind = plan.buffers[result.name].ctype
-    if isinstance(result, Quantize):
-        value = code.quantized(result, "s", bits)
-    else:
-        value = f"as<{kind}, int{bits}_t>((V<int{bits}_t>)s)"
-    code.add(f"            out[c] = {value};", "        }")
+    code.add(f"            out[c] = {_stored(code, plan.result(node), 's', bits)};", "        }")
 
 
 def _dense(code: _Code, node: Dense) -> None:
-    plan, network = code.plan, code.plan.network
-    source, result = node.inputs[0], plan.result(node)
-    kernel = plan.weights(node)
-    bias = node.aligned_bias(network.bounds[source].fraction)
-    bits, given = plan.sum_bits(node), plan.buffers[node.inputs[0]]
-    code.add(f"    V<{plan.buffers[result.name].ctype}> *out = {code.kept(result.name, 'y')};")
-    code.add(f"    [[maybe_unused]] const V<{given.ctype}> *const r0 = {code.kept(source, 'y')};")
-    if plan.is_table(node):
-        code.add("    {", "        const int at = 0;")
-        _table(code, node, kernel, bias, bits, ["r0"])
-        code.add("    }")
-        return
-    for first in range(0, kernel.shape[1], SUMS):
-        columns = range(first, min(first + SUMS, kernel.shape[1]))
-        code.add("    {")
-        for column in columns:
-            code.add(
-                f"        V<uint{bits}_t> s{column} = all<uint{bits}_t>({_constant(int(bias[column]), bits)});"
-            )
-        for k in range(kernel.shape[0]):
-            weights = [(column, int(kernel[k, column])) for column in columns]
-            if not any(weight for _, weight in weights):
-                continue
-            code.add(f"        {{ const auto v = as<uint{bits}_t, {given.ctype}>(r0[{k}]);")
-            code.add(*(f"          {_term(f's{c}', 'v', weight, bits)}" for c, weight in weights if weight))
-            code.add("        }")
-        _finish(code, node, [f"s{column}" for column in columns], bits, "out", first)
-        code.add("    }")
+    plan, source = code.plan, node.inputs[0]
+    given, made = plan.buffers[source], plan.buffers[plan.result(node).name]
+    code.add(
+        f"    V<{made.stored}> *out = {code.kept(plan.result(node).name, 'y')};",
+        f"    [[maybe_unused]] const V<{given.stored}> *const r0 = {code.kept(source, 'y')};",
+        "    [[maybe_unused]] const int at = 0;",
+    )
+    _sums(code, node, plan.weights(node))
 
 
 def _elements(code: _Code, node: Node, value: Callable[[str], str]) -> None:

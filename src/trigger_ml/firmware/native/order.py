@@ -72,8 +72,8 @@ def driver(plan: Plan) -> list[str]:
         made = plan.buffers[name]
         total = made.height if made.is_map else plan.buffers[node.inputs[0]].height
         height = network.shapes[node.inputs[0]][0]
-        size, stride, top, _ = window_of(node)
-        last = f"d{i} * {stride} + {size - top}"
+        window = window_of(node)
+        last = f"d{i} * {window.strides[0]} + {window.size[0] - window.padding[0][0]}"
         # the last rows may read zeros below the map
         need = f"({last} < {height} ? {last} : {height})"
         ready = " && ".join(f"d{plan.index[source]} >= {need}" for source in dict.fromkeys(node.inputs))

@@ -5,21 +5,18 @@ from functools import cached_property
 
 import numpy as np
 
-from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import IntArray, Overflow, Rounding
 from trigger_ml.firmware.ir.bounds import Bounds
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import (
     Add,
     Affine,
-    AveragePool2D,
-    Concatenate,
     Conv2D,
     GlobalAveragePool,
-    MaxPool2D,
     Node,
     Quantize,
 )
+from trigger_ml.firmware.ir.ops.window import SlidingNode, Window
 
 __all__ = ["Buffer", "Plan", "lane_bits", "storage", "window_of"]
 
@@ -96,13 +93,9 @@ class Buffer:
         return self.left + self.width + self.right
 
 
-def window_of(node: Node) -> tuple[int, int, int, tuple[int, int]]:
-    """Rows, stride and top padding of what a node reads of a map, and its padding left and right."""
-    if isinstance(node, Conv2D):
-        return node.kernel.shape[0], node.strides[0], node.padding[0][0], node.padding[1]
-    if isinstance(node, MaxPool2D | AveragePool2D):
-        return node.window[0], node.strides[0], 0, (0, 0)
-    return 1, 1, 0, (0, 0)
+def window_of(node: Node) -> Window:
+    """What a node reads of a map for one position of its result."""
+    return node.sliding if isinstance(node, SlidingNode) else Window((1, 1), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -153,9 +146,9 @@ class Plan:
     def needs(self, node: Node, row: int) -> tuple[int, int]:
         """First and last row of its sources that a step reads for a row of its own."""
         height = self.network.shapes[node.inputs[0]][0]
-        size, stride, top, _ = window_of(node)
-        first = row * stride - top
-        return max(0, first), min(height, first + size) - 1
+        window = window_of(node)
+        first = row * window.strides[0] - window.padding[0][0]
+        return max(0, first), min(height, first + window.size[0]) - 1
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -188,7 +181,7 @@ class Plan:
         for node in (network.input, *(self.result(step) for step in self.steps)):
             shape = network.shapes[node.name]
             height, width, channels = shape if len(shape) == 3 else (1, 1, shape[0])
-            pads = [window_of(reader)[3] for reader in network.consumers(node.name)]
+            pads = [window_of(reader).padding[1] for reader in network.consumers(node.name)]
             found[node.name] = Buffer(
                 self.index[node.name],
                 self.ctype(node),
@@ -229,11 +222,11 @@ class Plan:
         return bool(most < 1 << 15 and least >= -(1 << 15))
 
     def weights(self, node: Affine) -> IntArray:
-        """Weights in units of the sum's last bit; those of a depthwise layer as an ordinary one's."""
-        kernel = node.full_kernel() if isinstance(node, Conv2D) else node.kernel
+        """Weights in units of the sum's last bit, (rows, columns, inputs, outputs) of what is read."""
+        taps = node.taps
         source = self.network.bounds[node.inputs[0]].fraction
         places = node.accumulator_fraction(source) - source - node.kernel_type.fraction
-        return np.asarray(kernel << np.int64(places))
+        return np.asarray(taps << np.int64(places)).reshape(*window_of(node).size, *taps.shape[-2:])
 
     def is_table(self, node: Affine) -> bool:
         """Whether a layer is too large for a statement of each weight."""
@@ -261,19 +254,11 @@ class Plan:
 
     def sum_bits(self, node: Node) -> int:
         """Bits of the lanes in which a step computes, its quantizer included."""
-        network = self.network
-        low, high = self._reach(node.name)
         if isinstance(node, Quantize):
             return self.quantizer_bits(node)
-        if isinstance(node, Add | Concatenate | AveragePool2D | Affine | MaxPool2D | GlobalAveragePool):
-            bits = lane_bits(low, high)
-            quantizer = self.fused.get(node.name)
-            return max(bits, self.quantizer_bits(quantizer)) if quantizer else bits
-        raise MappingError(
-            f"layer {node.name}",
-            f"{type(node).__name__} has no translation to C++ ({network.input.name} to it)",
-            "Report this as a defect",
-        )
+        bits = lane_bits(*self._reach(node.name))
+        quantizer = self.fused.get(node.name)
+        return max(bits, self.quantizer_bits(quantizer)) if quantizer else bits
 
     def quantizer_bits(self, node: Quantize) -> int:
         """Bits of the lanes that hold every intermediate result of a quantizer."""
