@@ -25,13 +25,13 @@ from trigger_ml.core.documents.model import (
 )
 from trigger_ml.core.documents.resources import (
     RESOURCES,
-    ClockFigures,
+    Clocks,
     Device,
+    NotRun,
     Project,
     ResourceFigure,
     Resources,
-    Timing,
-    Unrun,
+    TimingFigure,
 )
 from trigger_ml.core.documents.verification import (
     VERIFICATION,
@@ -77,9 +77,9 @@ PROJECT = Project(
     Device("xcku115-flvb2104-2-i", "xcku115", "xcu", 663360, 1326720, 2160, 5520),
     4.0,
     (ResourceFigure("total", "prediction", "trigger-ml", 120, 60, 0, 0, lut_low=100, lut_percent=0.02),),
-    (ClockFigures("simulation", "a tool", 576, 714, 3),),
-    (Timing("synthesis: yosys", "yosys", "pre-route arrival", 4.044, -0.044, note="no routing"),),
-    (Unrun("synthesis: vivado", "not on PATH", "vivado"),),
+    (Clocks("simulation", "a tool", 576, 714, 3),),
+    (TimingFigure("synthesis: yosys", "yosys", "pre-route arrival", 4.044, -0.044, note="no routing"),),
+    (NotRun("synthesis: vivado", "not on PATH", "vivado"),),
     0.1,
 )
 NUMBER = Estimate(0.9, 0.8, 0.95, events=7)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trigger_ml.core.documents.resources import TOTAL, ResourceFigure, Resources, Timing
+from trigger_ml.core.documents.resources import TOTAL, ResourceFigure, Resources, TimingFigure
 from trigger_ml.report import formatting
 from trigger_ml.report.reading import firmware_clocks, firmware_figure
 
@@ -71,7 +71,7 @@ def _layers(figures: Sequence[ResourceFigure]) -> tuple[list[str], list[list[str
     return ["Layer", *headings], rows
 
 
-def _timing(entry: Timing) -> list[str]:
+def _timing(entry: TimingFigure) -> list[str]:
     value = slack = formatting.DASH
     if entry.fmax_mhz is not None:
         value = f"{formatting.number(entry.fmax_mhz)} MHz"

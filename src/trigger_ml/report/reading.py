@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trigger_ml.core.documents.model import History, LayerFacts, ModelSummary
-from trigger_ml.core.documents.resources import TOTAL, ClockFigures, Project, ResourceFigure, Resources
+from trigger_ml.core.documents.resources import TOTAL, Clocks, Project, ResourceFigure, Resources
 
 __all__ = ["SIZES", "dig", "firmware_clocks", "firmware_figure", "histories", "layer_rows", "size"]
 
@@ -55,7 +55,7 @@ def firmware_figure(resources: Resources) -> tuple[ResourceFigure, Project] | No
     return None
 
 
-def firmware_clocks(resources: Resources) -> tuple[ClockFigures, Project] | None:
+def firmware_clocks(resources: Resources) -> tuple[Clocks, Project] | None:
     """Clocks closest to hardware; None where there are none."""
     for project in resources.projects.values():
         if project.clocks:

@@ -15,7 +15,7 @@ from trigger_ml.core.documents.base import read
 from trigger_ml.core.documents.estimates import Estimate
 from trigger_ml.core.documents.evaluation import EVALUATION, FLOAT, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY
-from trigger_ml.core.documents.resources import RESOURCES, TOTAL, ResourceFigure, Resources, Timing
+from trigger_ml.core.documents.resources import RESOURCES, TOTAL, ResourceFigure, Resources, TimingFigure
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
 from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report.facts import widths
@@ -76,7 +76,7 @@ def _cost(figure: ResourceFigure) -> str:
     return ", ".join(parts) + ("" if figure.part is None else f" on {figure.part}")
 
 
-def _timing(figure: Timing, period: float) -> str:
+def _timing(figure: TimingFigure, period: float) -> str:
     values = []
     if figure.arrival_ns is not None:
         values.append(f"{figure.arrival_ns:.2f} ns")

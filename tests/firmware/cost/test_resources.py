@@ -2,14 +2,12 @@ import json
 
 import pytest
 
+from trigger_ml.core.documents.resources import Clocks, NotRun, TimingFigure
 from trigger_ml.core.errors import VerificationError
 from trigger_ml.firmware.cost.prediction import Prediction
 from trigger_ml.firmware.cost.resources import (
-    Clocks,
     Figure,
-    NotRun,
     ProjectResources,
-    TimingFigure,
     predicted,
     require_equal_clocks,
     synthesized,

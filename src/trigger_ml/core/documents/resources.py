@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from trigger_ml.core.documents.base import Kind
 
 __all__ = [
-    "RESOURCES", "TOTAL", "ClockFigures", "Device", "Project", "ResourceFigure", "Resources", "Timing",
-    "Unrun",
+    "RESOURCES", "TOTAL", "Clocks", "Device", "NotRun", "Project", "ResourceFigure", "Resources",
+    "TimingFigure",
 ]  # fmt: skip
 
 TOTAL = "total"
@@ -56,7 +56,7 @@ class ResourceFigure:
 
 
 @dataclass(frozen=True)
-class ClockFigures:
+class Clocks:
     """Clocks between results (``interval``, II) and from a frame's first beat to its result (``latency``)."""
 
     source: str
@@ -64,11 +64,26 @@ class ClockFigures:
     interval: int
     latency: int
     frames: int | None = None
+    """Frames simulated."""
 
 
 @dataclass(frozen=True)
-class Timing:
-    """What a tool says of the clock; nanoseconds and MHz."""
+class TimingFigure:
+    """What a tool says of the clock; nanoseconds and MHz.
+
+    Parameters
+    ----------
+    source, tool : str
+    kind : str
+        ``pre-route arrival``, ``post-synthesis slack``, ``post-route slack`` or ``post-route fmax``.
+    arrival_ns : float, optional
+        Delay of the longest path between registers.
+    slack_ns : float, optional
+        Against the clock asked for; negative where it is missed.
+    fmax_mhz : float, optional
+    note : str
+        What the figure leaves out.
+    """
 
     source: str
     tool: str
@@ -80,8 +95,8 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Unrun:
-    """A source without figures, and why."""
+class NotRun:
+    """A source without figures, and why; ``tool`` is the key of a vendor's tool that is absent."""
 
     source: str
     reason: str
@@ -98,9 +113,9 @@ class Project:
     clock_period_ns : float
         Asked for.
     figures : tuple of ResourceFigure
-    clocks : tuple of ClockFigures
-    timing : tuple of Timing
-    not_run : tuple of Unrun
+    clocks : tuple of Clocks
+    timing : tuple of TimingFigure
+    not_run : tuple of NotRun
     predicted_lut_error : float, optional
         Relative error that the prediction allows for.
     """
@@ -108,9 +123,9 @@ class Project:
     part: Device
     clock_period_ns: float
     figures: tuple[ResourceFigure, ...]
-    clocks: tuple[ClockFigures, ...]
-    timing: tuple[Timing, ...]
-    not_run: tuple[Unrun, ...]
+    clocks: tuple[Clocks, ...]
+    timing: tuple[TimingFigure, ...]
+    not_run: tuple[NotRun, ...]
     predicted_lut_error: float | None = None
 
 

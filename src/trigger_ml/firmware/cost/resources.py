@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trigger_ml import __version__
+from trigger_ml.core.documents.resources import TOTAL, Clocks, NotRun, TimingFigure
 from trigger_ml.core.errors import MappingError, VerificationError
 from trigger_ml.firmware.cost.prediction import SOURCE, Prediction
 from trigger_ml.firmware.cost.synthesis import Cost, Part, Synthesis, part_named
 
 __all__ = [
-    "ARRIVAL", "TOTAL", "Clocks", "Figure", "NotRun", "ProjectResources", "TimingFigure", "known_part",
-    "predicted", "require_equal_clocks", "synthesized",
+    "ARRIVAL", "Figure", "ProjectResources", "known_part", "predicted", "require_equal_clocks",
+    "synthesized",
 ]  # fmt: skip
 
 SCHEMA = 1
-TOTAL = "total"
 ARRIVAL = "pre-route arrival"
 RESOURCES = ("lut", "ff", "bram", "dsp")
 
@@ -61,54 +61,6 @@ class Figure:
     lut_low: int | None = None
     lut_high: int | None = None
     part: str | None = None
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """Clocks between results (``interval``, II) and from a frame's first beat to its result (``latency``)."""
-
-    source: str
-    tool: str
-    interval: int
-    latency: int
-    frames: int | None = None
-    """Frames simulated."""
-
-
-@dataclass(frozen=True)
-class TimingFigure:
-    """What a tool says of the clock; nanoseconds and MHz.
-
-    Parameters
-    ----------
-    source, tool : str
-    kind : str
-        ``pre-route arrival``, ``post-synthesis slack``, ``post-route slack`` or ``post-route fmax``.
-    arrival_ns : float, optional
-        Delay of the longest path between registers.
-    slack_ns : float, optional
-        Against the clock asked for; negative where it is missed.
-    fmax_mhz : float, optional
-    note : str
-        What the figure leaves out.
-    """
-
-    source: str
-    tool: str
-    kind: str
-    arrival_ns: float | None = None
-    slack_ns: float | None = None
-    fmax_mhz: float | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True)
-class NotRun:
-    """A source without figures, and why; ``tool`` is the key of a vendor's tool that is absent."""
-
-    source: str
-    reason: str
-    tool: str | None = None
 
 
 @dataclass(frozen=True)

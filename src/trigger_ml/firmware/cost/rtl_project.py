@@ -5,17 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
+from trigger_ml.core.documents.resources import TOTAL, Clocks, NotRun, TimingFigure
 from trigger_ml.core.files import write_text
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.cost import place_and_route as pnr
 from trigger_ml.firmware.cost.prediction import SOURCE, Prediction, predict
 from trigger_ml.firmware.cost.resources import (
-    TOTAL,
-    Clocks,
     Figure,
-    NotRun,
     ProjectResources,
-    TimingFigure,
     predicted,
     require_equal_clocks,
     synthesized,

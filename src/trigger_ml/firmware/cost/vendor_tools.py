@@ -11,16 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
+from trigger_ml.core.documents.resources import TOTAL, Clocks, NotRun, TimingFigure
 from trigger_ml.core.errors import InputError
 from trigger_ml.firmware.cost import vendor
-from trigger_ml.firmware.cost.resources import (
-    TOTAL,
-    Clocks,
-    Figure,
-    NotRun,
-    ProjectResources,
-    TimingFigure,
-)
+from trigger_ml.firmware.cost.resources import Figure, ProjectResources
 from trigger_ml.firmware.rtl.project import TOP
 
 __all__ = ["measure_hls", "vendor_rtl"]
