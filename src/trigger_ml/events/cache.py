@@ -91,6 +91,9 @@ def _kept[T](
     write: Callable[[Path, T], None],
 ) -> T:
     """What is kept, or made and kept; one entry of each kind stays."""
+    if not paths or not all(path.is_file() for path in paths):
+        # nothing to keep, or refused there in words
+        return make()
     folder = directory / f"{kind}-{_key(paths, config)}"
     if folder.is_dir():
         try:
@@ -124,9 +127,6 @@ def cached_dataset(paths: Sequence[Path], config: EventsConfig, directory: Path)
     InputError, CameraMismatchError
         See `load_dataset`.
     """
-    if not paths or not all(path.is_file() for path in paths):
-        # refused there, in words
-        return load_dataset(paths, config)
     return _kept(
         "dataset",
         paths,
@@ -194,8 +194,6 @@ def cached_night_sky(paths: Sequence[Path], config: EventsConfig, directory: Pat
     InputError, CameraMismatchError
         See `load_night_sky`.
     """
-    if not paths or not all(path.is_file() for path in paths):
-        return load_night_sky(paths, config)
     return _kept(
         "night-sky",
         paths,

@@ -76,17 +76,19 @@ def load_emulator(network: Path) -> FirmwareEmulator:
     InputError
         If there is none, or it does not classify.
     """
-    path, emulator = network, open_emulator(network, Console(stderr=True))
+    emulator = open_emulator(network, Console(stderr=True))
     missing = {"grid", "input", "task"} - set(emulator.metadata)
     if missing:
         raise InputError(
-            str(path),
+            str(network),
             f"does not say how events become its input (no {', '.join(sorted(missing))})",
             "Give an emulator that a run of trigger-ml left",
         )
     if emulator.metadata["task"] != "type":
         raise InputError(
-            str(path), f"its task is {emulator.metadata['task']}, not type", "Give a network that classifies"
+            str(network),
+            f"its task is {emulator.metadata['task']}, not type",
+            "Give a network that classifies",
         )
     return emulator
 
