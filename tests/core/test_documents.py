@@ -36,8 +36,8 @@ from trigger_ml.core.documents.resources import (
 from trigger_ml.core.documents.verification import (
     VERIFICATION,
     AgainstFloat,
-    Backend,
-    FirstDifference,
+    BackendResult,
+    Difference,
     LayerBound,
     Verification,
 )
@@ -64,8 +64,8 @@ MODEL = ModelSummary(
 )
 VERIFIED = Verification(
     {
-        "onnx": Backend(3, 300, 40, FirstDifference("onnx", "head", "event 7", (0, 1), 3, "x", "a", "b")),
-        "rtl": Backend(0, 40, 4, disturbance={"gap": 0.25, "seed": 1}),
+        "onnx": BackendResult(3, 300, 40, Difference("onnx", "head", "event 7", (0, 1), 3, "x", "a", "b")),
+        "rtl": BackendResult(0, 40, 4, disturbance={"gap": 0.25, "seed": 1}),
     },
     300,
     40,

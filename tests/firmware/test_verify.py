@@ -11,8 +11,9 @@ from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
 from trigger_ml.core.config import VerifyConfig
+from trigger_ml.core.documents.base import write
+from trigger_ml.core.documents.verification import VERIFICATION
 from trigger_ml.core.errors import StageError, VerificationError
-from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import OFF_GRID, FixedPoint
 from trigger_ml.firmware.corners import corner_inputs
 from trigger_ml.firmware.engines.base import Backend
@@ -23,7 +24,7 @@ from trigger_ml.firmware.float_comparison import compare_with_float
 from trigger_ml.firmware.ir import network as ir
 from trigger_ml.firmware.ir.interpreter import evaluate, logits
 from trigger_ml.firmware.onnx.emulator import write_emulator
-from trigger_ml.firmware.verify import Check, verify
+from trigger_ml.firmware.verify import Check, require_equal, verify
 
 CONFIG = VerifyConfig(random_corners=6)
 
@@ -92,8 +93,8 @@ def test_all_backends_agree(simulated, emulator, counts, tmp_path):
         float_logits=reference,
         labels=labels,
     )
-    result.require_equal()
-    write_json(tmp_path / "verification.json", result.to_dict())
+    require_equal(result)
+    write(tmp_path / "verification.json", VERIFICATION, result)
     written = json.loads((tmp_path / "verification.json").read_text())
     assert written["events"] == 120
     assert written["corner_inputs"] > 30
@@ -139,7 +140,7 @@ def test_one_weights_last_bit_is_found_with_its_layer(simulated, counts, tmp_pat
     assert outcome.difference.layer == layer
     assert outcome.difference.expected != outcome.difference.found
     with pytest.raises(VerificationError, match=rf"onnx first differs in layer {layer}\["):
-        result.require_equal()
+        require_equal(result)
     assert VerificationError.exit_code == 1
 
 
@@ -155,7 +156,7 @@ def test_a_weights_bit_that_changes_no_logit_is_found_too(simulated, counts, emu
     path.write_bytes(model.SerializeToString())
     result = verify(simulated.network, counts, [Check(OnnxBackend(path, simulated.network))], CONFIG, seed=4)
     with pytest.raises(VerificationError, match=r"layer a: kernel\["):
-        result.require_equal()
+        require_equal(result)
 
 
 @pytest.mark.parametrize("node", ["stem", "a_q", "sum", "pool", "logit"])
@@ -309,7 +310,6 @@ def test_the_disturbance_of_a_simulation_is_recorded(make):
     plain, disturbed = (Tampered(network, "no such node", name=name) for name in ("onnx", "rtl_disturbed"))
     disturbed.disturbance = {"gap": 0.25, "stall": 0.5, "reset": 0.0, "seed": 1}
     result = verify(network, make.counts(network, 5), [Check(plain), Check(disturbed)], CONFIG, seed=1)
-    backends = result.to_dict()["backends"]
-    assert "disturbance" not in backends["onnx"]
-    assert backends["rtl_disturbed"]["disturbance"] == disturbed.disturbance
+    assert result.backends["onnx"].disturbance is None
+    assert result.backends["rtl_disturbed"].disturbance == disturbed.disturbance
     assert result.mismatches == 0

@@ -1,7 +1,5 @@
 """How many weights pruning takes from each layer."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +16,7 @@ def removed(weights: int, sparsity: float) -> int:
     return weights - max(int(kept), 1)
 
 
-def lamp_scores(kernel: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def lamp_scores(kernel: NDArray[np.floating]) -> NDArray[np.float64]:
     """Layer-adaptive magnitudes (Lee et al. 2021, arXiv:2010.07611, equation 4), in ascending order.
 
     The square of a weight over the sum of the squares of the weights of its layer that are not smaller: what
@@ -41,9 +39,7 @@ def lamp_scores(kernel: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(scores, dtype=np.float64)
 
 
-def allocate(
-    kernels: dict[str, NDArray[np.floating[Any]]], sparsity: float, allocation: str
-) -> dict[str, float]:
+def allocate(kernels: dict[str, NDArray[np.floating]], sparsity: float, allocation: str) -> dict[str, float]:
     """Sparsity of each layer such that together they have the one asked.
 
     Parameters

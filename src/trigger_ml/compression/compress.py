@@ -76,9 +76,9 @@ class CompressionResult:
 
 def compress(
     model: Model,
-    counts: NDArray[np.unsignedinteger[Any]],
+    counts: NDArray[np.unsignedinteger],
     y: ArrayLike,
-    validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
+    validation: tuple[NDArray[np.unsignedinteger], ArrayLike],
     config: CompressionConfig,
     *,
     input_type: FixedPoint,

@@ -39,9 +39,9 @@ class Control:
 
 def train_control(
     model: Model,
-    counts: NDArray[np.unsignedinteger[Any]],
+    counts: NDArray[np.unsignedinteger],
     y: ArrayLike,
-    validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
+    validation: tuple[NDArray[np.unsignedinteger], ArrayLike],
     config: CompressionConfig,
     *,
     bits: int,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ MOST_IMAGES = 1000
 """Images in which a pixel that is NaN is taken for dead."""
 
 
-def silent_pixels(images: Iterable[NDArray[np.floating[Any]]], n_pixels: int) -> Flags:
+def silent_pixels(images: Iterable[NDArray[np.floating]], n_pixels: int) -> Flags:
     """Pixels that are NaN in all of some images, shape (pixels,); none are without images.
 
     Parameters

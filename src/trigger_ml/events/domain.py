@@ -166,7 +166,7 @@ class DomainGuard:
         return tuple(texts)
 
 
-def dark_fraction(counts: NDArray[np.unsignedinteger[Any]], n_pixels: int) -> NDArray[np.float64]:
+def dark_fraction(counts: NDArray[np.unsignedinteger], n_pixels: int) -> NDArray[np.float64]:
     """Fraction of a camera's pixels that count nothing.
 
     Parameters

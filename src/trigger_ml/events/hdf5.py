@@ -185,7 +185,7 @@ def as_ids(values: NDArray[Any]) -> NDArray[np.int64]:
     return result
 
 
-def narrowed(values: NDArray[Any], dtype: type[np.integer[Any]], what: str) -> NDArray[Any]:
+def narrowed(values: NDArray[Any], dtype: type[np.integer], what: str) -> NDArray[Any]:
     """Integers as a narrower type.
 
     Raises

@@ -56,8 +56,8 @@ class ImageParameters:
     def clean(
         self,
         images: NDArray[np.float32],
-        picture: float | NDArray[np.floating[Any]] = PICTURE_THRESHOLD,
-        boundary: float | NDArray[np.floating[Any]] = BOUNDARY_THRESHOLD,
+        picture: float | NDArray[np.floating] = PICTURE_THRESHOLD,
+        boundary: float | NDArray[np.floating] = BOUNDARY_THRESHOLD,
     ) -> NDArray[np.bool_]:
         """Pixels that survive the tail cuts.
 

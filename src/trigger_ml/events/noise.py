@@ -117,7 +117,7 @@ def _median_of_living(values: NDArray[np.float32], dead: NDArray[np.bool_]) -> N
     return np.array([np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in living])
 
 
-def noise_of_images(images: Sequence[NDArray[np.floating[Any]]], source: str, *, judged: bool) -> PixelNoise:
+def noise_of_images(images: Sequence[NDArray[np.floating]], source: str, *, judged: bool) -> PixelNoise:
     """Noise from images, of clocked events or of showers: those light few pixels each.
 
     Mean and standard deviation of each pixel over the images, without charges that are `CLIP` spreads or more

@@ -12,7 +12,7 @@ from trigger_ml.events.noise import PixelNoise
 from trigger_ml.events.table import EventTable
 from trigger_ml.instrument.camera import AxialGrid
 
-Counts = NDArray[np.unsignedinteger[Any]]
+Counts = NDArray[np.unsignedinteger]
 
 
 class PixelMap(Protocol):
@@ -77,7 +77,7 @@ def _scale(lsb: float, bits: int) -> tuple[np.float32, np.float32]:
     return np.float32(1 / lsb), np.float32(2**bits - 1)
 
 
-def quantize(values: NDArray[np.floating[Any]], lsb: float, bits: int) -> Counts:
+def quantize(values: NDArray[np.floating], lsb: float, bits: int) -> Counts:
     """Round to counts of ``lsb`` (half to even), clipped to [0, 2**bits - 1].
 
     Parameters

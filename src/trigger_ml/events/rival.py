@@ -20,7 +20,7 @@ from trigger_ml.events.light import level_and_spread
 
 __all__ = ["LEVELS", "Level", "RivalParameters", "read_parameters"]
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating]
 Columns = dict[str, NDArray[np.float32]]
 
 CHUNK = 512

@@ -9,7 +9,7 @@ from astropy.time import Time
 from ctapipe.containers import NAN_TIME, EventType
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating]
 
 # particle codes of sim_telarray, which ctapipe keeps in `true_shower_primary_id`
 # what ctapipe gives a shower of which nothing is known: events of a simulated night sky

@@ -1,54 +1,14 @@
 """What compression changed: firmware logits against the float model's on the same events."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 
-__all__ = ["FloatComparison", "compare_with_float"]
+from trigger_ml.core.documents.verification import AgainstFloat
+
+__all__ = ["compare_with_float"]
 
 PERCENTILES = (1, 5, 16, 50, 84, 95, 99)
-
-
-@dataclass(frozen=True)
-class FloatComparison:
-    """Firmware minus float, event by event.
-
-    Parameters
-    ----------
-    source : str
-        Where the firmware's logits come from.
-    events : int
-    mean, rms, maximum : float
-        Of the logit difference; ``rms`` about zero, ``maximum`` of its absolute value.
-    percentiles : dict of str to float
-        Of the difference.
-    correlation : float or None
-        Pearson's, of the two logits; None if one is constant.
-    gamma_efficiency : float
-        Of the operating point.
-    flips : int or None
-        Events accepted by one and rejected by the other, each cut where it keeps that fraction of the
-        gammas; None without labels of both classes.
-    flips_same_threshold : int or None
-        The same with the float model's threshold for both.
-    auc, auc_float : float or None
-        Area under the ROC curve on these events.
-    """
-
-    source: str
-    events: int
-    mean: float | None
-    rms: float | None
-    maximum: float | None
-    percentiles: dict[str, float]
-    correlation: float | None
-    gamma_efficiency: float
-    flips: int | None = None
-    flips_same_threshold: int | None = None
-    auc: float | None = None
-    auc_float: float | None = None
 
 
 def compare_with_float(
@@ -58,7 +18,7 @@ def compare_with_float(
     *,
     source: str = "firmware",
     gamma_efficiency: float = 0.7,
-) -> FloatComparison:
+) -> AgainstFloat:
     """Compare logits.
 
     Parameters
@@ -71,17 +31,17 @@ def compare_with_float(
 
     Returns
     -------
-    FloatComparison
+    AgainstFloat
     """
     a, b = np.asarray(firmware, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"shapes {a.shape} and {b.shape} are not two equal vectors")
     if not len(a):
-        return FloatComparison(source, 0, None, None, None, {}, None, gamma_efficiency)
+        return AgainstFloat(source, 0, gamma_efficiency=gamma_efficiency)
     difference = a - b
     varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
     decisions = _decisions(a, b, labels, gamma_efficiency)
-    return FloatComparison(
+    return AgainstFloat(
         source,
         len(a),
         float(difference.mean()),

@@ -5,23 +5,29 @@ does is found by looking into the backend, so that the report can say where to s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.config.firmware import VerifyConfig
+from trigger_ml.core.documents.verification import (
+    AgainstFloat,
+    BackendResult,
+    Difference,
+    LayerBound,
+    Verification,
+)
 from trigger_ml.core.errors import StageError, VerificationError
 from trigger_ml.core.fixed_point import OFF_GRID, IntArray, to_float
 from trigger_ml.firmware.corners import corner_inputs
 from trigger_ml.firmware.engines.base import Backend
-from trigger_ml.firmware.float_comparison import FloatComparison, compare_with_float
-from trigger_ml.firmware.ir.exactness import LayerProof, prove_float32_exact
+from trigger_ml.firmware.float_comparison import compare_with_float
+from trigger_ml.firmware.ir.exactness import prove_float32_exact
 from trigger_ml.firmware.ir.interpreter import evaluate, logits
 from trigger_ml.firmware.ir.network import Network
 
-__all__ = ["BackendResult", "Check", "Difference", "VerificationResult", "verify"]
+__all__ = ["Check", "require_equal", "verify"]
 
 
 @dataclass(frozen=True)
@@ -39,140 +45,24 @@ class Check:
     events: int | None = None
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The first place where a backend differs from the interpreter.
+def require_equal(result: Verification) -> None:
+    """Raise if any backend differs; to be called after the result was written.
 
-    Parameters
-    ----------
-    backend : str
-    layer : str
-        First layer, in the order of the network, whose output differs.
-    event : str
-        Event id, or name of the corner input.
-    element : tuple of int
-        Position in the layer's output; empty if a stored weight differs.
-    expected, found : int, str or None
-        Integers of the interpreter and of the backend; for a weight, what is stored.
-    expected_type, found_type : str
-    note : str
-        What else there is to know.
+    Raises
+    ------
+    VerificationError
+        Naming backend, layer, event, both values and both types of the first difference.
     """
-
-    backend: str
-    layer: str
-    event: str
-    element: tuple[int, ...]
-    expected: int | str | None
-    found: int | str | None
-    expected_type: str
-    found_type: str
-    note: str = ""
-
-    def __str__(self) -> str:
-        if not self.element:
-            return f"{self.backend}, layer {self.layer}: {self.note}"
-        return (
-            f"{self.backend} first differs in layer {self.layer}{list(self.element)} at event {self.event}: "
-            f"{self.found} ({self.found_type}) instead of {self.expected} ({self.expected_type})"
-        )
+    for backend in result.backends.values():
+        if backend.difference is not None:
+            raise VerificationError(
+                str(backend.difference),
+                f"{backend.mismatches} of {backend.events + (backend.corner_inputs or 0)} inputs differ",
+                "See verification.json; build again if a file was changed",
+            )
 
 
-@dataclass(frozen=True)
-class BackendResult:
-    """Outcome of one backend.
-
-    Parameters
-    ----------
-    events, corner_inputs : int
-        Compared.
-    mismatches : int
-        Events and corner inputs with any bit of any output different, plus stored constants that differ.
-    difference : Difference or None
-        The first one.
-    disturbance : mapping of str to float, optional
-        Of a simulation of hardware: gaps, stalls and resets, as probabilities per clock; all zero for
-        inputs back to back.
-    """
-
-    events: int
-    corner_inputs: int
-    mismatches: int
-    difference: Difference | None = None
-    disturbance: Mapping[str, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary for JSON; without ``disturbance`` where there can be none."""
-        content = asdict(self)
-        if self.disturbance is None:
-            del content["disturbance"]
-        return content
-
-
-@dataclass(frozen=True)
-class VerificationResult:
-    """What ``verification.json`` holds.
-
-    Parameters
-    ----------
-    events : int
-        Test events.
-    corner_inputs : int
-    backends : dict of str to BackendResult
-    proof : tuple of LayerProof
-        Bound of the partial sums of each layer.
-    against_float : dict of str to FloatComparison
-        By output; of the backend named in it against the float model.
-    """
-
-    events: int
-    corner_inputs: int
-    backends: Mapping[str, BackendResult]
-    proof: tuple[LayerProof, ...]
-    against_float: Mapping[str, FloatComparison] = field(default_factory=dict)
-
-    @property
-    def exact_float32(self) -> bool:
-        """Whether every layer is proven exact in float32."""
-        return all(layer.exact for layer in self.proof)
-
-    @property
-    def mismatches(self) -> int:
-        """Over all backends."""
-        return sum(result.mismatches for result in self.backends.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary for JSON."""
-        return {
-            "events": self.events,
-            "corner_inputs": self.corner_inputs,
-            "backends": {name: result.to_dict() for name, result in self.backends.items()},
-            "exact_float32": self.exact_float32,
-            "proof": [
-                {"layer": p.name, "op": p.op, "bound": p.bound, "limit": p.limit, "exact": p.exact}
-                for p in self.proof
-            ],
-            "against_float": {name: asdict(c) for name, c in self.against_float.items()},
-        }
-
-    def require_equal(self) -> None:
-        """Raise if any backend differs; to be called after the result was written.
-
-        Raises
-        ------
-        VerificationError
-            Naming backend, layer, event, both values and both types of the first difference.
-        """
-        for result in self.backends.values():
-            if result.difference is not None:
-                raise VerificationError(
-                    str(result.difference),
-                    f"{result.mismatches} of {result.events + result.corner_inputs} inputs differ",
-                    "See verification.json; build again if a file was changed",
-                )
-
-
-def _subset(counts: NDArray[Any], events: int | None) -> NDArray[Any]:
+def _subset(counts: NDArray[np.integer], events: int | None) -> NDArray[np.integer]:
     return counts if events is None else counts[:events]
 
 
@@ -185,12 +75,12 @@ def _different(expected: Mapping[str, IntArray], found: Mapping[str, IntArray]) 
     return np.asarray(np.any(rows, axis=0))
 
 
-def _value(number: Any) -> int | str:
+def _value(number: np.int64) -> int | str:
     return "a value between two integers" if int(number) == OFF_GRID else int(number)
 
 
 def _locate(
-    network: Network, backend: Backend, counts: NDArray[Any], event: str, found: Mapping[str, IntArray]
+    network: Network, backend: Backend, counts: NDArray[np.integer], event: str, found: Mapping[str, IntArray]
 ) -> Difference:
     """First layer that differs for one event; ``counts`` has that event alone."""
     reference = evaluate(network, counts)
@@ -236,7 +126,7 @@ def _audit(network: Network, backend: Backend) -> tuple[int, Difference | None]:
 def _check(
     network: Network,
     backend: Backend,
-    inputs: NDArray[Any],
+    inputs: NDArray[np.integer],
     expected: Mapping[str, IntArray],
     names: Sequence[str],
 ) -> tuple[Mapping[str, IntArray], int, Difference | None]:
@@ -260,11 +150,11 @@ def verify(
     config: VerifyConfig,
     *,
     seed: int,
-    event_ids: Sequence[Any] | None = None,
+    event_ids: Sequence[str] | None = None,
     float_logits: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     gamma_efficiency: float = 0.7,
-) -> VerificationResult:
+) -> Verification:
     """Compare backends with the integer interpreter on test events and corner inputs.
 
     Parameters
@@ -277,7 +167,7 @@ def verify(
         Its ``random_corners`` is used here.
     seed : int
         Of the random corner inputs.
-    event_ids : sequence, optional
+    event_ids : sequence of str, optional
         Names of the events in reports; default: their number.
     float_logits : array_like of float, shape (events, outputs), optional
         The float model's results for the same events. The last backend of ``checks`` that is a hardware
@@ -289,8 +179,8 @@ def verify(
 
     Returns
     -------
-    VerificationResult
-        Nothing is raised for a difference: write the result, then call ``require_equal``.
+    Verification
+        Nothing is raised for a difference: write the result, then call `require_equal`.
     """
     events = np.asarray(counts)
     corners, corner_names = corner_inputs(network.input, random=config.random_corners, seed=seed)
@@ -299,7 +189,7 @@ def verify(
         np.min_scalar_type(network.input.dtype.maximum),
     )
     corners = corners.astype(np.result_type(events.dtype, *limits))
-    ids = [str(i) for i in (range(len(events)) if event_ids is None else event_ids)]
+    ids = [str(i) for i in range(len(events))] if event_ids is None else list(event_ids)
     expected_events = logits(network, events)
     expected_corners = logits(network, corners)
     results: dict[str, BackendResult] = {}
@@ -317,7 +207,7 @@ def verify(
             network, check.backend, inputs, expected, [*corner_names, *ids[:n]]
         )
         results[check.backend.name] = BackendResult(
-            n, len(corners), mismatches, difference, check.backend.disturbance
+            mismatches, n, len(corners), difference, check.backend.disturbance
         )
         if check.backend.name == "csim":
             source = "csim"
@@ -325,7 +215,15 @@ def verify(
     against = {}
     if float_logits is not None:
         against = _against_float(network, source, values, float_logits, labels, gamma_efficiency)
-    return VerificationResult(len(events), len(corners), results, prove_float32_exact(network), against)
+    proof = prove_float32_exact(network)
+    return Verification(
+        results,
+        len(events),
+        len(corners),
+        all(layer.exact for layer in proof),
+        tuple(LayerBound(p.name, p.op, p.bound, p.limit, p.exact) for p in proof),
+        against,
+    )
 
 
 def _against_float(
@@ -335,7 +233,7 @@ def _against_float(
     float_logits: ArrayLike,
     labels: ArrayLike | None,
     gamma_efficiency: float,
-) -> dict[str, FloatComparison]:
+) -> dict[str, AgainstFloat]:
     """One comparison for each output number."""
     columns = {
         name if values[name].shape[1] == 1 else f"{name}[{i}]": to_float(

@@ -59,7 +59,7 @@ class Feed:
 
 
 def predict(
-    model: Model, counts: NDArray[np.unsignedinteger[Any]], bits: int, batch: int = 512
+    model: Model, counts: NDArray[np.unsignedinteger], bits: int, batch: int = 512
 ) -> NDArray[np.float64]:
     """Outputs of a model.
 

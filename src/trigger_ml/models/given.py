@@ -46,7 +46,7 @@ class GivenModel:
         """The twin with one logit in place of a sigmoid or of a two-class softmax: what is compressed."""
         return without_squashing(self.twin)
 
-    def outputs(self, x: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    def outputs(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         """Logits, or what a regressor tells, by the owner's framework.
 
         Parameters

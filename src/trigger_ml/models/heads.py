@@ -61,7 +61,7 @@ def loss(task: Task, regression: str = "huber") -> Any:
     return {"mse": tf_keras.losses.MeanSquaredError, "huber": tf_keras.losses.Huber}[regression]()
 
 
-def start_at(model: Model, target: NDArray[np.floating[Any]]) -> None:
+def start_at(model: Model, target: NDArray[np.floating]) -> None:
     """Let an untrained regressor begin at the mean of its targets, with answers as wide as they are.
 
     Outputs and losses stay in physical units, so that float training, pruning and fine-tuning can be compared

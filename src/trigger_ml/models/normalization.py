@@ -50,7 +50,7 @@ def chosen_events(model: Model, counts: NDArray[Any], seed: int) -> NDArray[np.i
 
 
 def measure_averages(
-    model: Model, counts: NDArray[np.unsignedinteger[Any]], bits: int, *, seed: int, chunk: int = CHUNK
+    model: Model, counts: NDArray[np.unsignedinteger], bits: int, *, seed: int, chunk: int = CHUNK
 ) -> None:
     """Set every normalization's averages to those of its input on a sample of events, in place.
 

@@ -123,9 +123,9 @@ class Plan:
 
 def train(
     model: Model,
-    counts: NDArray[np.unsignedinteger[Any]],
+    counts: NDArray[np.unsignedinteger],
     y: ArrayLike,
-    validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
+    validation: tuple[NDArray[np.unsignedinteger], ArrayLike],
     config: TrainConfig,
     *,
     bits: int,
@@ -187,9 +187,9 @@ def train(
 
 def fit(
     model: Model,
-    counts: NDArray[np.unsignedinteger[Any]],
+    counts: NDArray[np.unsignedinteger],
     y: ArrayLike,
-    validation: tuple[NDArray[np.unsignedinteger[Any]], ArrayLike],
+    validation: tuple[NDArray[np.unsignedinteger], ArrayLike],
     plan: Plan,
     *,
     directory: Path,

@@ -14,7 +14,7 @@ from trigger_ml.core.files import atomic_path
 
 __all__ = ["Trees", "fit_trees", "load_trees", "save_trees"]
 
-Columns = Mapping[str, NDArray[np.floating[Any]]]
+Columns = Mapping[str, NDArray[np.floating]]
 SETTINGS: dict[str, Any] = {
     "max_iter": 500,
     "learning_rate": 0.05,
@@ -56,7 +56,7 @@ def _table(parameters: Columns, names: tuple[str, ...]) -> NDArray[np.float32]:
 
 def fit_trees(
     parameters: Columns,
-    label: NDArray[np.integer[Any]],
+    label: NDArray[np.integer],
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     seed: int,
@@ -95,7 +95,7 @@ def fit_trees(
 def save_trees(
     path: Path,
     parameters: Columns,
-    label: NDArray[np.integer[Any]],
+    label: NDArray[np.integer],
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     seed: int,

@@ -179,7 +179,7 @@ def judge(
     prepared: Prepared,
     config: ExperimentConfig,
     dataset: Dataset,
-    targets: NDArray[np.floating[Any]],
+    targets: NDArray[np.floating],
     rows: NDArray[np.int64],
 ) -> dict[str, Any]:
     """How good the model is by its own framework on its own input, and on counts; refuse it if it loses.

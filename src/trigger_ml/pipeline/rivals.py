@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +101,7 @@ def answers(
 
 
 def network_answers(
-    path: Path, config: ExperimentConfig, counts: NDArray[np.unsignedinteger[Any]]
+    path: Path, config: ExperimentConfig, counts: NDArray[np.unsignedinteger]
 ) -> dict[str, Callable[[], FloatArray]]:
     """What gives the outputs of each network of a run for some input; as `answers`, without the trees.
 

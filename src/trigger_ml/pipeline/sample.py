@@ -63,7 +63,7 @@ class Sample:
     config: ExperimentConfig
 
     @property
-    def targets(self) -> NDArray[np.floating[Any]]:
+    def targets(self) -> NDArray[np.floating]:
         """What the model is to tell of each event, shape (events, outputs)."""
         dataset = self.dataset
         if self.config.task == "type":

@@ -5,12 +5,28 @@ from dataclasses import dataclass, field
 
 from trigger_ml.core.documents.base import Kind
 
-__all__ = ["VERIFICATION", "AgainstFloat", "Backend", "FirstDifference", "LayerBound", "Verification"]
+__all__ = ["VERIFICATION", "AgainstFloat", "BackendResult", "Difference", "LayerBound", "Verification"]
 
 
 @dataclass(frozen=True)
-class FirstDifference:
-    """Where a backend first differs (see `trigger_ml.firmware.verify.Difference`)."""
+class Difference:
+    """The first place where a backend differs from the interpreter.
+
+    Parameters
+    ----------
+    backend : str
+    layer : str
+        First layer, in the order of the network, whose output differs.
+    event : str
+        Event id, or name of the corner input.
+    element : tuple of int
+        Position in the layer's output; empty if a stored weight differs.
+    expected, found : int, str or None
+        Integers of the interpreter and of the backend; for a weight, what is stored.
+    expected_type, found_type : str
+    note : str
+        What else there is to know.
+    """
 
     backend: str
     layer: str
@@ -22,25 +38,36 @@ class FirstDifference:
     found_type: str
     note: str = ""
 
+    def __str__(self) -> str:
+        if not self.element:
+            return f"{self.backend}, layer {self.layer}: {self.note}"
+        return (
+            f"{self.backend} first differs in layer {self.layer}{list(self.element)} at event {self.event}: "
+            f"{self.found} ({self.found_type}) instead of {self.expected} ({self.expected_type})"
+        )
+
 
 @dataclass(frozen=True)
-class Backend:
+class BackendResult:
     """Outcome of one backend.
 
     Parameters
     ----------
     mismatches : int
+        Events and corner inputs with any bit of any output different, plus stored constants that differ.
     events : int
     corner_inputs : int, optional
-    difference : FirstDifference, optional
+    difference : Difference, optional
+        The first one.
     disturbance : mapping of str to float, optional
-        Of a simulation of hardware, as probabilities per clock.
+        Of a simulation of hardware: gaps, stalls and resets, as probabilities per clock; all zero for
+        inputs back to back.
     """
 
     mismatches: int
     events: int = 0
     corner_inputs: int | None = None
-    difference: FirstDifference | None = None
+    difference: Difference | None = None
     disturbance: Mapping[str, int | float] | None = None
 
 
@@ -57,7 +84,29 @@ class LayerBound:
 
 @dataclass(frozen=True)
 class AgainstFloat:
-    """Firmware minus float (see `trigger_ml.firmware.float_comparison.FloatComparison`)."""
+    """Firmware minus float, event by event.
+
+    Parameters
+    ----------
+    source : str
+        Where the firmware's logits come from.
+    events : int
+    mean, rms, maximum : float, optional
+        Of the logit difference; ``rms`` about zero, ``maximum`` of its absolute value.
+    percentiles : mapping of str to float
+        Of the difference.
+    correlation : float, optional
+        Pearson's, of the two logits; None if one is constant.
+    gamma_efficiency : float, optional
+        Of the operating point.
+    flips : int, optional
+        Events accepted by one and rejected by the other, each cut where it keeps that fraction of the
+        gammas; None without labels of both classes.
+    flips_same_threshold : int, optional
+        The same with the float model's threshold for both.
+    auc, auc_float : float, optional
+        Area under the ROC curve on these events.
+    """
 
     source: str
     events: int
@@ -79,22 +128,28 @@ class Verification:
 
     Parameters
     ----------
-    backends : mapping of str to Backend
+    backends : mapping of str to BackendResult
     events, corner_inputs : int, optional
         Test events, and inputs made to provoke.
     exact_float32 : bool, optional
         Whether every layer is proven exact in float32.
     proof : tuple of LayerBound
+        Bound of the partial sums of each layer.
     against_float : mapping of str to AgainstFloat
-        By output.
+        By output; of the backend named in it against the float model.
     """
 
-    backends: Mapping[str, Backend]
+    backends: Mapping[str, BackendResult]
     events: int | None = None
     corner_inputs: int | None = None
     exact_float32: bool | None = None
     proof: tuple[LayerBound, ...] = ()
     against_float: Mapping[str, AgainstFloat] = field(default_factory=dict)
+
+    @property
+    def mismatches(self) -> int:
+        """Over all backends."""
+        return sum(result.mismatches for result in self.backends.values())
 
 
 VERIFICATION = Kind(Verification, "list of mismatches", 1, "verify", explicit=True)

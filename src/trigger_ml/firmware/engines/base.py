@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray
@@ -20,10 +20,10 @@ class Backend(ABC):
         """Key in ``verification.json``."""
 
     @abstractmethod
-    def run(self, counts: NDArray[Any]) -> Mapping[str, IntArray]:
+    def run(self, counts: NDArray[np.integer]) -> Mapping[str, IntArray]:
         """Logits by output name, as integers in units of the network's last bit."""
 
-    def taps(self, counts: NDArray[Any]) -> Mapping[str, IntArray] | None:
+    def taps(self, counts: NDArray[np.integer]) -> Mapping[str, IntArray] | None:
         """Outputs of the network's nodes, as far as they can be seen; None if they cannot."""
         return None
 

@@ -1,7 +1,8 @@
 """The C simulation of the hls4ml project as an engine."""
 
-from typing import Any, override
+from typing import override
 
+import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.config.firmware import HlsConfig
@@ -45,11 +46,11 @@ class CsimBackend(Backend):
         self._csim = Csim(project)
 
     @override
-    def run(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         return self._csim.run(counts, progress=self._progress)
 
     @override
-    def taps(self, counts: NDArray[Any]) -> dict[str, IntArray] | None:
+    def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray] | None:
         """A second project that records every layer is written and compiled for it."""
         model, network, config = self._sources
         if model is None or network is None or config is None:

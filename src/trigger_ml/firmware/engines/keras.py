@@ -46,7 +46,7 @@ class KerasBackend(Backend):
         self._gamma_column = gamma_column
         self._single = all(layer.exact for layer in prove_float32_exact(network))
 
-    def _evaluate(self, model: Model, counts: NDArray[Any]) -> list[NDArray[Any]]:
+    def _evaluate(self, model: Model, counts: NDArray[np.integer]) -> list[NDArray[Any]]:
         x = to_float(counts, self._network.input.dtype.fraction)
         if self._single:
             results = model.predict(x.astype(np.float32), batch_size=self._batch, verbose=0)
@@ -55,7 +55,7 @@ class KerasBackend(Backend):
         return list(results) if isinstance(results, list) else [results]
 
     @override
-    def run(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         results = [result.astype(np.float64) for result in self._evaluate(self._model, counts)]
         if self._joins:
             gamma = self._gamma_column
@@ -67,7 +67,7 @@ class KerasBackend(Backend):
         }
 
     @override
-    def taps(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         present = {layer.name: layer for layer in self._model.layers}
         shapes = self._network.shapes
         # a head whose columns the network has joined is another tensor

@@ -1,7 +1,8 @@
 """The compiled emulator as an engine."""
 
-from typing import Any, override
+from typing import override
 
+import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray
@@ -25,11 +26,11 @@ class NativeBackend(Backend):
         self.emulator = emulator
 
     @override
-    def run(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         return self.emulator.run(counts)
 
     @override
-    def taps(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         return self.emulator.taps(counts)
 
     @override

@@ -1,8 +1,9 @@
 """The ONNX emulator as an engine."""
 
 from pathlib import Path
-from typing import Any, override
+from typing import override
 
+import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray
@@ -32,11 +33,11 @@ class OnnxBackend(Backend):
         self.emulator = Emulator(path, threads=threads)
 
     @override
-    def run(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         return self.emulator.run(counts)
 
     @override
-    def taps(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         return self.emulator.taps(counts)
 
     @override

@@ -5,6 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import override
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.engines.base import Backend
@@ -65,11 +68,11 @@ class RtlBackend(Backend):
         return self.simulator.project
 
     @override
-    def run(self, counts: IntArray) -> dict[str, IntArray]:
+    def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         """Outputs for counts (events, height, width, channels)."""
         return self.simulator(counts, self._disturbance or Disturbance()).outputs
 
     @override
-    def taps(self, counts: IntArray) -> dict[str, IntArray]:
+    def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         """Every module's output; a quantizer computed with its layer gives one entry, under its own name."""
         return self.simulator(counts, self._disturbance or Disturbance(), taps=True).taps

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.ir.network import Input, Network
@@ -10,7 +11,7 @@ from trigger_ml.firmware.ir.network import Input, Network
 __all__ = ["evaluate", "logits"]
 
 
-def evaluate(network: Network, inputs: IntArray) -> dict[str, IntArray]:
+def evaluate(network: Network, inputs: NDArray[np.integer]) -> dict[str, IntArray]:
     """Every node's output.
 
     Parameters
@@ -48,7 +49,9 @@ def evaluate(network: Network, inputs: IntArray) -> dict[str, IntArray]:
     return values
 
 
-def logits(network: Network, inputs: IntArray, *, batch: int = 64, threads: int = 2) -> dict[str, IntArray]:
+def logits(
+    network: Network, inputs: NDArray[np.integer], *, batch: int = 64, threads: int = 2
+) -> dict[str, IntArray]:
     """The outputs alone.
 
     Parameters

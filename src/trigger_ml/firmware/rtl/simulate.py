@@ -108,7 +108,7 @@ class Simulator:
     binary: Path
 
     def __call__(
-        self, counts: IntArray, disturbance: Disturbance = Disturbance(), taps: bool = False
+        self, counts: NDArray[np.integer], disturbance: Disturbance = Disturbance(), taps: bool = False
     ) -> SimulatedFrames:
         """Send frames (n, height, width, channels) through the design."""
         pipeline = self.project.pipeline

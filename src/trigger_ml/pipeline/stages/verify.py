@@ -1,7 +1,7 @@
 """Proof that every backend gives the network's bits."""
 
 from trigger_ml.core import layout
-from trigger_ml.core.documents.base import parse, write
+from trigger_ml.core.documents.base import write
 from trigger_ml.core.documents.verification import VERIFICATION
 from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.workspace import Workspace
@@ -19,7 +19,7 @@ def _work(workspace: Workspace) -> None:
     from trigger_ml.firmware.engines.onnx import OnnxBackend
     from trigger_ml.firmware.hls.project import HlsProject
     from trigger_ml.firmware.ir import serialize
-    from trigger_ml.firmware.verify import Check, verify
+    from trigger_ml.firmware.verify import Check, require_equal, verify
     from trigger_ml.models.batches import predict
     from trigger_ml.models.files import load_model
     from trigger_ml.pipeline.emulators import compiled_emulator
@@ -64,14 +64,14 @@ def _work(workspace: Workspace) -> None:
         labels=test.label if config.task == "type" else None,
         gamma_efficiency=config.evaluation.gamma_efficiency,
     )
-    write(path / layout.VERIFICATION, VERIFICATION, parse(result.to_dict(), VERIFICATION, "the comparison"))
+    write(path / layout.VERIFICATION, VERIFICATION, result)
     for name, backend in result.backends.items():
         workspace.console.print(
             f"  {name}: {backend.events} events and {backend.corner_inputs} corner inputs, "
             f"{backend.mismatches} mismatches",
             markup=False,
         )
-    result.require_equal()
+    require_equal(result)
 
 
 STAGE = Stage("verify", ("build",), ("verify",), (str(layout.VERIFICATION),), _work)
