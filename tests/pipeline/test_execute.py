@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from trigger_ml import cli
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.documents.base import write
+from trigger_ml.core.documents.resources import RESOURCES, Device, NotRun, Project, Resources
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline import execute as pipeline
@@ -95,14 +97,28 @@ def test_a_vendors_tool_that_appears_measures_the_firmware_again(
     tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go(tmp_path)
-    absent = {"source": "synthesis: vivado", "reason": "vivado is not on PATH", "tool": "vivado"}
-    (tmp_path / "resources.json").write_text(json.dumps({"rtl": {"not_run": [absent]}}))
+    absent = NotRun("synthesis: vivado", "vivado is not on PATH", "vivado")
+    rtl = Project(Device("xc7z020clg400-1"), 4.0, (), (), (), (absent,))
+    write(tmp_path / "resources.json", RESOURCES, Resources(rtl))
     found: dict[str, str | None] = {"vivado": None}
     monkeypatch.setattr("trigger_ml.firmware.cost.vendor.available", lambda: found)
     ran.clear()
     go(tmp_path)
     assert ran == []
     found["vivado"] = "/opt/vivado"
+    go(tmp_path, goal="verify")
+    assert ran == []
+    go(tmp_path)
+    assert ran == ["synthesize", "report"]
+
+
+@pytest.mark.parametrize("content", ["{", '{"rtl": {}}', '{"schema": 99}'])
+def test_resources_that_cannot_be_read_are_measured_again(
+    tmp_path: Path, ran: list[str], content: str
+) -> None:
+    go(tmp_path)
+    (tmp_path / "resources.json").write_text(content)
+    ran.clear()
     go(tmp_path, goal="verify")
     assert ran == []
     go(tmp_path)

@@ -1,7 +1,6 @@
 """Bringing a run up to a stage: what has to run, in which order, and what is done already."""
 
 import io
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,9 @@ from rich.console import Console
 
 from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.documents.base import read
+from trigger_ml.core.documents.resources import RESOURCES
+from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import naming
 from trigger_ml.core.run import RunDirectory, command_line, fingerprint
 from trigger_ml.pipeline.stage import Stage
@@ -27,12 +29,18 @@ stage does, since training and evaluation note how long a model takes."""
 PIPELINE_VERSION = 2
 
 
-def _tools_appeared(run: RunDirectory) -> list[str]:
-    """Vendor's tools that ``synthesize`` missed and that are there now."""
+def _why_again(run: RunDirectory) -> str | None:
+    """Why a firmware that was measured is to be measured again: a tool appeared, or the file is damaged."""
     from trigger_ml.firmware.cost.vendor import absent_now_present
 
     path = run.path / layout.RESOURCES
-    return absent_now_present(json.loads(path.read_text())) if path.exists() else []
+    if not path.exists():
+        return None
+    try:
+        tools = absent_now_present(read(path, RESOURCES))
+    except InputError:
+        return f"{path.name} cannot be read"
+    return f"{', '.join(tools)} was absent before" if tools else None
 
 
 def stage_fingerprint(stage: Stage, config: ExperimentConfig, run: RunDirectory) -> str:
@@ -124,8 +132,8 @@ def execute(
         run.start(config, command_line())
         workspace = Workspace(config, run, console)
         stages = _order((goal,) if isinstance(goal, str) else goal)
-        if STAGES["synthesize"] in stages and (tools := _tools_appeared(run)):
-            console.print(f"{', '.join(tools)} was absent before: measuring the firmware again", markup=False)
+        if STAGES["synthesize"] in stages and (why := _why_again(run)):
+            console.print(f"{why}: measuring the firmware again", markup=False)
             for name in ("synthesize", "report"):
                 run.forget(name)
         with ThreadPoolExecutor(1) as pool:

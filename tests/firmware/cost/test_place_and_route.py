@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
+from trigger_ml.core.documents.base import plain
 from trigger_ml.core.errors import InputError, MappingError, ToolMissingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.cost import place_and_route as pnr
@@ -84,7 +85,7 @@ def test_a_tiny_network_is_placed_and_routed(tmp_path):
     x = np.random.default_rng(0).integers(0, 8, (4, 4, 4, 1))
     build_rtl(network, config, x, tmp_path / "rtl")
     settings = SynthesisConfig(place_and_route=True, vendor=False)
-    found = measure_rtl(network, config, settings, tmp_path / "rtl", x, tmp_path / "work").to_dict()
+    found = plain(measure_rtl(network, config, settings, tmp_path / "rtl", x, tmp_path / "work"))
     (timing,) = found["timing"]
     assert timing["source"] == "place and route: nextpnr-ecp5"
     assert timing["kind"] == "post-route fmax"

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from trigger_ml.core.documents.resources import Clocks, NotRun, TimingFigure
+from trigger_ml.core.documents.base import plain
+from trigger_ml.core.documents.resources import Clocks, NotRun, ResourceFigure, TimingFigure
 from trigger_ml.core.errors import VerificationError
 from trigger_ml.firmware.cost.prediction import Prediction
 from trigger_ml.firmware.cost.resources import (
-    Figure,
-    ProjectResources,
+    found_of,
     predicted,
     require_equal_clocks,
     synthesized,
@@ -26,7 +26,7 @@ def project():
 
 
 def test_every_figure_has_source_and_tool(project):
-    content = project.to_dict()
+    content = plain(project)
     assert json.loads(json.dumps(content)) == content
     for entry in (*content["figures"], *content["clocks"], *content["timing"]):
         assert entry["source"]
@@ -38,13 +38,13 @@ def test_every_figure_has_source_and_tool(project):
 
 
 def test_the_prediction_has_its_interval_and_its_error(project):
-    content = project.to_dict()
+    content = plain(project)
     assert (content["figures"][0]["lut_low"], content["figures"][0]["lut_high"]) == (900, 1100)
     assert content["predicted_lut_error"] == 0.1
 
 
 def test_share_and_slack(project):
-    content = project.to_dict()
+    content = plain(project)
     assert content["figures"][2]["lut_percent"] == 2.0
     assert content["figures"][2]["ff_percent"] == 0.5
     (timing,) = content["timing"]
@@ -53,12 +53,14 @@ def test_share_and_slack(project):
 
 
 def test_what_is_not_known_is_absent_not_zero():
-    found = ProjectResources(
-        "10AX115",
-        4.0,
-        (Figure("total", "synthesis: vitis_hls", "vitis_hls 2023.2", lut=10),),
-        not_run=(NotRun("synthesis: vivado", "vivado is not on PATH", "vivado"),),
-    ).to_dict()
+    found = plain(
+        found_of(
+            "10AX115",
+            4.0,
+            (ResourceFigure("total", "synthesis: vitis_hls", "vitis_hls 2023.2", lut=10),),
+            not_run=(NotRun("synthesis: vivado", "vivado is not on PATH", "vivado"),),
+        )
+    )
     # neither the part's resources nor the other figures
     assert found["part"] == {"name": "10AX115"}
     assert found["figures"] == [
@@ -71,15 +73,17 @@ def test_what_is_not_known_is_absent_not_zero():
 
 
 def test_a_figure_for_another_part_takes_no_share_of_the_projects():
-    figure = Figure("total", "implementation: quartus", "Quartus Prime 20.1", lut=100, part="10CX220YF780E5G")
-    (content,) = ProjectResources(PART, 4.0, (figure,)).to_dict()["figures"]
+    figure = ResourceFigure(
+        "total", "implementation: quartus", "Quartus Prime 20.1", lut=100, part="10CX220YF780E5G"
+    )
+    (content,) = plain(found_of(PART, 4.0, (figure,)))["figures"]
     assert content["part"] == "10CX220YF780E5G"
     assert "lut_percent" not in content
 
 
 def test_a_missed_clock_has_a_negative_slack():
     timing = TimingFigure("a", "b", "post-route slack", slack_ns=-0.1)
-    assert ProjectResources(PART, 4.0, timing=(timing,)).to_dict()["timing"][0]["slack_ns"] == -0.1
+    assert plain(found_of(PART, 4.0, timing=(timing,)))["timing"][0]["slack_ns"] == -0.1
 
 
 @pytest.mark.parametrize(("interval", "latency", "name"), [(11, 20, "interval"), (10, 19, "latency")])

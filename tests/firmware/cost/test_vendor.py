@@ -3,8 +3,10 @@
 import pytest
 from vendor_reports import CSYNTH, HIERARCHY, QUARTUS_FIT, QUARTUS_STA, TIMING, VIVADO_2020, VIVADO_2022
 
+from trigger_ml.core.documents.resources import NotRun, Resources
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.firmware.cost import vendor
+from trigger_ml.firmware.cost.resources import found_of
 
 
 def test_vivado_2020_utilization():
@@ -58,16 +60,14 @@ def test_version(text, version):
 
 
 def test_a_tool_that_appeared_is_found(tmp_path, monkeypatch):
-    resources = {
-        "schema": 1,
-        "rtl": {"not_run": [{"source": "synthesis: vivado", "reason": "absent", "tool": "vivado"}]},
-        "hls": {"not_run": [{"source": "synthesis: vitis_hls", "reason": "off"}]},
-    }
+    rtl = found_of("xc7z020clg400-1", 4.0, not_run=(NotRun("synthesis: vivado", "absent", "vivado"),))
+    hls = found_of("xc7z020clg400-1", 4.0, not_run=(NotRun("synthesis: vitis_hls", "off"),))
+    resources = Resources(rtl, hls)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert vendor.absent_now_present(resources) == []
     fake_tool(tmp_path, monkeypatch, "exit 0")
     assert vendor.absent_now_present(resources) == ["vivado"]
-    assert vendor.absent_now_present({"hls": resources["hls"]}) == []
+    assert vendor.absent_now_present(Resources(hls=hls)) == []
 
 
 def test_timing():

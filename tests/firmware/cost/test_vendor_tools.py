@@ -7,6 +7,7 @@ import pytest
 from vendor_reports import CSYNTH, HIERARCHY, QUARTUS_FIT, QUARTUS_STA, TIMING, VIVADO_2020, VIVADO_2022
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
+from trigger_ml.core.documents.base import plain
 from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.firmware.cost.vendor_tools import measure_hls, vendor_rtl
 
@@ -73,7 +74,7 @@ REPORT = "demo_prj/solution1/syn/report/demo_csynth.xml"
 def test_hls_synthesis(project, tmp_path, tools, backend, command, arguments):
     tools(command, {REPORT: csynth()})
     work = tmp_path / "work"
-    found = measure_hls(project, manifest(backend), SynthesisConfig(), work).to_dict()
+    found = plain(measure_hls(project, manifest(backend), SynthesisConfig(), work))
     source = "synthesis: vivado_hls" if backend == "Vivado" else "synthesis: vitis_hls"
     (figure,) = found["figures"]
     assert (figure["source"], figure["lut"], figure["ff"], figure["bram"], figure["dsp"]) == (
@@ -98,7 +99,7 @@ def test_hls_with_logic_synthesis(project, tmp_path, tools):
     tools("vitis-run", {REPORT: csynth(), "vivado_synth.rpt": HEADER + VIVADO_2022})
     tools("vivado", {})
     settings = SynthesisConfig(implementation=True)
-    found = measure_hls(project, manifest(), settings, tmp_path / "work").to_dict()
+    found = plain(measure_hls(project, manifest(), settings, tmp_path / "work"))
     assert [(f["source"], f["lut"]) for f in found["figures"]] == [
         ("synthesis: vitis_hls", 3400),
         ("synthesis: vivado", 164154),
@@ -111,7 +112,7 @@ def test_hls_with_logic_synthesis(project, tmp_path, tools):
 
 @pytest.mark.usefixtures("tools")
 def test_absent_hls_tools_are_named(project, tmp_path):
-    found = measure_hls(project, manifest(), SynthesisConfig(), tmp_path / "work").to_dict()
+    found = plain(measure_hls(project, manifest(), SynthesisConfig(), tmp_path / "work"))
     assert found["figures"] == found["clocks"] == []
     assert {entry["source"]: entry["reason"] for entry in found["not_run"]} == {
         "synthesis: vitis_hls": "vitis-run or vitis_hls is not on PATH",
@@ -122,16 +123,16 @@ def test_absent_hls_tools_are_named(project, tmp_path):
 
 def test_vivado_without_hls_has_nothing_to_do(project, tmp_path, tools):
     tools("vivado", {})
-    found = measure_hls(project, manifest(), SynthesisConfig(), tmp_path / "work").to_dict()
+    found = plain(measure_hls(project, manifest(), SynthesisConfig(), tmp_path / "work"))
     assert [entry["source"] for entry in found["not_run"]] == ["synthesis: vitis_hls", "synthesis: vivado"]
     assert "result of HLS synthesis" in found["not_run"][1]["reason"]
 
 
 def test_other_hls_compilers_and_a_switched_off_vendor_are_told(project, tmp_path, tools):
     tools("vitis-run", {REPORT: csynth()})
-    off = measure_hls(project, manifest(), SynthesisConfig(vendor=False), tmp_path / "work").to_dict()
+    off = plain(measure_hls(project, manifest(), SynthesisConfig(vendor=False), tmp_path / "work"))
     assert {entry["reason"] for entry in off["not_run"]} == {"firmware.synthesis.vendor is off"}
-    other = measure_hls(project, manifest("Catapult"), SynthesisConfig(), tmp_path / "work").to_dict()
+    other = plain(measure_hls(project, manifest("Catapult"), SynthesisConfig(), tmp_path / "work"))
     assert [entry["source"] for entry in other["not_run"]] == ["synthesis: Catapult"]
     assert not (tmp_path / "work").exists()
 
@@ -162,7 +163,7 @@ def reports(*stages, **changed):
 
 def test_vivado_synthesis(project, tmp_path, tools):
     tools("vivado", reports("synth"), 'test "$IMPL" = 0 || exit 5')
-    found = vendor_rtl(project, RTL, SynthesisConfig(), tmp_path / "work").to_dict()
+    found = plain(vendor_rtl(project, RTL, SynthesisConfig(), tmp_path / "work"))
     assert {f["source"] for f in found["figures"]} == {"synthesis: vivado"}
     luts = {f["layer"]: f["lut"] for f in found["figures"]}
     assert luts == {"total": 4321, "conv1": 70, "pool": 50}
@@ -181,7 +182,7 @@ def test_vivado_synthesis(project, tmp_path, tools):
 
 def test_vivado_implementation(project, tmp_path, tools):
     tools("vivado", reports("synth", "impl"), 'test "$IMPL" = 1 || exit 5')
-    found = vendor_rtl(project, RTL, SynthesisConfig(implementation=True), tmp_path / "work").to_dict()
+    found = plain(vendor_rtl(project, RTL, SynthesisConfig(implementation=True), tmp_path / "work"))
     assert [t["kind"] for t in found["timing"]] == ["post-synthesis slack", "post-route slack"]
     assert found["figures"][-1]["source"] == "implementation: vivado"
 
@@ -224,10 +225,10 @@ def test_quartus_needs_a_part_and_its_fitter(project, tmp_path, tools):
         'test "$QUARTUS_PART" = 10CX220YF780E5G || exit 5',
     )
     without = SynthesisConfig(quartus_part="10CX220YF780E5G")
-    (entry, _) = vendor_rtl(project, RTL, without, tmp_path / "work").to_dict()["not_run"]
+    (entry, _) = plain(vendor_rtl(project, RTL, without, tmp_path / "work"))["not_run"]
     assert "its fitter" in entry["reason"]
     settings = SynthesisConfig(quartus_part="10CX220YF780E5G", implementation=True)
-    found = vendor_rtl(project, RTL, settings, tmp_path / "work").to_dict()
+    found = plain(vendor_rtl(project, RTL, settings, tmp_path / "work"))
     (figure,) = found["figures"]
     assert (figure["lut"], figure["ff"], figure["part"]) == (12345, 5432, "10CX220YF780E5G")
     assert "lut_percent" not in figure
@@ -238,7 +239,7 @@ def test_quartus_needs_a_part_and_its_fitter(project, tmp_path, tools):
 
 @pytest.mark.usefixtures("tools")
 def test_nothing_is_pretended_for_the_rtl(project, tmp_path):
-    found = vendor_rtl(project, RTL, SynthesisConfig(implementation=True), tmp_path / "work").to_dict()
+    found = plain(vendor_rtl(project, RTL, SynthesisConfig(implementation=True), tmp_path / "work"))
     assert found["figures"] == found["timing"] == []
     assert [entry["source"] for entry in found["not_run"]] == [
         "implementation: quartus",
@@ -246,4 +247,4 @@ def test_nothing_is_pretended_for_the_rtl(project, tmp_path):
         "implementation: vivado",
     ]
     lattice = vendor_rtl(project, RtlConfig(part="lfe5u-85f"), SynthesisConfig(), tmp_path / "work")
-    assert "not of this vendor" in json.dumps(lattice.to_dict()["not_run"])
+    assert "not of this vendor" in json.dumps(plain(lattice)["not_run"])

@@ -3,6 +3,7 @@ import pytest
 from strategies import counts, resnet, small
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
+from trigger_ml.core.documents.base import plain
 from trigger_ml.core.errors import InputError, MappingError, VerificationError
 from trigger_ml.firmware.cost import rtl_project as flow
 from trigger_ml.firmware.cost.rtl_project import build_rtl, check_fit, measure_rtl, simulated_clocks
@@ -57,7 +58,7 @@ def test_measured_without_synthesis(network, x, written, tmp_path, monkeypatch):
         "trigger_ml.firmware.cost.vendor.available", lambda: {"vivado": None, "quartus": None}
     )
     settings = SynthesisConfig(tool=None)
-    found = measure_rtl(network, RtlConfig(), settings, written[1], x, tmp_path).to_dict()
+    found = plain(measure_rtl(network, RtlConfig(), settings, written[1], x, tmp_path))
     assert {f["source"] for f in found["figures"]} == {"prediction"}
     assert [c["source"] for c in found["clocks"]] == ["clock model", "simulation"]
     assert found["clocks"][0]["latency"] == found["clocks"][1]["latency"]
@@ -81,9 +82,7 @@ def test_a_simulation_that_takes_other_clocks_is_an_error(network, x, written, t
 
 @pytest.mark.slow
 def test_measured_with_synthesis(network, x, written, tmp_path):
-    found = measure_rtl(
-        network, RtlConfig(), SynthesisConfig(vendor=False), written[1], x, tmp_path
-    ).to_dict()
+    found = plain(measure_rtl(network, RtlConfig(), SynthesisConfig(vendor=False), written[1], x, tmp_path))
     by_layer = {f["layer"]: f for f in found["figures"] if f["source"] == "synthesis: yosys"}
     assert {"total", "layer_conv1", "layer_conv3", "layer_flat", "layer_dense6"} <= set(by_layer)
     # the top only wires its stages, but for a few gates of the handshakes

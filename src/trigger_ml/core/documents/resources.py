@@ -4,7 +4,7 @@
 tool did not give is None, never zero.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trigger_ml.core.documents.base import Kind
 
@@ -32,9 +32,24 @@ class Device:
 
 @dataclass(frozen=True)
 class ResourceFigure:
-    """Resources of a layer, or of the whole design (see `trigger_ml.firmware.cost.resources.Figure`).
+    """Resources of a layer, or of the whole design.
 
-    The fields that end in ``_percent`` are shares of the part.
+    Parameters
+    ----------
+    layer : str
+        Module of the layer; ``total`` for the whole design.
+    source, tool : str
+        Method (``synthesis: yosys``), and the program with its version.
+    lut, ff, bram, dsp : number, optional
+        Lookup tables, registers, memory blocks (of 36 kbit; ECP5: 18 kbit), multipliers.
+    lut_memory, carry : int, optional
+        Lookup tables used as memory or shift register (a part of ``lut``); carry cells.
+    lut_low, lut_high : int, optional
+        Interval of a prediction.
+    part : str, optional
+        Part that the figure is for, where it is not the project's.
+    lut_percent, ff_percent, bram_percent, dsp_percent : float, optional
+        Shares of the part.
     """
 
     layer: str
@@ -127,6 +142,16 @@ class Project:
     timing: tuple[TimingFigure, ...]
     not_run: tuple[NotRun, ...]
     predicted_lut_error: float | None = None
+
+    def __add__(self, other: "Project") -> "Project":
+        """With what another source found of the same project."""
+        return replace(
+            self,
+            figures=self.figures + other.figures,
+            clocks=self.clocks + other.clocks,
+            timing=self.timing + other.timing,
+            not_run=self.not_run + other.not_run,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``resources.json``: what the firmware costs and how long it takes, each figure beside its source.
+"""What the sources of ``resources.json`` found, each figure beside its source.
 
 A figure that a tool did not give is absent, never zero. Within a project the figures, the clocks and the
 timings are ordered from prediction to implementation: the last one that holds a value is the one to quote.
@@ -6,127 +6,76 @@ The layout is described in ``docs/rtl.md``.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from trigger_ml import __version__
-from trigger_ml.core.documents.resources import TOTAL, Clocks, NotRun, TimingFigure
+from trigger_ml.core.documents.resources import (
+    TOTAL,
+    Clocks,
+    Device,
+    NotRun,
+    Project,
+    ResourceFigure,
+    TimingFigure,
+)
 from trigger_ml.core.errors import MappingError, VerificationError
 from trigger_ml.firmware.cost.prediction import SOURCE, Prediction
 from trigger_ml.firmware.cost.synthesis import Cost, Part, Synthesis, part_named
 
-__all__ = [
-    "ARRIVAL", "Figure", "ProjectResources", "known_part", "predicted", "require_equal_clocks",
-    "synthesized",
-]  # fmt: skip
+__all__ = ["ARRIVAL", "found_of", "known_part", "predicted", "require_equal_clocks", "synthesized"]
 
-SCHEMA = 1
 ARRIVAL = "pre-route arrival"
-RESOURCES = ("lut", "ff", "bram", "dsp")
 
 
-def _given(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if value is not None}
+def _share(used: float | None, available: float) -> float | None:
+    return None if used is None or not available else round(100 * used / available, 3)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """Resources of a layer, or of the whole design.
-
-    Parameters
-    ----------
-    layer : str
-        Module of the layer; ``total`` for the whole design.
-    source, tool : str
-        Method (``synthesis: yosys``), and the program with its version.
-    lut, ff, bram, dsp : number, optional
-        Lookup tables, registers, memory blocks (of 36 kbit; ECP5: 18 kbit), multipliers.
-    lut_memory, carry : int, optional
-        Lookup tables used as memory or shift register (a part of ``lut``); carry cells.
-    lut_low, lut_high : int, optional
-        Interval of a prediction.
-    part : str, optional
-        Part that the figure is for, where it is not the project's.
-    """
-
-    layer: str
-    source: str
-    tool: str
-    lut: int | None = None
-    ff: int | None = None
-    bram: float | None = None
-    dsp: int | None = None
-    lut_memory: int | None = None
-    carry: int | None = None
-    lut_low: int | None = None
-    lut_high: int | None = None
-    part: str | None = None
+def _with_shares(figure: ResourceFigure, part: Part | None) -> ResourceFigure:
+    """A figure with its shares of the part that it is for, where that part is known."""
+    held = part if figure.part is None else known_part(figure.part)
+    if held is None:
+        return figure
+    return replace(
+        figure,
+        lut_percent=_share(figure.lut, held.lut),
+        ff_percent=_share(figure.ff, held.ff),
+        bram_percent=_share(figure.bram, held.bram),
+        dsp_percent=_share(figure.dsp, held.dsp),
+    )
 
 
-@dataclass(frozen=True)
-class ProjectResources:
-    """All that is known of one project.
+def found_of(
+    part: str,
+    period: float,
+    figures: tuple[ResourceFigure, ...] = (),
+    clocks: tuple[Clocks, ...] = (),
+    timing: tuple[TimingFigure, ...] = (),
+    not_run: tuple[NotRun, ...] = (),
+    predicted_lut_error: float | None = None,
+) -> Project:
+    """What a source found of a project.
 
     Parameters
     ----------
     part : str
         Ordering code.
-    clock_period : float
+    period : float
         Clock asked for, in nanoseconds.
-    figures : tuple of Figure
+    figures : tuple of ResourceFigure
+        Their shares of the part are put in where the part is known.
     clocks : tuple of Clocks
     timing : tuple of TimingFigure
     not_run : tuple of NotRun
     predicted_lut_error : float, optional
         Relative error that the prediction allows for.
     """
-
-    part: str
-    clock_period: float
-    figures: tuple[Figure, ...] = ()
-    clocks: tuple[Clocks, ...] = ()
-    timing: tuple[TimingFigure, ...] = ()
-    not_run: tuple[NotRun, ...] = ()
-    predicted_lut_error: float | None = None
-
-    def __add__(self, other: "ProjectResources") -> "ProjectResources":
-        """With what another source found of the same project."""
-        return replace(
-            self,
-            figures=self.figures + other.figures,
-            clocks=self.clocks + other.clocks,
-            timing=self.timing + other.timing,
-            not_run=self.not_run + other.not_run,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary for JSON; with the share of the part where the part is known."""
-        part = known_part(self.part)
-
-        def figure(found: Figure) -> dict[str, Any]:
-            content = _given(asdict(found))
-            held = part if found.part is None else known_part(found.part)
-            for name in RESOURCES if held is not None else ():
-                used, available = getattr(found, name), getattr(held, name)
-                if used is not None and available:
-                    content[f"{name}_percent"] = round(100 * used / available, 3)
-            return content
-
-        content: dict[str, Any] = {
-            "part": {"name": self.part, **({} if part is None else {"device": part.name, **_holds(part)})},
-            "clock_period_ns": self.clock_period,
-            "figures": [figure(f) for f in self.figures],
-            "clocks": [_given(asdict(c)) for c in self.clocks],
-            "timing": [_given(asdict(t)) for t in self.timing],
-            "not_run": [_given(asdict(n)) for n in self.not_run],
-        }
-        if self.predicted_lut_error is not None:
-            content["predicted_lut_error"] = self.predicted_lut_error
-        return content
-
-
-def _holds(part: Part) -> dict[str, Any]:
-    return {"family": part.family, **{name: getattr(part, name) for name in RESOURCES}}
+    known = known_part(part)
+    device = Device(part)
+    if known is not None:
+        device = Device(part, known.name, known.family, known.lut, known.ff, known.bram, known.dsp)
+    shared = tuple(_with_shares(figure, known) for figure in figures)
+    return Project(device, period, shared, clocks, timing, not_run, predicted_lut_error)
 
 
 def known_part(name: str) -> Part | None:
@@ -137,9 +86,9 @@ def known_part(name: str) -> Part | None:
         return None
 
 
-def _figures(costs: Mapping[str, Cost], source: str, tool: str) -> tuple[Figure, ...]:
+def _figures(costs: Mapping[str, Cost], source: str, tool: str) -> tuple[ResourceFigure, ...]:
     return tuple(
-        Figure(
+        ResourceFigure(
             layer,
             source,
             tool,
@@ -153,13 +102,13 @@ def _figures(costs: Mapping[str, Cost], source: str, tool: str) -> tuple[Figure,
     )
 
 
-def predicted(prediction: Prediction, part: str, period: float) -> ProjectResources:
+def predicted(prediction: Prediction, part: str, period: float) -> Project:
     """What is known before any tool has run."""
     tool = f"trigger-ml {__version__}"
     total, *layers = _figures({TOTAL: prediction.total, **prediction.modules}, SOURCE, tool)
     low, high = prediction.lut_interval
     clocks = prediction.timing
-    return ProjectResources(
+    return found_of(
         part,
         period,
         (replace(total, lut_low=low, lut_high=high), *layers),
@@ -168,7 +117,7 @@ def predicted(prediction: Prediction, part: str, period: float) -> ProjectResour
     )
 
 
-def synthesized(result: Synthesis, source: str, part: str, period: float) -> ProjectResources:
+def synthesized(result: Synthesis, source: str, part: str, period: float) -> Project:
     """What a logic synthesis found."""
     costs = {TOTAL: result.total, **result.modules}
     figures = tuple(
@@ -181,7 +130,7 @@ def synthesized(result: Synthesis, source: str, part: str, period: float) -> Pro
             note += f"; paths through {', '.join(result.untimed)} are not counted"
         slack = round(period - result.arrival, 3)
         timing = (TimingFigure(source, result.tool, ARRIVAL, result.arrival, slack, note=note),)
-    return ProjectResources(part, period, figures, timing=timing)
+    return found_of(part, period, figures, timing=timing)
 
 
 def require_equal_clocks(model: Clocks, measured: Clocks) -> None:

@@ -5,14 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
-from trigger_ml.core.documents.resources import TOTAL, Clocks, NotRun, TimingFigure
+from trigger_ml.core.documents.resources import (
+    TOTAL,
+    Clocks,
+    NotRun,
+    Project,
+    ResourceFigure,
+    TimingFigure,
+)
 from trigger_ml.core.files import write_text
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.cost import place_and_route as pnr
 from trigger_ml.firmware.cost.prediction import SOURCE, Prediction, predict
 from trigger_ml.firmware.cost.resources import (
-    Figure,
-    ProjectResources,
+    found_of,
     predicted,
     require_equal_clocks,
     synthesized,
@@ -97,7 +103,7 @@ def measure_rtl(
     directory: Path,
     counts: IntArray,
     work: Path,
-) -> ProjectResources:
+) -> Project:
     """All that can be known here of what a written project costs and how long it takes.
 
     Parameters
@@ -125,18 +131,16 @@ def measure_rtl(
     result = predicted(check_fit(network, config), part, period)
     measured = simulated_clocks(network, config, directory, counts, settings.frames)
     require_equal_clocks(result.clocks[0], measured)
-    result += ProjectResources(part, period, clocks=(measured,))
+    result += found_of(part, period, clocks=(measured,))
     result += _open_tools(config, settings, read_sources(directory, config), work)
     return result + vendor_rtl(directory, config, settings, work)
 
 
-def _open_tools(
-    config: RtlConfig, settings: SynthesisConfig, files: dict[str, str], work: Path
-) -> ProjectResources:
+def _open_tools(config: RtlConfig, settings: SynthesisConfig, files: dict[str, str], work: Path) -> Project:
     """Synthesis with Yosys, then place-and-route where it is asked for."""
     part, period = config.part, config.clock_period
     if settings.tool is None:
-        return ProjectResources(part, period, not_run=(NotRun(YOSYS, "firmware.synthesis.tool is null"),))
+        return found_of(part, period, not_run=(NotRun(YOSYS, "firmware.synthesis.tool is null"),))
     work.mkdir(parents=True, exist_ok=True)
     device = part_named(part)
     netlist = work / "netlist.json" if settings.place_and_route else None
@@ -147,11 +151,11 @@ def _open_tools(
     result = synthesized(found, YOSYS, part, period)
     if netlist is None:
         reason = "firmware.synthesis.place_and_route is off (possible for parts lfe5u-*)"
-        return result + ProjectResources(part, period, not_run=(NotRun(ROUTED, reason),))
+        return result + found_of(part, period, not_run=(NotRun(ROUTED, reason),))
     routed = pnr.place_and_route(netlist, part, period)
-    figure = Figure(
+    figure = ResourceFigure(
         TOTAL, ROUTED, routed.tool, lut=routed.lut, ff=routed.ff, bram=routed.bram, dsp=routed.dsp
     )
     slack = round(period - 1000 / routed.fmax, 3)
     timing = TimingFigure(ROUTED, routed.tool, "post-route fmax", slack_ns=slack, fmax_mhz=routed.fmax)
-    return result + ProjectResources(part, period, (figure,), timing=(timing,))
+    return result + found_of(part, period, (figure,), timing=(timing,))

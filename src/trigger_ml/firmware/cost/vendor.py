@@ -21,8 +21,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from trigger_ml.core.documents.resources import Resources
 from trigger_ml.core.errors import InputError, StageError
 
 __all__ = [
@@ -81,15 +81,10 @@ def available() -> dict[str, str | None]:
     }
 
 
-def absent_now_present(resources: Mapping[str, Any]) -> list[str]:
+def absent_now_present(resources: Resources) -> list[str]:
     """Tools that were missing when ``resources.json`` was written and are on PATH now."""
     found = available()
-    missing = {
-        entry.get("tool")
-        for project in resources.values()
-        if isinstance(project, Mapping)
-        for entry in project.get("not_run", ())
-    }
+    missing = {entry.tool for project in resources.projects.values() for entry in project.not_run}
     return sorted(tool for tool in missing if tool is not None and found.get(tool) is not None)
 
 

@@ -6,15 +6,23 @@ fitter, so it is left out unless implementation is asked for.
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from trigger_ml.core.config import RtlConfig, SynthesisConfig
-from trigger_ml.core.documents.resources import TOTAL, Clocks, NotRun, TimingFigure
+from trigger_ml.core.documents.resources import (
+    TOTAL,
+    Clocks,
+    NotRun,
+    Project,
+    ResourceFigure,
+    TimingFigure,
+)
 from trigger_ml.core.errors import InputError
 from trigger_ml.firmware.cost import vendor
-from trigger_ml.firmware.cost.resources import Figure, ProjectResources
+from trigger_ml.firmware.cost.resources import found_of
 from trigger_ml.firmware.rtl.project import TOP
 
 __all__ = ["measure_hls", "vendor_rtl"]
@@ -41,13 +49,11 @@ def _report(path: Path, tool: str) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _figure(report: vendor.VendorReport, layer: str, source: str, tool: str) -> Figure:
-    return Figure(layer, source, tool, lut=report.lut, ff=report.ff, bram=report.bram, dsp=report.dsp)
+def _figure(report: vendor.VendorReport, layer: str, source: str, tool: str) -> ResourceFigure:
+    return ResourceFigure(layer, source, tool, lut=report.lut, ff=report.ff, bram=report.bram, dsp=report.dsp)
 
 
-def measure_hls(
-    project: Path, manifest: dict[str, Any], settings: SynthesisConfig, work: Path
-) -> ProjectResources:
+def measure_hls(project: Path, manifest: dict[str, Any], settings: SynthesisConfig, work: Path) -> Project:
     """HLS synthesis by hls4ml's own build script, then logic synthesis of its result where Vivado is there.
 
     Parameters
@@ -68,14 +74,14 @@ def measure_hls(
         If a report is missing or of an unknown form.
     """
     backend, part, period = manifest["backend"], manifest["part"], float(manifest["clock_period_ns"])
-    result = ProjectResources(part, period)
+    result = found_of(part, period)
     tool = HLS_TOOLS.get(backend)
     if tool is None:
         reason = f"reports of backend {backend} are not read here: run hls4ml's build in the project"
-        return result + ProjectResources(part, period, not_run=(NotRun(f"synthesis: {backend}", reason),))
+        return result + found_of(part, period, not_run=(NotRun(f"synthesis: {backend}", reason),))
     source, logic = f"synthesis: {tool}", "synthesis: vivado"
     if not settings.vendor:
-        return result + ProjectResources(part, period, not_run=(NotRun(source, OFF), NotRun(logic, OFF)))
+        return result + found_of(part, period, not_run=(NotRun(source, OFF), NotRun(logic, OFF)))
     commands = vendor.available()
     missing: tuple[NotRun, ...] = ()
     if settings.implementation:
@@ -87,7 +93,7 @@ def measure_hls(
     elif command is None:
         missing = (NotRun(logic, "it needs the result of HLS synthesis"), *missing)
     if command is None:
-        return result + ProjectResources(part, period, not_run=(_absent(source, tool), *missing))
+        return result + found_of(part, period, not_run=(_absent(source, tool), *missing))
     folder = _copy(project, work)
     options = {
         "reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0, "export": 0,
@@ -113,10 +119,10 @@ def measure_hls(
         text = _report(folder / "vivado_synth.rpt", "vivado")
         found = vendor.parse_vivado_utilization(text, logic)
         figures.append(_figure(found, TOTAL, logic, vendor.version_in(text)))
-    return result + ProjectResources(part, period, tuple(figures), clocks, not_run=missing)
+    return result + found_of(part, period, tuple(figures), clocks, not_run=missing)
 
 
-def vendor_rtl(project: Path, config: RtlConfig, settings: SynthesisConfig, work: Path) -> ProjectResources:
+def vendor_rtl(project: Path, config: RtlConfig, settings: SynthesisConfig, work: Path) -> Project:
     """Vivado and Quartus on the RTL project.
 
     Parameters
@@ -140,14 +146,14 @@ def vendor_rtl(project: Path, config: RtlConfig, settings: SynthesisConfig, work
     return result + _vivado(project, config, settings, work / "vivado")
 
 
-def _vivado(project: Path, config: RtlConfig, settings: SynthesisConfig, work: Path) -> ProjectResources:
+def _vivado(project: Path, config: RtlConfig, settings: SynthesisConfig, work: Path) -> Project:
     part, period = config.part, config.clock_period
     stages = {"synth": "synthesis: vivado"}
     if settings.implementation:
         stages["impl"] = "implementation: vivado"
 
-    def left_out(make: Any) -> ProjectResources:
-        return ProjectResources(part, period, not_run=tuple(make(source) for source in stages.values()))
+    def left_out(make: Callable[[str], NotRun]) -> Project:
+        return found_of(part, period, not_run=tuple(make(source) for source in stages.values()))
 
     if not settings.vendor:
         return left_out(lambda source: NotRun(source, OFF))
@@ -158,7 +164,7 @@ def _vivado(project: Path, config: RtlConfig, settings: SynthesisConfig, work: P
     folder = _copy(project, work)
     arguments = ["-mode", "batch", "-source", "build_vivado.tcl"]
     vendor.run_script("vivado", arguments, folder, implement=settings.implementation)
-    result = ProjectResources(part, period)
+    result = found_of(part, period)
     for stage, source in stages.items():
         texts = {
             kind: _report(folder / "reports" / f"{stage}_{kind}.rpt", "vivado")
@@ -174,15 +180,15 @@ def _vivado(project: Path, config: RtlConfig, settings: SynthesisConfig, work: P
         else:
             note = "estimated routing"
             timing = TimingFigure(source, tool, "post-synthesis slack", slack_ns=slack, note=note)
-        result += ProjectResources(part, period, figures, timing=(timing,))
+        result += found_of(part, period, figures, timing=(timing,))
     return result
 
 
-def _quartus(project: Path, config: RtlConfig, settings: SynthesisConfig, work: Path) -> ProjectResources:
+def _quartus(project: Path, config: RtlConfig, settings: SynthesisConfig, work: Path) -> Project:
     source, part, period = "implementation: quartus", config.part, config.clock_period
 
-    def left_out(entry: NotRun) -> ProjectResources:
-        return ProjectResources(part, period, not_run=(entry,))
+    def left_out(entry: NotRun) -> Project:
+        return found_of(part, period, not_run=(entry,))
 
     if settings.quartus_part is None:
         return left_out(NotRun(source, "no firmware.synthesis.quartus_part is given"))
@@ -206,7 +212,7 @@ def _quartus(project: Path, config: RtlConfig, settings: SynthesisConfig, work: 
     fit = vendor.parse_quartus_fit(text, source)
     fmax = vendor.parse_quartus_timing(_report(folder / f"{TOP}.sta.rpt", "quartus"), source).fmax
     assert fmax is not None
-    return ProjectResources(
+    return found_of(
         part,
         period,
         (replace(_figure(fit, TOTAL, source, tool), part=settings.quartus_part),),

@@ -1,7 +1,7 @@
 """What the firmware costs, measured."""
 
 from trigger_ml.core import layout
-from trigger_ml.core.documents.base import parse, write
+from trigger_ml.core.documents.base import write
 from trigger_ml.core.documents.resources import RESOURCES
 from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.workspace import Workspace
@@ -17,8 +17,7 @@ def _work(workspace: Workspace) -> None:
 
     path = workspace.path
     network = serialize.load(path / layout.NETWORK)
-    found = measure(network, workspace.config.firmware, path / layout.FIRMWARE, path / layout.SYNTHESIS)
-    resources = parse(found, RESOURCES, "the measured resources")
+    resources = measure(network, workspace.config.firmware, path / layout.FIRMWARE, path / layout.SYNTHESIS)
     write(path / layout.RESOURCES, RESOURCES, resources)
     for label, value in resource_rows(resources):
         workspace.console.print(f"  {label}: {value}", highlight=False, soft_wrap=True, markup=False)
