@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -8,11 +9,14 @@ from zipfile import ZipFile
 import h5py
 import numpy as np
 import pytest
+from qkeras import QActivation, QDense, quantized_bits, quantized_relu
+from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
 
 from trigger_ml.core.config import ModelConfig, StageConfig
-from trigger_ml.core.errors import InputError
+from trigger_ml.core.errors import InputError, MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.models.files import load_model, save_model
+from trigger_ml.models.files import load_model, open_model, save_model
+from trigger_ml.models.graph import functional
 from trigger_ml.models.registry import build_model
 
 
@@ -196,3 +200,108 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
 def test_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.h5"):
         save_model(None, tmp_path / "model.onnx")
+
+
+# --- what people have their models in -------------------------------------------------------------------
+
+FEATURES = np.random.default_rng(3).normal(size=(20, 6)).astype(np.float32)
+
+
+def nested_qkeras() -> Any:
+    """A quantized model inside a model, each with a layer of one name."""
+    bits = quantized_bits(6, 0, alpha=1)
+    inner = tf_keras.Sequential(
+        [
+            tf_keras.Input((6,)),
+            QDense(4, kernel_quantizer=bits, bias_quantizer=bits, name="fc"),
+            QActivation(quantized_relu(6), name="relu"),
+        ],
+        name="inner",
+    )
+    x = tf_keras.Input((6,), name="x")
+    hidden = QDense(6, kernel_quantizer=bits, bias_quantizer=bits, name="fc")(x)
+    y = QDense(2, kernel_quantizer=bits, bias_quantizer=bits, name="out")(inner(hidden))
+    return tf_keras.Model(x, y)
+
+
+@pytest.fixture(scope="module")
+def keras2_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("keras2")
+    tf_keras.utils.set_random_seed(1)
+    model = nested_qkeras()
+    model.save(folder / "m.h5", save_format="h5")
+    model.save(folder / "m.keras")
+    model.save(folder / "saved", save_format="tf")
+    (folder / "t.json").write_text(model.to_json())
+    model.save_weights(folder / "t_weights.h5")
+    return folder, model(FEATURES).numpy()
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras", "saved", "t.json"])
+def test_every_format_of_keras_2_is_the_same_model(keras2_files: tuple[Path, Any], name: str) -> None:
+    folder, expected = keras2_files
+    given = open_model(folder / name)
+    np.testing.assert_array_equal(given.outputs(FEATURES), expected)
+    # flat, the inner model's second `fc` named after it, and every bit the same
+    assert [layer.name for layer in given.twin.layers] == ["x", "fc", "inner_fc", "relu", "out"]
+    np.testing.assert_array_equal(given.twin(FEATURES).numpy(), expected)
+
+
+def test_every_format_of_keras_3_is_the_same_model(tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+    expected = np.asarray(model(FEATURES))
+    model.save(tmp_path / "m.keras")
+    (tmp_path / "m.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(InputError, match=r"m.json: a topology alone; weights beside it: none\. Name it: --w"):
+        open_model(tmp_path / "m.json")
+    for given in (
+        open_model(tmp_path / "m.keras"),
+        open_model(tmp_path / "m.json", tmp_path / "other.weights.h5"),
+    ):
+        assert given.framework.startswith("Keras 3")
+        np.testing.assert_allclose(given.outputs(FEATURES), expected, atol=1e-6)
+        np.testing.assert_allclose(given.twin(FEATURES).numpy(), expected, atol=1e-6)
+
+
+def test_a_saved_model_without_topology_is_a_program(keras2_files: tuple[Path, Any], tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes((keras2_files[0] / "saved" / "saved_model.pb").read_bytes())
+    with pytest.raises(InputError, match=r"holds no keras_metadata\.pb, so at most a program"):
+        open_model(tmp_path)
+
+
+def test_the_program_of_a_saved_model_is_not_read(keras2_files: tuple[Path, Any], tmp_path: Path) -> None:
+    """Only topology and weights are: what is in the graph's file does not matter."""
+    shutil.copytree(keras2_files[0] / "saved", tmp_path / "saved")
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"no graph at all")
+    np.testing.assert_array_equal(open_model(tmp_path / "saved").outputs(FEATURES), keras2_files[1])
+
+
+def test_harmful_layers_are_refused_in_every_format(tmp_path: Path) -> None:
+    topology = of(INPUT, LAMBDA, DENSE)
+    (tmp_path / "m.json").write_text(json.dumps({**topology, "keras_version": "2.21.0"}))
+    facts = {"model_config": topology, "keras_version": "2.21.0"}
+    (tmp_path / "saved").mkdir()
+    root = SavedMetadata(nodes=[{"node_path": "root", "metadata": json.dumps(facts)}])
+    (tmp_path / "saved" / "keras_metadata.pb").write_bytes(root.SerializeToString())
+    for name in ("m.json", "saved"):
+        with pytest.raises(InputError, match="layer evil: Lambda runs code"):
+            open_model(tmp_path / name)
+
+
+def test_weights_that_lie_elsewhere_are_refused(keras2_files: tuple[Path, Any], tmp_path: Path) -> None:
+    shutil.copy(keras2_files[0] / "t.json", tmp_path / "t.json")
+    with h5py.File(tmp_path / "t.weights.h5", "w") as file:
+        file["out"] = h5py.ExternalLink("/etc/passwd", "/")
+    with pytest.raises(InputError, match=r"t\.weights\.h5: out lies in another file"):
+        open_model(tmp_path / "t.json")
+
+
+def test_a_layer_called_twice_in_a_nested_model_is_named() -> None:
+    inner = tf_keras.Sequential([tf_keras.Input((6,)), tf_keras.layers.Dense(6, name="fc")], name="inner")
+    x = tf_keras.Input((6,), name="x")
+    with pytest.raises(MappingError, match=r"layer inner_fc .* is called more than once"):
+        functional(tf_keras.Model(x, inner(inner(x))))

@@ -5,6 +5,7 @@ work on the integers (int64), so that no floating point takes part in the defini
 rounding and overflow modes carry the names of the ``ap_fixed`` library used by HLS compilers.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -94,6 +95,21 @@ class FixedPoint:
     def contains(self, low: int, high: int) -> bool:
         """Whether the closed interval of integers ``[low, high]`` is representable."""
         return self.minimum <= low and high <= self.maximum
+
+    @classmethod
+    def parse(cls, text: str) -> "FixedPoint":
+        """Type of a name: ``fixed<16,6>``, ``ufixed<8,0>``, ``int<9>`` or ``uint<8>``, also after ``ap_``.
+
+        Raises
+        ------
+        ValueError
+            If the text is no such name.
+        """
+        found = re.fullmatch(r"(?:ap_)?(u?)(fixed|int)<\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?>", text.strip())
+        if found is None or (found[2] == "fixed") != (found[4] is not None):
+            raise ValueError(f"{text!r} is no type such as fixed<16,6>, ufixed<8,0> or uint<8>")
+        width = int(found[3])
+        return cls(not found[1], width, 0 if found[4] is None else width - int(found[4]))
 
     @classmethod
     def holding(cls, low: int, high: int, fraction: int) -> "FixedPoint":

@@ -21,8 +21,15 @@ from trigger_ml.models.topology import require_harmless, topology
 __all__ = ["flat_twin", "from_keras3", "load_keras3", "read_keras3"]
 
 
-def read_keras3(path: Path) -> Any:
+def read_keras3(path: Path, weights: Path | None = None) -> Any:
     """Read a Keras 3 file as its owner's framework does.
+
+    Parameters
+    ----------
+    path : Path
+        A whole model, or a topology (``.json``).
+    weights : Path, optional
+        HDF5 file of the weights of a topology.
 
     Raises
     ------
@@ -33,7 +40,11 @@ def read_keras3(path: Path) -> Any:
 
     require_harmless(topology(path)[0], str(path))
     with reading(path, "Keras 3 model", "Save it again with model.save('x.keras')"):
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        if weights is None:
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+        model = keras.models.model_from_json(path.read_text(encoding="utf-8"))
+        model.load_weights(weights)
+        return model
 
 
 def load_keras3(path: Path) -> Any:

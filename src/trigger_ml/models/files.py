@@ -1,11 +1,13 @@
 """Models on disk: one writer and one reader for float, quantized and CTLearn's models."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from qkeras.utils import load_qmodel, quantized_model_from_json
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import atomic_path, not_whole, require_file
@@ -16,7 +18,7 @@ from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.ctlearn import flat_twin, read_keras3
 from trigger_ml.models.given import GivenModel
 from trigger_ml.models.graph import functional
-from trigger_ml.models.topology import KIND, require_harmless, topology
+from trigger_ml.models.topology import KIND, require_harmless, require_weights_alone, topology
 
 __all__ = ["load_model", "open_model", "save_model"]
 
@@ -57,14 +59,17 @@ def _read_item(_: str, item: Any) -> None:
         item[()]
 
 
-def open_model(path: Path) -> GivenModel:
+def open_model(path: Path, weights: Path | None = None) -> GivenModel:
     """Read a model as its owner has it.
 
     Parameters
     ----------
     path : Path
-        ``.h5`` or ``.keras`` of Keras 2 (quantized layers included), or a ``.keras`` file of Keras 3
-        (CTLearn), which is flattened and converted for what comes after.
+        ``.h5``, ``.keras`` or a SavedModel folder of Keras 2 (quantized layers included), a file of Keras 3
+        (CTLearn), which is flattened and converted for what comes after, or a topology (``.json``) of either,
+        with the weights in a file of their own.
+    weights : Path, optional
+        HDF5 file of weights that belongs to a topology; by default the only one beside it of its name.
 
     Returns
     -------
@@ -75,24 +80,66 @@ def open_model(path: Path) -> GivenModel:
     InputError
         If the file is missing, no Keras model, or would run code of its author.
     MappingError
-        If a Keras 3 model holds a layer without equivalent.
+        If a Keras 3 model holds a layer without equivalent, or a model inside the model is no graph.
     """
     path = Path(path)
     if not path.is_dir():
-        # a folder may be a SavedModel, which is refused for what it is
         require_file(path)
     content, version = topology(path)
     require_harmless(content, str(path))
+    stored = _weights_of(path, weights)
     if version.startswith("3"):
-        native = read_keras3(path)
+        native = read_keras3(path, stored)
         return GivenModel(f"Keras {version}", native, flat_twin(native))
-    from qkeras.utils import load_qmodel
-
     with reading(path, KIND, "Save the model again"):
-        model = load_qmodel(str(path), custom_objects={"KernelRule": KernelRule}, compile=False)
+        model = _read_keras2(path, content, stored)
         if bad := _not_finite(model):
             raise InputError(str(path), f"layer {bad} has weights that are no numbers", "Train it again")
     return GivenModel(f"Keras {version}".strip(), model, functional(model))
+
+
+def _read_keras2(path: Path, content: Any, weights: Path | None) -> Model:
+    """Model of Keras 2 or QKeras, whose topology was found harmless."""
+    objects = {"KernelRule": KernelRule}
+    if weights is None:
+        return load_qmodel(str(path), custom_objects=objects, compile=False)
+    model = quantized_model_from_json(json.dumps(content), objects)
+    found = model.load_weights(str(weights))
+    if path.is_dir():
+        # a checkpoint: every weight of the model must be in it
+        found.assert_existing_objects_matched()
+    return model
+
+
+def _weights_of(path: Path, weights: Path | None) -> Path | None:
+    """The file with a model's weights, where it is another than that of the topology.
+
+    Raises
+    ------
+    InputError
+        If it is missing, or there are several.
+    """
+    name = "Name it: --weights FILE"
+    if path.is_dir():
+        return path / "variables" / "variables"
+    if path.suffix != ".json":
+        if weights is not None:
+            raise InputError(str(path), "holds its weights itself", "Leave --weights out")
+        return None
+    if weights is None:
+        named, any_name = (".weights.h5", "_weights.h5", "-weights.h5"), (".h5",)
+        found = [
+            [file for end in endings if (file := path.with_name(f"{path.stem}{end}")).is_file()]
+            for endings in (named, any_name)
+        ]
+        found = found[0] or found[1]
+        if len(found) != 1:
+            beside = ", ".join(file.name for file in found) or "none"
+            raise InputError(str(path), f"a topology alone; weights beside it: {beside}", name)
+        (weights,) = found
+    require_file(weights, name)
+    require_weights_alone(weights)
+    return weights
 
 
 def load_model(path: Path) -> Model:

@@ -30,22 +30,92 @@ class Step:
 
 
 def functional(model: Model) -> Any:
-    """A sequential model as a functional one of the same layers; any other model as it is.
+    """A sequential or nested model as one functional graph of the same layers; a flat one as it is.
+
+    Layers of a model inside a model are copied, with their weights; they keep their names, but where two have
+    the same one the inner model's name is put before it.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+
+    Returns
+    -------
+    tf_keras.Model
 
     Raises
     ------
     MappingError
-        If a sequential model does not say the shape of its input.
+        If a sequential model does not say the shape of its input, or a model (inside) is no graph.
     """
-    if not isinstance(model, tf_keras.Sequential):
+    if isinstance(model, tf_keras.Sequential):
+        if not model.built or not model.inputs:
+            raise MappingError(
+                f"model {model.name}",
+                "is sequential and does not say the shape of its input",
+                "Begin it with keras.Input(shape), or call it once, and save it again",
+            )
+        if not any(_is_model(layer) for layer in model.layers):
+            return tf_keras.Model(model.inputs, model.outputs, name=model.name)
+    elif not any(_is_model(layer) for layer in model.layers):
         return model
-    if not model.built or not model.inputs:
-        raise MappingError(
-            f"model {model.name}",
-            "is sequential and does not say the shape of its input",
-            "Begin it with keras.Input(shape), or call it once, and save it again",
-        )
-    return tf_keras.Model(model.inputs, model.outputs, name=model.name)
+    return _Flattening().model(model)
+
+
+def _is_model(layer: Layer) -> bool:
+    return hasattr(layer, "layers")
+
+
+class _Flattening:
+    """Repeats the calls of a model, and of the models in it, with copies of their layers."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[Any, list[Any]]] = {}
+
+    def model(self, model: Model) -> Any:
+        inputs = [tf_keras.Input(tensor.shape[1:], name=tensor.node.layer.name) for tensor in model.inputs]
+        self.made = {tensor.node.layer.name: (None, []) for tensor in model.inputs}
+        outputs = self.call(model, inputs, "")
+        flat = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
+        for layer, weights in self.made.values():
+            if layer is not None:
+                layer.set_weights(weights)
+        return flat
+
+    def call(self, model: Model, inputs: list[Any], prefix: str) -> list[Any]:
+        """Outputs of a model for tensors in the place of its inputs."""
+        if not getattr(model, "_nodes_by_depth", None):
+            raise MappingError(
+                f"layer {model.name} ({type(model).__name__})",
+                "is a model of its own code, not a graph of layers",
+                "Build it with keras.Model(inputs, outputs), or sequentially from keras.Input(shape)",
+            )
+        values = {id(tensor): value for tensor, value in zip(model.inputs, inputs, strict=True)}
+        for depth in sorted(model._nodes_by_depth, reverse=True):
+            for node in model._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                sources = [values[id(tensor)] for tensor in node.keras_inputs]
+                if _is_model(node.layer):
+                    results = self.call(node.layer, sources, f"{prefix}{node.layer.name}_")
+                else:
+                    results = [self.layer(node.layer, sources, prefix)]
+                for tensor, result in zip(tf.nest.flatten(node.outputs), results, strict=True):
+                    values[id(tensor)] = result
+        return [values[id(tensor)] for tensor in model.outputs]
+
+    def layer(self, layer: Layer, sources: list[Any], prefix: str) -> Any:
+        name = layer.name if layer.name not in self.made else f"{prefix}{layer.name}"
+        if name in self.made:
+            raise MappingError(
+                f"layer {name} ({type(layer).__name__})",
+                "is called more than once in the model",
+                "Give every place a layer of its own (firmware does not share weights)",
+            )
+        copy = fresh(layer, name=name)
+        result = copy(sources if len(sources) > 1 else sources[0])
+        self.made[name] = (copy, layer.get_weights())
+        return result
 
 
 def steps(model: Model) -> list[Step]:

@@ -14,12 +14,13 @@ from typing import Any
 from zipfile import ZipFile, is_zipfile
 
 import h5py
+from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading
 from trigger_ml.core.keras2 import tf_keras
 
-__all__ = ["KIND", "require_harmless", "topology"]
+__all__ = ["KIND", "require_harmless", "require_weights_alone", "topology"]
 
 KIND = "Keras model"
 SAVE_AGAIN = "Save it again with model.save('x.h5')"
@@ -125,8 +126,7 @@ def topology(path: Path) -> tuple[Any, str]:
         If the file is missing or of no format that holds a topology as data.
     """
     if path.is_dir():
-        why = "a folder (SavedModel) holds a program, not a model as data"
-        raise InputError(str(path), why, SAVE_AGAIN)
+        return _of_folder(path)
     if not path.is_file():
         raise InputError(str(path), "no such file", "Check the path")
     with reading(path, KIND, SAVE_AGAIN):
@@ -137,7 +137,54 @@ def topology(path: Path) -> tuple[Any, str]:
             return _of_archive(path)
         if hdf5:
             return _of_hdf5(path)
+        if path.suffix == ".json":
+            return _of_json(path)
     raise InputError(str(path), f"not a readable {KIND} (neither HDF5 nor .keras)", SAVE_AGAIN)
+
+
+def _of_json(path: Path) -> tuple[Any, str]:
+    """What ``model.to_json()`` of either Keras wrote."""
+    if path.stat().st_size > LARGEST:
+        raise InputError(str(path), "its topology is too large to be one", SAVE_AGAIN)
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict) or not {"class_name", "config"} <= set(content):
+        raise InputError(str(path), "is JSON, but no Keras model", "Write it with model.to_json()")
+    # Keras 2 names its version; Keras 3 names a module for every object instead
+    return content, str(content.get("keras_version", "3" if "module" in content else ""))
+
+
+METADATA = "keras_metadata.pb"
+"""Where a SavedModel of Keras 2 keeps its topology, as JSON beside the program."""
+
+
+def _of_folder(path: Path) -> tuple[Any, str]:
+    """Topology of a SavedModel of Keras 2; the program in it is neither read nor run."""
+    file = path / METADATA
+    if not file.is_file():
+        why = f"the folder holds no {METADATA}, so at most a program, and no model as data"
+        raise InputError(str(path), why, SAVE_AGAIN)
+    with reading(path, KIND, SAVE_AGAIN):
+        if file.stat().st_size > LARGEST:
+            raise InputError(str(path), "its topology is too large to be one", SAVE_AGAIN)
+        found = SavedMetadata.FromString(file.read_bytes())
+        (root,) = [node for node in found.nodes if node.node_path == "root"]
+        facts = json.loads(root.metadata)
+        if facts.get("model_config") is None:
+            why = "its model is a program of its author's (no graph of layers)"
+            raise InputError(str(path), why, "Build it with keras.Model(inputs, outputs), and save it again")
+        return facts["model_config"], str(facts.get("keras_version", ""))
+
+
+def require_weights_alone(path: Path) -> None:
+    """Refuse a file of weights that is not HDF5, or that links to other files.
+
+    Raises
+    ------
+    InputError
+    """
+    remedy = "Write it with model.save_weights('x.weights.h5')"
+    with reading(path, "file of weights", remedy), h5py.File(path, "r") as file:
+        _require_inside(file, path)
 
 
 def _of_archive(path: Path) -> tuple[Any, str]:
@@ -158,18 +205,25 @@ def _of_archive(path: Path) -> tuple[Any, str]:
 def _of_hdf5(path: Path) -> tuple[Any, str]:
     with h5py.File(path, "r") as file:
         text, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "")
-        outside: list[str] = []
-
-        def note(name: str, link: Any) -> None:
-            if isinstance(link, h5py.ExternalLink):
-                outside.append(name)
-
-        file.visititems_links(note)
-    if outside:
-        raise InputError(str(path), f"{outside[0]} lies in another file", SAVE_AGAIN)
+        _require_inside(file, path)
     if text is None:
         raise InputError(
-            str(path), "holds no topology (weights alone?)", "Save the whole model: model.save(...)"
+            str(path),
+            "holds no topology (weights alone?)",
+            "Save the whole model: model.save(...), or give model.to_json() in a file beside it",
         )
     content = json.loads(text)
     return content, version.decode() if isinstance(version, bytes) else str(version)
+
+
+def _require_inside(file: Any, path: Path) -> None:
+    """Refuse an HDF5 file whose parts lie in other files."""
+    outside: list[str] = []
+
+    def note(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            outside.append(name)
+
+    file.visititems_links(note)
+    if outside:
+        raise InputError(str(path), f"{outside[0]} lies in another file", SAVE_AGAIN)

@@ -24,6 +24,7 @@ from trigger_ml.core.config.firmware import (
     SynthesisConfig,
     VerifyConfig,
 )
+from trigger_ml.core.config.intake import IntakeConfig
 from trigger_ml.core.config.model import ModelConfig, StageConfig, TrainConfig, UnitConfig
 from trigger_ml.core.config.nuisances import NuisancesConfig
 from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
@@ -37,6 +38,7 @@ __all__ = [
     "FirmwareConfig",
     "HlsConfig",
     "InputConfig",
+    "IntakeConfig",
     "ModelConfig",
     "NuisancesConfig",
     "ParticleConfig",
