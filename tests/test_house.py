@@ -20,6 +20,7 @@ SAME = {
     "firmware",
     "given",
     "graph",
+    "intake",
     "layers",
     "light",
     "model",

@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from trigger_ml.core.config import ExperimentConfig, Section, load_experiment, schema
+from trigger_ml.core.config import (
+    ExperimentConfig,
+    IntakeConfig,
+    Section,
+    load_experiment,
+    load_yaml,
+    parse,
+    schema,
+)
 from trigger_ml.core.foreign import explain
 from trigger_ml.core.task import TASKS
 
@@ -179,6 +187,23 @@ def hls_build(
 
 
 @app.command()
+def firmware(
+    model: Annotated[Path, typer.Argument(help="Keras or QKeras model, or a network file (.npz).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything.")],
+    inputs: Annotated[Path | None, typer.Option(help="What the model takes, event by event (.npy).")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights of a topology (.json).")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (`schema firmware` lists them).")] = None,
+    synthesize: Annotated[bool, typer.Option("--synthesize", help="Measure the projects, too.")] = False,
+) -> None:
+    """Make firmware of a model of yours, without events: projects, emulators, vectors, proof, costs."""
+    import trigger_ml.core.keras2  # noqa: F401 - before TensorFlow, whose start-up it keeps quiet
+    from trigger_ml.intake.deliver import deliver
+
+    settings = IntakeConfig() if config is None else parse(IntakeConfig, load_yaml(config), str(config))
+    deliver(model, output, settings, console, weights=weights, inputs=inputs, synthesize=synthesize)
+
+
+@app.command()
 def emulate(
     network: Annotated[Path, typer.Argument(help="An exported emulator (.onnx) or a run directory.")],
     inputs: Annotated[list[Path], typer.Argument(help="ctapipe HDF5, sim_telarray or DigiCam zfits files.")],
@@ -275,7 +300,9 @@ def reconstruct(
 
 @app.command(name="schema")
 def print_schema(
-    of: Annotated[str, typer.Argument(help="`experiment`, `sweep` or `reconstruction`.")] = "experiment",
+    of: Annotated[
+        str, typer.Argument(help="`experiment`, `sweep`, `reconstruction` or `firmware`.")
+    ] = "experiment",
 ) -> None:
     """Print the JSON schema of a configuration file."""
     from trigger_ml.studies.reconstruction import ReconstructionConfig
@@ -285,6 +312,7 @@ def print_schema(
         "experiment": ExperimentConfig,
         "sweep": SweepConfig,
         "reconstruction": ReconstructionConfig,
+        "firmware": IntakeConfig,
     }
     if of not in models:
         raise typer.BadParameter(f"one of {', '.join(models)}", param_hint="OF")

@@ -184,7 +184,7 @@ def test_a_link_out_of_the_file_is_refused(tmp_path: Path) -> None:
 def test_a_program_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(InputError, match="SavedModel"):
+    with pytest.raises(InputError, match="at most a program"):
         load_model(tmp_path / "saved")
 
 
@@ -303,5 +303,5 @@ def test_weights_that_lie_elsewhere_are_refused(keras2_files: tuple[Path, Any], 
 def test_a_layer_called_twice_in_a_nested_model_is_named() -> None:
     inner = tf_keras.Sequential([tf_keras.Input((6,)), tf_keras.layers.Dense(6, name="fc")], name="inner")
     x = tf_keras.Input((6,), name="x")
-    with pytest.raises(MappingError, match=r"layer inner_fc .* is called more than once"):
+    with pytest.raises(MappingError, match=r"layer fc .* is called more than once"):
         functional(tf_keras.Model(x, inner(inner(x))))

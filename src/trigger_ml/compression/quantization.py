@@ -80,7 +80,7 @@ def quantized_twin(
         If the configuration names a layer that the model has not.
     """
     _check_names(model, config)
-    plan = _plan(model)
+    plan = _plan(model, input_type.signed)
     if config.calibrate:
         plan.exponents = activation_exponents(
             model, list(plan.quantized), calibration, plan.factors, config.coverage
@@ -112,7 +112,7 @@ def _padded(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-def _plan(model: Model) -> _Plan:
+def _plan(model: Model, signed_input: bool) -> _Plan:
     """Decide which outputs are quantized: each sum, unless only ReLUs read it or it leaves the model."""
     plan = _Plan()
     readers = consumers(model)
@@ -122,7 +122,8 @@ def _plan(model: Model) -> _Plan:
             plan.nonnegative.add(name)
             plan.quantized[name] = False
         elif step.kind == "InputLayer":
-            plan.nonnegative.add(name)
+            if not signed_input:
+                plan.nonnegative.add(name)
         elif step.kind in SELECTING:
             if plan.nonnegative.issuperset(inputs):
                 plan.nonnegative.add(name)

@@ -34,6 +34,8 @@ SYNTHESIS = Path("synthesis")
 RESOURCES = Path("resources.json")
 VERIFICATION = Path("verification.json")
 
+DELIVERY = Path("firmware.json")
+
 PREDICTIONS = Path("predictions")
 IRFS = Path("irfs")
 EVALUATION = Path("evaluation.json")

@@ -128,15 +128,15 @@ def _weights_of(path: Path, weights: Path | None) -> Path | None:
         return None
     if weights is None:
         named, any_name = (".weights.h5", "_weights.h5", "-weights.h5"), (".h5",)
-        found = [
+        beside = [
             [file for end in endings if (file := path.with_name(f"{path.stem}{end}")).is_file()]
             for endings in (named, any_name)
         ]
-        found = found[0] or found[1]
+        found = beside[0] or beside[1]
         if len(found) != 1:
-            beside = ", ".join(file.name for file in found) or "none"
-            raise InputError(str(path), f"a topology alone; weights beside it: {beside}", name)
-        (weights,) = found
+            names = ", ".join(file.name for file in found) or "none"
+            raise InputError(str(path), f"a topology alone; weights beside it: {names}", name)
+        weights = found[0]
     require_file(weights, name)
     require_weights_alone(weights)
     return weights

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trigger_ml.core.errors import StageError
 from trigger_ml.core.keras_types import Model
 from trigger_ml.models.heads import Squashing, squashing, without_squashing
 
 __all__ = ["GivenModel"]
 
+FloatArray = NDArray[np.float64]
+
+# outputs of a converted model may differ from the owner's by the rounding of float32 sums, not more
+ROUNDING = 1e-3
 _BATCH = 256
 # the least positive number of float32: what a probability that underflowed is taken for
 _TINY = 1e-45
@@ -45,6 +50,39 @@ class GivenModel:
     def model(self) -> Model:
         """The twin with one logit in place of a sigmoid or of a two-class softmax: what is compressed."""
         return without_squashing(self.twin)
+
+    @property
+    def quantized(self) -> bool:
+        """Whether a layer of it is QKeras': then its numbers are fixed-point, and it is taken as it is."""
+        return any(type(layer).__module__.startswith("qkeras") for layer in self.twin.layers)
+
+    def require_same(self, expected: FloatArray, found: FloatArray, source: str) -> None:
+        """Refuse a converted model that is not the owner's any more.
+
+        Parameters
+        ----------
+        expected, found : numpy.ndarray of float64, shape (events, outputs)
+            Of :meth:`outputs`, and of what the model was converted to; compared as the owner's output.
+        source : str
+            Named in the error.
+
+        Raises
+        ------
+        StageError
+        """
+        if self.squashing != "linear":
+            expected, found = (1 / (1 + np.exp(-np.clip(values, -80, 80))) for values in (expected, found))
+        else:
+            found, expected = (
+                values / max(1.0, float(np.abs(expected).max(initial=0))) for values in (found, expected)
+            )
+        difference = np.abs(found - expected).max(initial=0)
+        if not difference < ROUNDING:
+            raise StageError(
+                source,
+                f"converted it differs from itself in {self.framework}, by {difference:.2g} of its output",
+                "This is a defect: report it, with the model",
+            )
 
     def outputs(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         """Logits, or what a regressor tells, by the owner's framework.

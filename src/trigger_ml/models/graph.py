@@ -71,6 +71,7 @@ class _Flattening:
 
     def __init__(self) -> None:
         self.made: dict[str, tuple[Any, list[Any]]] = {}
+        self.called: set[int] = set()
 
     def model(self, model: Model) -> Any:
         inputs = [tf_keras.Input(tensor.shape[1:], name=tensor.node.layer.name) for tensor in model.inputs]
@@ -106,12 +107,13 @@ class _Flattening:
 
     def layer(self, layer: Layer, sources: list[Any], prefix: str) -> Any:
         name = layer.name if layer.name not in self.made else f"{prefix}{layer.name}"
-        if name in self.made:
+        if id(layer) in self.called:
             raise MappingError(
-                f"layer {name} ({type(layer).__name__})",
+                f"layer {layer.name} ({type(layer).__name__})",
                 "is called more than once in the model",
                 "Give every place a layer of its own (firmware does not share weights)",
             )
+        self.called.add(id(layer))
         copy = fresh(layer, name=name)
         result = copy(sources if len(sources) > 1 else sources[0])
         self.made[name] = (copy, layer.get_weights())

@@ -21,7 +21,14 @@ from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report.facts import widths
 from trigger_ml.report.robustness import robustness_line
 
-__all__ = ["firmware_readme", "print_firmware", "print_summary", "resource_rows"]
+__all__ = [
+    "firmware_folders",
+    "firmware_readme",
+    "firmware_rows",
+    "print_firmware",
+    "print_summary",
+    "resource_rows",
+]
 
 
 def _interval(found: Estimate, digits: int = 4, sign: str = "") -> str:
@@ -117,7 +124,8 @@ def _verification_rows(verification: Verification) -> list[tuple[str, str]]:
     return rows
 
 
-def _firmware_rows(directory: Path) -> list[tuple[str, str]]:
+def firmware_rows(directory: Path) -> list[tuple[str, str]]:
+    """What was compared and what it costs: a label and the figures, for each engine and source."""
     verification = read(directory / layout.VERIFICATION, VERIFICATION)
     resources = read(directory / layout.RESOURCES, RESOURCES)
     return [*_verification_rows(verification), *resource_rows(resources)]
@@ -126,26 +134,28 @@ def _firmware_rows(directory: Path) -> list[tuple[str, str]]:
 def print_firmware(directory: Path, console: Console) -> None:
     """Print mismatches, resources and clocks of a run's firmware, each with its source."""
     table = Table(show_header=False)
-    for label, value in _firmware_rows(directory):
+    for label, value in firmware_rows(directory):
         table.add_row(label, escape(value))
     console.print(table)
+
+
+def firmware_folders(firmware: Path, above: str) -> str:
+    """A line for each firmware project in a folder."""
+    folders = {
+        "hls": "the hls4ml project",
+        "rtl": "the RTL project (its own README.txt names its files)",
+        "emulator": "the emulator in C++, with an example and a self-check",
+        "vectors": "golden test vectors of every layer",
+    }
+    lines = [f"- `{above}{name}/`: {what}" for name, what in folders.items() if (firmware / name).is_dir()]
+    return "\n".join([*lines, "- `synthesis/`: logs and reports of the tools that ran"])
 
 
 def firmware_readme(directory: Path) -> str:
     """What goes with exported firmware projects: what is where, what was verified, what it costs."""
     manifest = json.loads((directory / layout.MANIFEST).read_text())
-    rows = "\n".join(f"| {label} | {value} |" for label, value in _firmware_rows(directory))
-    folders = {
-        "hls": "the hls4ml project",
-        "rtl": "the RTL project (its own README.txt names its files)",
-        "vectors": "golden test vectors of every layer",
-        "synthesis": "logs and reports of the tools that ran",
-    }
-    listed = "\n".join(
-        f"- `{name}/`: {what}"
-        for name, what in folders.items()
-        if name == "synthesis" or (directory / layout.FIRMWARE / name).is_dir()
-    )
+    rows = "\n".join(f"| {label} | {value} |" for label, value in firmware_rows(directory))
+    listed = firmware_folders(directory / layout.FIRMWARE, "")
     return f"""# Firmware of {manifest["name"]}
 
 {listed}

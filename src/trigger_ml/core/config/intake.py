@@ -32,7 +32,7 @@ class IntakeConfig(Section):
     """Of random inputs, and of the gaps and stalls in the simulation."""
     input: Annotated[str | None, AfterValidator(_is_type)] = None
     """Type of what the firmware reads, as HLS compilers write it: ``fixed<16,6>`` (signed, 16 bits, 6 of them
-    left of the point), ``ufixed<8,0>`` (8 bits, values in [0, 1)), ``uint<8>`` (whole numbers). The model sees
+    left of the point), ``ufixed<8,0>`` (8 bits, values in [0, 1)), ``uint<8>`` (integers). The model sees
     its values. null: the type of the quantizer that the model begins with, else one that holds the inputs
     given, else ``ufixed<8,0>`` for maps and ``fixed<16,6>`` for vectors."""
     random_inputs: int = Field(200, ge=32)
