@@ -221,6 +221,34 @@ def emulate(
         _say(line)
 
 
+@app.command(name="hardware-check")
+def hardware_check(
+    file: Annotated[Path, typer.Argument(help="Raw DigiCam file (zfits).", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Document to write.")] = Path(
+        "hardware-check.json"
+    ),
+    threshold7: Annotated[
+        int | None, typer.Option(help="Least sum of 7 patches that fires.  [default: found in the file]")
+    ] = None,
+    threshold19: Annotated[
+        int | None,
+        typer.Option(help="Least sum of 19 patches that fires.  [default: found in the file]"),
+    ] = None,
+) -> None:
+    """Compare the emulated level 0 with the recorded trigger; exit code 1 if one contradicts the other."""
+    from trigger_ml.core.documents.base import write
+    from trigger_ml.core.documents.hardware import HARDWARE_CHECK
+    from trigger_ml.report.hardware import print_hardware_check
+    from trigger_ml.trigger.hardware_check import check_hardware
+
+    found = check_hardware(file, threshold7, threshold19)
+    write(output, HARDWARE_CHECK, found)
+    print_hardware_check(found, console)
+    _say(f"written to {output}")
+    if not found.agrees:
+        raise typer.Exit(1)
+
+
 @app.command()
 def trace(
     run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)],

@@ -71,7 +71,7 @@ def window_sum(waveform: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
     return charge, time
 
 
-def _check_zfits(path: Path) -> None:
+def check_zfits(path: Path) -> None:
     """Refuse a file that is not whole: the decompressor would crash on it.
 
     Raises
@@ -122,7 +122,7 @@ def read_zfits(path: Path, *, chunk_size: int = 256, waveform: bool = False) -> 
     InputError
         If the file is missing, cut off, or is of another kind; if an event has no waveforms or baselines.
     """
-    _check_zfits(path)
+    check_zfits(path)
     rows: list[dict[str, Any]] = []
     with naming(str(path)), File(str(path)) as zfits:
         for number, event in enumerate(zfits.Events):
