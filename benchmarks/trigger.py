@@ -2,8 +2,8 @@
 
     python benchmarks/trigger.py FILE.fits.fz      # a raw DigiCam file with trigger inputs
 
-Level 0 goes from all samples of a window in memory to its decision. The best of several turns counts; nothing is
-compiled in a turn that counts.
+Level 0 goes from all samples of a window in memory to its decision. The best of several turns counts; nothing
+is compiled in a turn that counts.
 """
 
 import sys

@@ -238,7 +238,7 @@ def hardware_check(
     """Compare the emulated level 0 with the recorded trigger; exit code 1 if one contradicts the other."""
     from trigger_ml.core.documents.base import write
     from trigger_ml.core.documents.hardware import HARDWARE_CHECK
-    from trigger_ml.report.hardware import print_hardware_check
+    from trigger_ml.report.hardware_terminal import print_hardware_check
     from trigger_ml.trigger.hardware_check import check_hardware
 
     found = check_hardware(file, threshold7, threshold19)
