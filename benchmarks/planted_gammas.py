@@ -25,7 +25,7 @@ from trigger_ml.events.noise import noise_of_images
 from trigger_ml.events.raw import ADC_PER_PHOTOELECTRON, window_sum
 from trigger_ml.events.sources import open_events, source_noise
 from trigger_ml.instrument import sst1m
-from trigger_ml.pipeline.emulate import load_emulator
+from trigger_ml.pipeline.decisions import load_emulator
 from trigger_ml.pipeline.sample import event_files
 from trigger_ml.simulation import electronics
 

@@ -40,7 +40,7 @@ from trigger_ml.events.sources import open_events, source_noise
 from trigger_ml.events.table import EventTable
 from trigger_ml.instrument import sst1m
 from trigger_ml.instrument.camera import AxialGrid
-from trigger_ml.pipeline.emulate import load_emulator
+from trigger_ml.pipeline.decisions import load_emulator
 from trigger_ml.simulation import electronics
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"

@@ -212,13 +212,40 @@ def emulate(
     outside_domain: Annotated[
         bool, typer.Option("--outside-domain", help="Go on where events are unlike those of the training.")
     ] = False,
+    accept: Annotated[
+        float | None,
+        typer.Option(help="Gammaness (or energy in TeV) from which an event is accepted.  [default: 0.5]"),
+    ] = None,
+    write: Annotated[
+        str, typer.Option(help="all events, accepted ones alone, or these with their images.")
+    ] = "all",
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave out files that cannot be read; exit code 1 then.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes.  [default: one for each processor]")
+    ] = None,
 ) -> None:
-    """Run the firmware's emulator over events and write logits and gammaness."""
-    from trigger_ml.pipeline.emulate import emulate_files
+    """Run the firmware's emulator over events and write its answers; goes on where it was ended."""
+    from trigger_ml.pipeline.emulate import Write, emulate_files
 
-    summary = emulate_files(network, inputs, output, overwrite=overwrite, outside_domain=outside_domain)
+    if write not in list(Write):
+        raise typer.BadParameter(f"one of {', '.join(Write)}", param_hint="--write")
+    summary = emulate_files(
+        network,
+        inputs,
+        output,
+        overwrite=overwrite,
+        outside_domain=outside_domain,
+        accept=accept,
+        write=Write(write),
+        keep_going=keep_going,
+        workers=workers,
+    )
     for line in summary.lines():
         _say(line)
+    if summary.failed:
+        raise typer.Exit(1)
 
 
 @app.command(name="hardware-check")

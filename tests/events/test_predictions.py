@@ -5,7 +5,7 @@ import tables
 from ctapipe.io import TableLoader, read_table
 
 from trigger_ml.core.errors import InputError
-from trigger_ml.events.predictions import read_answers, write_answers, write_dl2
+from trigger_ml.events.predictions import read_answers, write_answers
 from trigger_ml.instrument.digicam import sst1m_subarray
 
 TABLE = "/dl2/event/telescope/particle_type/trigger_ml/tel_001"
@@ -18,17 +18,20 @@ def answers():
         "obs_id": np.array([3, 3, 3, 2, 2, 3]),
         "event_id": np.array([7, 9, 7, 5, 9, 1]),
         "tel_id": np.array([2, 1, 1, 1, 2, 1]),
-        "logit": np.array([0.5, -2.0, 3.0, 0.0, 1.0, -1.0]),
-        "gammaness": 1 / (1 + np.exp(-np.array([0.5, -2.0, 3.0, 0.0, 1.0, -1.0]))),
+        "answers": {
+            "prediction": 1 / (1 + np.exp(-np.array([0.5, -2.0, 3.0, 0.0, 1.0, -1.0]))),
+            "logit": np.array([0.5, -2.0, 3.0, 0.0, 1.0, -1.0]),
+        },
     }
 
 
 def test_ctapipe_reads_the_tables(tmp_path, answers):
     path = tmp_path / "out.dl2.h5"
-    write_dl2(
+    answers["answers"]["energy"] = np.arange(6.0)
+    write_answers(
         path,
+        "type",
         **answers,
-        columns={"energy": np.arange(6.0)},
         event_type=np.full(6, 32),
         source={"network": "demo"},
     )
@@ -46,14 +49,16 @@ def test_ctapipe_reads_the_tables(tmp_path, answers):
 
 def test_table_loader_opens_the_file_by_itself(tmp_path, answers):
     path = tmp_path / "out.dl2.h5"
-    write_dl2(path, **answers, subarray=sst1m_subarray([(0, 0, 0), (90, 0, 0)]), simulated=True)
+    write_answers(path, "type", **answers, subarray=sst1m_subarray([(0, 0, 0), (90, 0, 0)]), simulated=True)
     with TableLoader(path) as loader:
         events = loader.read_telescope_events(dl2=True)
         assert len(loader) == 5
     expected = {
         (obs, event, tel): logit
         for obs, event, tel, logit in zip(
-            answers["obs_id"], answers["event_id"], answers["tel_id"], answers["logit"], strict=True
+            *(answers[name] for name in ("obs_id", "event_id", "tel_id")),
+            answers["answers"]["logit"],
+            strict=True,
         )
     }
     found = {(row["obs_id"], row["event_id"], row["tel_id"]): row["trigger_ml_tel_logit"] for row in events}
@@ -63,24 +68,23 @@ def test_table_loader_opens_the_file_by_itself(tmp_path, answers):
 def test_event_twice_is_refused_and_nothing_written(tmp_path, answers):
     answers["event_id"] = np.array([7, 9, 7, 5, 9, 9])
     with pytest.raises(InputError, match="event 9 of observation 3, telescope 1: is there 2 times"):
-        write_dl2(tmp_path / "out.h5", **answers)
+        write_answers(tmp_path / "out.h5", "type", **answers)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("column", ["logit", "gammaness"])
+@pytest.mark.parametrize("column", ["logit", "prediction"])
 def test_nan_is_refused(tmp_path, answers, column):
-    answers[column] = answers[column].copy()
-    answers[column][3] = np.nan
+    answers["answers"][column][3] = np.nan
     with pytest.raises(
         InputError, match=r"event 5 of observation 2, telescope 1: its trigger_ml_tel_[a-z]* is nan"
     ):
-        write_dl2(tmp_path / "out.h5", **answers)
+        write_answers(tmp_path / "out.h5", "type", **answers)
 
 
 def test_lengths_must_agree(tmp_path, answers):
-    answers["logit"] = answers["logit"][:5]
+    answers["answers"]["logit"] = answers["answers"]["logit"][:5]
     with pytest.raises(ValueError, match="trigger_ml_tel_logit has shape"):
-        write_dl2(tmp_path / "out.h5", **answers)
+        write_answers(tmp_path / "out.h5", "type", **answers)
 
 
 IDS = {"obs_id": np.array([1, 1, 2]), "event_id": np.array([4, 5, 4]), "tel_id": np.array([2, 1, 1])}

@@ -23,7 +23,8 @@ from trigger_ml.firmware.hls.project import HlsProject
 from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.onnx.emulator import Emulator
 from trigger_ml.instrument.camera import AxialGrid
-from trigger_ml.pipeline.emulate import emulate_files, load_emulator
+from trigger_ml.pipeline.decisions import load_emulator
+from trigger_ml.pipeline.emulate import emulate_files
 from trigger_ml.pipeline.stages import STAGES
 
 EXPERIMENT = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from trigger_ml.events.dl1 import Dl1Reader
 from trigger_ml.events.domain import dark_fraction
 from trigger_ml.events.image_parameters import neighbour_table
 from trigger_ml.events.pedestals import FileNoise, FlaggedPixels, find_flagged, find_noise
-from trigger_ml.events.quantize import Counts, channel_values, charge_rule, to_counts
+from trigger_ml.events.quantize import Counts, channel_values, charge_rule, read_out, to_counts
 from trigger_ml.events.sources import EventSource
 from trigger_ml.events.table import EventTable
 from trigger_ml.instrument.bilinear import BilinearMap, bilinear_map
@@ -177,12 +178,56 @@ class CameraInput:
         """Input of usable events that `prepare` gave; see `to_counts`."""
         return to_counts(table, self.config, self.grid, self._rule, out=out)
 
+    def read_out(
+        self, table: EventTable
+    ) -> tuple[EventTable, Counts, dict[str, NDArray[np.float64]], NDArray[np.bool_]]:
+        """Usable events, their input and their conditions; and which of all they are.
+
+        The same as `prepare`, `counts` and `conditions`, in one pass over the pixels where that can be: where
+        the input is charge alone, and no pixel has to be filled. The table's images stay as they are then.
+
+        Parameters
+        ----------
+        table : EventTable
+
+        Raises
+        ------
+        InputError
+            As `prepare`.
+        """
+        if self._one_pass is not None:
+            assigned = self._noise.assign(table)
+            assert isinstance(self.grid, AxialGrid)
+            counts, usable, lit = read_out(assigned, self.config, self.grid, self._rule, self._one_pass)
+            if usable.all():
+                return assigned, counts, self._conditions(assigned, 1 - lit / self.grid.n_pixels), usable
+            if self._policy == "zero":
+                table, counts = assigned[usable], counts[usable]
+                return table, counts, self._conditions(table, 1 - lit[usable] / self.grid.n_pixels), usable
+        table, usable = self.prepare(table)
+        table = table[usable]
+        counts = self.counts(table)
+        return table, counts, self.conditions(table, counts), usable
+
+    @cached_property
+    def _one_pass(self) -> NDArray[np.bool_] | None:
+        """Dead pixels of each block where one pass over the pixels is enough; None where it is not."""
+        if self.config.channels != ("image",) or not isinstance(self.grid, AxialGrid) or self._pixels is None:
+            return None
+        assert isinstance(self._noise, FileNoise)
+        # dead pixels that are filled, or refused, are looked at one by one
+        dead = self._noise.noise.dead
+        return None if self._policy != "zero" and dead.any() else dead
+
     def conditions(self, table: EventTable, counts: Counts) -> dict[str, NDArray[np.float64]]:
         """What is known of the camera while it took each event; see `Dataset.conditions`.
 
         Pixels that were filled from their neighbours are not dead to a network.
         """
-        found: dict[str, Any] = {"dark": dark_fraction(counts, self.grid.n_pixels)}
+        return self._conditions(table, dark_fraction(counts, self.grid.n_pixels))
+
+    def _conditions(self, table: EventTable, dark: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        found: dict[str, Any] = {"dark": dark}
         if self._pixels is not None:
             assert isinstance(self._noise, FileNoise)
             block = table.block

@@ -6,25 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import tables
-from astropy.table import Table
-from astropy.time import Time
-from ctapipe.containers import EventType
 from ctapipe.instrument import FocalLengthKind, SubarrayDescription
-from ctapipe.io import read_table
 from numpy.typing import NDArray
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading, reason
 from trigger_ml.events.dead_pixels import MOST_IMAGES, silent_pixels
 from trigger_ml.events.dl1_writer import write_dl1
-from trigger_ml.events.hdf5 import ColumnReader, as_ids, id_column, open_dl1
-from trigger_ml.events.joins import Companion, RowIndex, require_unique
-from trigger_ml.events.monitoring import Conditions, conditions_of, seconds
-from trigger_ml.events.pointing import Pointing
+from trigger_ml.events.hdf5 import ColumnReader, as_ids, open_dl1
+from trigger_ml.events.joins import Companion, require_unique
+from trigger_ml.events.monitoring import Conditions, conditions_of
 from trigger_ml.events.provenance import require_data_model
 from trigger_ml.events.runs import SimulatedRun, read_runs
 from trigger_ml.events.showers import read_showers
-from trigger_ml.events.table import NO_TIME, NO_TRUE_IMAGE, EventTable, nanoseconds
+from trigger_ml.events.table import NO_TRUE_IMAGE, EventTable
+from trigger_ml.events.triggers import TelescopeTriggers
 
 __all__ = [
     "Dl1Reader",
@@ -40,7 +36,6 @@ __all__ = [
 IMAGES = "/dl1/event/telescope/images"
 TRUE_IMAGES = "/simulation/event/telescope/images"
 WAVEFORMS = "/r1/event/telescope"
-TRIGGERS = "/dl1/event/telescope/trigger"
 
 FEW_IMAGES = 16
 """Images read at a time where some may suffice."""
@@ -74,60 +69,6 @@ def image_telescopes(path: Path) -> list[int]:
         return Dl1Reader(h5, path).telescopes
 
 
-class _Telescope:
-    """What is read once for a telescope: triggers and pointing."""
-
-    def __init__(self, h5: tables.File, tel_id: int, path: Path) -> None:
-        self._tel_id = tel_id
-        self._triggers: Table | None = None
-        self._blocks: Ids | None = None
-        self._times: Ids | None = None
-        if TRIGGERS in h5:
-            # reading under a condition takes six times as long as reading all
-            triggers = read_table(h5, TRIGGERS)
-            mine = np.flatnonzero(id_column(triggers, "tel_id") == tel_id)
-            self._triggers = triggers[mine]
-            obs_id, event_id = id_column(self._triggers, "obs_id"), id_column(self._triggers, "event_id")
-            self._index = RowIndex(obs_id, event_id, f"{path}: {TRIGGERS}", mine, f", telescope {tel_id}")
-            if "time" in triggers.colnames and isinstance(triggers["time"], Time):
-                self._times = nanoseconds(self._triggers["time"])
-        self._pointing = Pointing(h5, tel_id)
-
-    def rows(self, obs_id: Ids, event_id: Ids) -> Ids:
-        """Rows of the triggers; -1 where there is none."""
-        if self._triggers is None:
-            return np.full(len(obs_id), -1, dtype=np.int64)
-        return self._index.find(obs_id, event_id)
-
-    def event_type(self, rows: Ids) -> Ids | None:
-        if self._triggers is None or "event_type" not in self._triggers.colnames:
-            return None
-        return _taken(id_column(self._triggers, "event_type"), rows, EventType.UNKNOWN.value)
-
-    def time(self, rows: Ids) -> Ids | None:
-        return None if self._times is None else _taken(self._times, rows, NO_TIME)
-
-    def block(self, conditions: Conditions, rows: Ids) -> Ids:
-        """Row of the conditions that holds for each event; -1 where there is none."""
-        if self._times is None or len(conditions) == 0:
-            return np.full(len(rows), -1, dtype=np.int64)
-        assert self._triggers is not None
-        if self._blocks is None:
-            self._blocks = conditions.rows(self._tel_id, seconds(self._triggers["time"]))
-        return _taken(self._blocks, rows, -1)
-
-    def pointing(self, obs_id: Ids, rows: Ids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Altitude and azimuth in radians; NaN where the file tells none."""
-        return self._pointing.at(obs_id, self.time(rows))
-
-
-def _taken(values: Ids, rows: Ids, missing: int) -> Ids:
-    """Values of rows; ``missing`` where the row is -1."""
-    if not len(values):
-        return np.full(len(rows), missing, dtype=np.int64)
-    return np.where(rows < 0, missing, values[np.maximum(rows, 0)])
-
-
 class Dl1Reader:
     """An open DL1 file; `read_dl1` opens one for you.
 
@@ -137,17 +78,23 @@ class Dl1Reader:
         From `open_dl1`.
     path : pathlib.Path
         Its name, for messages.
+    known : tuple of (SubarrayDescription, Conditions), optional
+        What an earlier reader of the same file found, which takes longer than reading thousands of events.
     """
 
-    def __init__(self, h5: tables.File, path: Path) -> None:
+    def __init__(
+        self, h5: tables.File, path: Path, known: tuple[SubarrayDescription, Conditions] | None = None
+    ) -> None:
         require_data_model(h5, str(path))
-        self._h5 = h5
+        self.h5 = h5
         self.path = path
+        if known is not None:
+            self.subarray, self.conditions = known
 
     @cached_property
     def subarray(self) -> SubarrayDescription:
         """Telescopes, cameras and positions; see `read_subarray`."""
-        if "/configuration/instrument/subarray/layout" not in self._h5:
+        if "/configuration/instrument/subarray/layout" not in self.h5:
             raise InputError(
                 str(self.path),
                 "describes no telescopes",
@@ -156,10 +103,10 @@ class Dl1Reader:
         why = "its description of the telescopes is of a version that this ctapipe does not read, or damaged"
         remedy = "Write it again with a ctapipe of these years (ctapipe-process), or give another file"
         try:
-            return SubarrayDescription.from_hdf(self._h5, focal_length_choice=FocalLengthKind.EFFECTIVE)
+            return SubarrayDescription.from_hdf(self.h5, focal_length_choice=FocalLengthKind.EFFECTIVE)
         except RuntimeError:
             with reading(self.path, "ctapipe file", remedy):
-                return SubarrayDescription.from_hdf(self._h5, focal_length_choice=FocalLengthKind.EQUIVALENT)
+                return SubarrayDescription.from_hdf(self.h5, focal_length_choice=FocalLengthKind.EQUIVALENT)
         except Exception as error:
             raise InputError(str(self.path), f"{why} ({reason(error)})", remedy) from error
 
@@ -178,7 +125,7 @@ class Dl1Reader:
     @cached_property
     def conditions(self) -> Conditions:
         """Pedestals and conditions of the events' blocks; see `read_conditions`."""
-        return conditions_of(self._h5)
+        return conditions_of(self.h5)
 
     @cached_property
     def _image_tables(self) -> dict[int, dict[str, int]]:
@@ -187,7 +134,7 @@ class Dl1Reader:
         Files are split by telescope (``tel_001``) or by its type, where a table has several telescopes.
         """
         found: dict[int, dict[str, int]] = {}
-        for table in self._h5.iter_nodes(IMAGES, classname="Table") if IMAGES in self._h5 else ():
+        for table in self.h5.iter_nodes(IMAGES, classname="Table") if IMAGES in self.h5 else ():
             if "image" not in table.colnames or not table.nrows:
                 continue
             number = table.name.removeprefix("tel_")
@@ -204,7 +151,7 @@ class Dl1Reader:
 
     def _first_images(self, tel_id: int) -> Iterator[NDArray[np.float32]]:
         for name in self._image_tables[tel_id]:
-            node = self._h5.get_node(f"{IMAGES}/{name}")
+            node = self.h5.get_node(f"{IMAGES}/{name}")
             reader = ColumnReader(node, ["tel_id", "image"])
             for start in range(0, min(node.nrows, MOST_IMAGES), FEW_IMAGES):
                 columns = reader.read(start, min(start + FEW_IMAGES, node.nrows))
@@ -212,6 +159,10 @@ class Dl1Reader:
                 # images of several gain channels are refused where they are read
                 if image.ndim == 2:
                     yield image[columns["tel_id"] == tel_id]
+
+    def image_tables(self, tel_ids: Sequence[int]) -> list[str]:
+        """Names of the tables that have images of some telescopes, each once."""
+        return list(dict.fromkeys(name for tel_id in tel_ids for name in self._image_tables[tel_id]))
 
     def n_images(self, tel_ids: Sequence[int]) -> int:
         """Number of images of some telescopes."""
@@ -243,11 +194,11 @@ class Dl1Reader:
     ) -> Iterator[EventTable]:
         """Tables of events; see `read_dl1`."""
         self.require(tel_ids)
-        h5, path = self._h5, self.path
+        h5, path = self.h5, self.path
         showers, conditions = read_showers(h5, path), self.conditions
         wanted = ["obs_id", "event_id", "tel_id", "image", *(["peak_time"] if peak_time else [])]
         for tel_id in tel_ids or self.telescopes:
-            telescope = _Telescope(h5, tel_id, path)
+            telescope = TelescopeTriggers(h5, tel_id, path)
             seen: dict[str, list[Ids]] = {"obs_id": [], "event_id": [], "row": []}
             for name in self._image_tables[tel_id]:
                 node = h5.get_node(f"{IMAGES}/{name}")

@@ -4,7 +4,7 @@ A network is right about events like those that it learned from. Its metadata ho
 knows about itself; whoever feeds it compares.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -16,7 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import InputError
 
-__all__ = ["QUANTITIES", "Domain", "DomainGuard", "Place", "dark_fraction", "training_domain"]
+__all__ = [
+    "QUANTITIES",
+    "Domain",
+    "DomainGuard",
+    "Place",
+    "Tally",
+    "add_tallies",
+    "dark_fraction",
+    "training_domain",
+]
 
 QUANTITIES = {
     "pedestal": ("median charge of a pixel without light", "p.e."),
@@ -85,84 +94,153 @@ class Domain:
         return cls(ranges, tuple(values["triggers"]))
 
 
+@dataclass
+class Tally:
+    """How events lie in a quantity; tallies of parts of a file add up to that of the file.
+
+    Parameters
+    ----------
+    events, edge, outside : int
+        Events seen, and how many of them lie at the edge and outside.
+    low, high : float
+        Least and largest finite value; infinities before there is one.
+    finite : int
+        Events with a finite value.
+    total : float
+        Sum of the finite values.
+    """
+
+    events: int = 0
+    edge: int = 0
+    outside: int = 0
+    low: float = np.inf
+    high: float = -np.inf
+    finite: int = 0
+    total: float = 0.0
+
+    @classmethod
+    def of(cls, places: NDArray[np.int8], values: NDArray[np.float64]) -> Self:
+        """The tally of some events: where they lie, and their values."""
+        finite = values[np.isfinite(values)]
+        return cls(
+            len(values),
+            int((places == Place.EDGE).sum()),
+            int((places == Place.OUTSIDE).sum()),
+            float(finite.min(initial=np.inf)),
+            float(finite.max(initial=-np.inf)),
+            len(finite),
+            float(finite.sum()),
+        )
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.events + other.events,
+            self.edge + other.edge,
+            self.outside + other.outside,
+            min(self.low, other.low),
+            max(self.high, other.high),
+            self.finite + other.finite,
+            self.total + other.total,
+        )
+
+    @property
+    def mean(self) -> float:
+        """Of the finite values."""
+        return self.total / self.finite if self.finite else np.nan
+
+
+Tallies = Mapping[str, Tally]
+"""By the names of `QUANTITIES`."""
+
+
+def add_tallies(parts: Iterable[Tallies]) -> dict[str, Tally]:
+    """The tallies of all parts together."""
+    total: dict[str, Tally] = {}
+    for part in parts:
+        for name, tally in part.items():
+            total[name] = total.get(name, Tally()) + tally
+    return total
+
+
 class DomainGuard:
-    """Watches the events that a network is fed.
+    """Compares the events that a network is fed with those that it was trained with.
+
+    Files are judged whole: where they are read in pieces, in any order, `places` counts and `judge` decides.
 
     Parameters
     ----------
     domain : Domain or None
         None where the network does not tell: then nothing is judged, and said so.
-    accept : bool
-        Go on where a file lies outside.
     """
 
-    def __init__(self, domain: Domain | None, *, accept: bool) -> None:
-        self._domain, self._accept = domain, accept
-        self._counts: dict[tuple[str, Place], int] = {}
-        self._seen: dict[str, tuple[float, float]] = {}
-        self._events = 0
+    def __init__(self, domain: Domain | None) -> None:
+        self._domain = domain
 
     @classmethod
-    def of_network(cls, metadata: Mapping[str, Any], *, accept: bool) -> Self:
+    def of_network(cls, metadata: Mapping[str, Any]) -> Self:
         """The guard of a network, from its metadata."""
-        domain = Domain.from_dict(metadata["domain"]) if "domain" in metadata else None
-        return cls(domain, accept=accept)
+        return cls(Domain.from_dict(metadata["domain"]) if "domain" in metadata else None)
 
-    def places(self, values: Mapping[str, NDArray[np.float64]], path: Path) -> NDArray[np.int8]:
-        """Where each event of a table lies: the worst of all quantities.
+    def places(self, values: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.int8], dict[str, Tally]]:
+        """Where each event of a table lies, the worst of all quantities; and the count of them.
 
         Parameters
         ----------
         values : mapping of str to numpy.ndarray, shape (events,)
             By the names of `QUANTITIES`; others are ignored.
+        """
+        worst = np.zeros(len(next(iter(values.values()))), dtype=np.int8)
+        tallies: dict[str, Tally] = {}
+        for name in self._domain.ranges if self._domain is not None else ():
+            if name in values:
+                place = self._domain.place(name, values[name])  # type: ignore[union-attr]
+                tallies[name] = Tally.of(place, values[name])
+                worst = np.maximum(worst, place)
+        return worst, tallies
+
+    def judge(self, tallies: Tallies, path: Path) -> None:
+        """Refuse a file of which half of the events or more lie outside in one quantity.
+
+        Parameters
+        ----------
+        tallies : mapping of str to Tally
+            Of all its events.
         path : pathlib.Path
             Of the events, for the message.
 
         Raises
         ------
         InputError
-            If half of the events or more lie outside in one quantity, and that was not accepted.
         """
-        n = len(next(iter(values.values())))
-        worst = np.zeros(n, dtype=np.int8)
-        self._events += n
-        if self._domain is None or n == 0:
-            return worst
-        for name in self._domain.ranges:
-            if name not in values:
-                continue
-            place = self._domain.place(name, values[name])
-            for kind in (Place.EDGE, Place.OUTSIDE):
-                self._counts[name, kind] = self._counts.get((name, kind), 0) + int((place == kind).sum())
-            low, high = self._seen.get(name, (np.inf, -np.inf))
-            self._seen[name] = min(low, float(values[name].min())), max(high, float(values[name].max()))
-            worst = np.maximum(worst, place)
-            if not self._accept and 2 * int((place == Place.OUTSIDE).sum()) >= n:
+        for name, tally in tallies.items():
+            if tally.events and 2 * tally.outside >= tally.events:
                 words, unit = QUANTITIES[name]
-                least, most = self._domain.ranges[name]
+                least, most = self._range(name)
                 raise InputError(
                     str(path),
-                    f"{words}: {np.median(values[name]):.3g} {unit}, the network was trained from "
+                    f"{words}: {tally.mean:.3g} {unit}, the network was trained from "
                     f"{least:.3g} to {most:.3g}: its answers would mean nothing",
                     "Use a network trained under such conditions, or --outside-domain for answers anyway",
                 )
-        return worst
 
-    def warnings(self) -> tuple[str, ...]:
-        """What a user must know, in words."""
+    def _range(self, name: str) -> tuple[float, float]:
+        assert self._domain is not None
+        return self._domain.ranges[name]
+
+    def warnings(self, tallies: Tallies) -> tuple[str, ...]:
+        """What a user must know of all events, in words."""
         if self._domain is None:
             return ("the network does not tell the conditions of its training: not compared",)
         texts = []
-        for (name, kind), number in self._counts.items():
-            if number:
-                words, unit = QUANTITIES[name]
-                least, most = self._domain.ranges[name]
-                low, high = self._seen[name]
-                where = "outside" if kind is Place.OUTSIDE else "at the edge of"
-                texts.append(
-                    f"{number} of {self._events} events {where} the training's conditions: {words} "
-                    f"{low:.3g} to {high:.3g} {unit}, trained from {least:.3g} to {most:.3g}"
-                )
+        for name, tally in tallies.items():
+            words, unit = QUANTITIES[name]
+            least, most = self._range(name)
+            for number, where in ((tally.edge, "at the edge of"), (tally.outside, "outside")):
+                if number:
+                    texts.append(
+                        f"{number} of {tally.events} events {where} the training's conditions: {words} "
+                        f"{tally.low:.3g} to {tally.high:.3g} {unit}, trained from {least:.3g} to {most:.3g}"
+                    )
         return tuple(texts)
 
 

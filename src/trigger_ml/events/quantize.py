@@ -72,6 +72,37 @@ def _charge_to_cells(
             out[i, cell] = counts[pixel_of_cell[cell]]
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _charge_read_out(
+    pixels: Any,
+    bits: Any,
+    block: Any,
+    pedestal: Any,
+    least: Any,
+    dead: Any,
+    pixel_of_cell: Any,
+    scale: Any,
+    top: Any,
+    out: Any,
+    broken: Any,
+    lit: Any,
+) -> None:
+    # as _charge_to_cells; in the same pass: living pixels that are not finite, and counts that are not zero
+    n, n_pixels = pixels.shape
+    counts = np.zeros(n_pixels + 1, out.dtype)
+    for i in range(n):
+        b = block[i]
+        wrong, above = np.int32(0), np.int32(0)
+        for pixel in range(n_pixels):
+            # the exponent of NaN and infinities has all bits set
+            wrong |= ((bits[i, pixel] & 0x7F800000) == 0x7F800000) & ~dead[b, pixel]
+            counts[pixel] = _count_above(pixels[i, pixel], scale, pedestal[b, pixel], least[b, pixel], top)
+            above += counts[pixel] != 0
+        broken[i], lit[i] = wrong, above
+        for cell in range(len(pixel_of_cell)):
+            out[i, cell] = counts[pixel_of_cell[cell]]
+
+
 def _scale(lsb: float, bits: int) -> tuple[np.float32, np.float32]:
     """Counts for each unit of the values, and the largest count."""
     return np.float32(1 / lsb), np.float32(2**bits - 1)
@@ -225,6 +256,53 @@ def to_counts(
                 lsb, light = config.time_lsb, np.where(lit, pixels, np.float32(0))
             counts[..., index] = quantize(grid.to_grid(light), lsb, config.bits)
     return counts
+
+
+def read_out(
+    table: EventTable, config: InputConfig, grid: AxialGrid, rule: ChargeRule, dead: NDArray[np.bool_]
+) -> tuple[Counts, NDArray[np.bool_], NDArray[np.int32]]:
+    """Input of charges alone, in one pass over the pixels: as a camera reads them out.
+
+    Parameters
+    ----------
+    table : EventTable
+        With ``block`` where the rule has several rows.
+    config : InputConfig
+        Its only channel is the charge.
+    grid : AxialGrid
+    rule : ChargeRule
+        Dead pixels never count in it.
+    dead : numpy.ndarray of bool, shape (blocks, pixels)
+
+    Returns
+    -------
+    counts : numpy.ndarray of uint8 or uint16, shape (n, H, W, 1)
+        As `to_counts`; of no use where the event is not usable.
+    usable : numpy.ndarray of bool, shape (n,)
+        Every living pixel is finite, and there is one.
+    lit : numpy.ndarray of int32, shape (n,)
+        Pixels that count.
+    """
+    grid.check(table.image)
+    n = len(table)
+    counts = np.empty((n, *grid.shape, 1), dtype=count_dtype(config.bits))
+    block = np.zeros(n, dtype=np.int64) if len(rule.least) == 1 else table.block
+    image = np.ascontiguousarray(table.image)
+    broken, lit = np.empty(n, dtype=np.bool_), np.empty(n, dtype=np.int32)
+    _charge_read_out(
+        image,
+        image.view(np.int32),
+        block,
+        rule.pedestal,
+        rule.least,
+        dead,
+        grid.pixel_of_cell,
+        *_scale(config.charge_lsb, config.bits),
+        counts.reshape(n, -1),
+        broken,
+        lit,
+    )
+    return counts, ~broken & ~dead.all(axis=1)[block], lit
 
 
 def _counts_at_all(

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from trigger_ml.core.errors import CameraMismatchError, InputError
 from trigger_ml.core.files import require_file
 from trigger_ml.events.dead_pixels import silent_by_telescope
-from trigger_ml.events.dl1 import Dl1Reader, image_telescopes, open_dl1, read_dl1, read_subarray
-from trigger_ml.events.monitoring import Conditions, read_conditions
+from trigger_ml.events.dl1 import Dl1Reader, open_dl1, read_dl1
+from trigger_ml.events.dl1_spans import Dl1Spans
+from trigger_ml.events.monitoring import Conditions
 from trigger_ml.events.pedestals import FileNoise, find_noise
 from trigger_ml.events.provenance import is_simulated
 from trigger_ml.events.raw import SimtelReader, read_zfits
@@ -52,6 +54,8 @@ class EventSource:
     simulated : bool
     conditions : Conditions or None
         Pedestals of the file's monitoring tables; None where it has none.
+    tel_ids : tuple of int
+        Telescopes of that camera; only of ``ctapipe``.
     """
 
     path: Path
@@ -62,6 +66,8 @@ class EventSource:
     simulated: bool
     conditions: Conditions | None
     _read: Callable[[], Iterator[EventTable]]
+    tel_ids: tuple[int, ...] = ()
+    _conditions: Conditions | None = None
 
     def __iter__(self) -> Iterator[EventTable]:
         """Tables of events; each with at most (simtel: about) the chunk size."""
@@ -71,12 +77,27 @@ class EventSource:
         """For each telescope, pixels that are NaN in all of its first images, shape (pixels,)."""
         if self.kind != "ctapipe":
             return silent_by_telescope(self._read(), self.grid.n_pixels)
+        with self._reader() as reader:
+            return {tel_id: reader.silent(tel_id) for tel_id in self.tel_ids}
+
+    @contextmanager
+    def _reader(self) -> Iterator[Dl1Reader]:
+        assert self.subarray is not None
+        assert self._conditions is not None
         with open_dl1(self.path) as h5:
-            reader = Dl1Reader(h5, self.path)
-            cameras = {tel_id: reader.subarray.tel[tel_id].camera.name for tel_id in reader.telescopes}
-            return {
-                tel_id: reader.silent(tel_id) for tel_id, name in cameras.items() if name == self.grid.camera
-            }
+            yield Dl1Reader(h5, self.path, (self.subarray, self._conditions))
+
+    @contextmanager
+    def spans(self, *, peak_time: bool = False, pointing: bool = False) -> Iterator[Dl1Spans]:
+        """The open file, to be read piece by piece; only of kind ``ctapipe``.
+
+        Parameters
+        ----------
+        peak_time, pointing : bool
+            Read these too.
+        """
+        with self._reader() as reader:
+            yield Dl1Spans(reader, self.tel_ids, peak_time=peak_time, pointing=pointing)
 
 
 def _one_camera(names: list[str], camera: str | None, path: Path) -> str:
@@ -178,12 +199,12 @@ def _unpacked(path: Path) -> bytes:
 def _open_ctapipe(
     path: Path, chunk_size: int, camera: str | None, peak_time: bool, waveform: bool
 ) -> EventSource:
-    subarray, conditions = read_subarray(path), read_conditions(path)
     with open_dl1(path) as h5:
-        simulated = is_simulated(h5)
-    cameras = {tel_id: subarray.tel[tel_id].camera.name for tel_id in image_telescopes(path)}
+        reader = Dl1Reader(h5, path)
+        subarray, conditions, simulated = reader.subarray, reader.conditions, is_simulated(h5)
+        cameras = {tel_id: subarray.tel[tel_id].camera.name for tel_id in reader.telescopes}
     name = _one_camera(list(cameras.values()), camera, path)
-    tel_ids = [tel_id for tel_id, own in cameras.items() if own == name]
+    tel_ids = tuple(tel_id for tel_id, own in cameras.items() if own == name)
     geometry = subarray.tel[tel_ids[0]].camera.geometry
     return EventSource(
         path=path,
@@ -196,6 +217,8 @@ def _open_ctapipe(
         _read=lambda: read_dl1(
             path, tel_ids=tel_ids, chunk_size=chunk_size, peak_time=peak_time, waveform=waveform
         ),
+        tel_ids=tel_ids,
+        _conditions=conditions,
     )
 
 

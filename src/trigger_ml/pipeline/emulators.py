@@ -33,26 +33,32 @@ class FirmwareEmulator:
         Of one event: height, width, channels.
     answer : callable
         From counts, shape (events, *input_shape), to the first output as real numbers, shape (events, n).
+    file : Path
+        What it was made from.
     """
 
     engine: str
     metadata: Mapping[str, Any]
     input_shape: tuple[int, ...]
     answer: Callable[[NDArray[Any]], NDArray[np.float64]]
+    file: Path
 
 
-def compiled_emulator(network: "Network", console: Console | None) -> "NativeEmulator | None":
+def compiled_emulator(
+    network: "Network", console: Console | None, threads: int = 2
+) -> "NativeEmulator | None":
     """A network's compiled emulator; None, and said so, where there is no C++ compiler.
 
     Parameters
     ----------
     network : Network
     console : rich.console.Console, optional
+    threads : int
     """
     from trigger_ml.firmware.native.library import NativeEmulator
 
     try:
-        return NativeEmulator.compiled(network)
+        return NativeEmulator.compiled(network, threads=threads)
     except ToolMissingError as error:
         if console is not None:
             text = f"  no compiled emulator, the ONNX emulator answers: {error}"
@@ -60,7 +66,7 @@ def compiled_emulator(network: "Network", console: Console | None) -> "NativeEmu
         return None
 
 
-def open_emulator(path: Path, console: Console | None = None) -> FirmwareEmulator:
+def open_emulator(path: Path, console: Console | None = None, *, threads: int = 2) -> FirmwareEmulator:
     """The emulator of a run directory, of its network file, or of an ONNX file.
 
     Parameters
@@ -68,6 +74,7 @@ def open_emulator(path: Path, console: Console | None = None) -> FirmwareEmulato
     path : Path
     console : rich.console.Console, optional
         Where it is said that the faster engine is missing.
+    threads : int
 
     Raises
     ------
@@ -86,7 +93,7 @@ def open_emulator(path: Path, console: Console | None = None) -> FirmwareEmulato
     file = path / layout.NETWORK if is_run else path
     if file.suffix == layout.NETWORK.suffix and file.is_file():
         network = serialize.load(file)
-        compiled = compiled_emulator(network, console)
+        compiled = compiled_emulator(network, console, threads)
         if compiled is not None:
             output = network.outputs[0]
             fraction = network.types[output].fraction
@@ -95,6 +102,7 @@ def open_emulator(path: Path, console: Console | None = None) -> FirmwareEmulato
                 network.metadata,
                 network.input.size,
                 lambda counts: to_float(compiled.run(counts)[output], fraction),
+                file,
             )
         if not is_run:
             raise InputError(
@@ -102,11 +110,12 @@ def open_emulator(path: Path, console: Console | None = None) -> FirmwareEmulato
                 "needs a C++ compiler to be emulated, and there is none",
                 "Install g++, or give an ONNX file",
             )
-    emulator = Emulator(onnx)
+    emulator = Emulator(onnx, threads=threads)
     first = next(iter(emulator.fractions))
     return FirmwareEmulator(
         "onnx",
         emulator.metadata,
         emulator.input_shape,
         lambda counts: np.asarray(emulator.values(counts)[first], dtype=np.float64),
+        onnx,
     )

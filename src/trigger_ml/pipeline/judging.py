@@ -1,23 +1,20 @@
 """What the judging of one run and of a study of several share: events, showers thrown, answers on file."""
 
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.task import TASKS, Task
 from trigger_ml.evaluation.bookkeeping import Simulated, simulations_of
-from trigger_ml.evaluation.direction import sky_direction
-from trigger_ml.evaluation.energy import energy_of
 from trigger_ml.evaluation.events import EvaluationEvents
 from trigger_ml.evaluation.light import fit_light_energy
 from trigger_ml.events.dataset import Dataset, Splits
 from trigger_ml.events.dl1 import read_runs
 from trigger_ml.events.predictions import read_answers, write_answers
+from trigger_ml.pipeline.answers import answers_of
 from trigger_ml.pipeline.workspace import Workspace
 
 __all__ = ["judged", "read_predictions", "thrown", "write_predictions"]
@@ -86,14 +83,7 @@ def write_predictions(folder: Path, test: Dataset, output: FloatArray, task: Tas
     prefix : str
         Of the columns.
     """
-    answers: dict[str, Any]
-    if task == "type":
-        answers = {"prediction": expit(output[:, 0]), "logit": output[:, 0]}
-    elif task == "energy":
-        answers = {"energy": energy_of(output[:, 0]) * u.TeV}
-    else:
-        alt, az = sky_direction(output, test.pointing_alt, test.pointing_az)
-        answers = {"alt": np.rad2deg(alt) * u.deg, "az": np.rad2deg(az) * u.deg}
+    answers = answers_of(task, output, test.pointing_alt, test.pointing_az)
     for index, source in enumerate(test.files):
         rows = test.file_index == index
         if rows.any():
