@@ -8,7 +8,6 @@ rounding and overflow modes carry the names of the ``ap_fixed`` library used by 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,7 +87,7 @@ class FixedPoint:
         """Name as in ``ap_fixed``: ``ufixed<width,integer>`` or ``fixed<width,integer>``."""
         return f"{'' if self.signed else 'u'}fixed<{self.width},{self.integer}>"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, bool | int]:
         """Plain dictionary for JSON."""
         return {"signed": self.signed, "width": self.width, "fraction": self.fraction}
 
@@ -258,7 +257,7 @@ def input_scale(bits: int) -> np.float32:
     return np.float32(2.0**-bits)
 
 
-def input_values(counts: NDArray[Any], bits: int) -> NDArray[np.float32]:
+def input_values(counts: NDArray[np.integer], bits: int) -> NDArray[np.float32]:
     """A float model's input for counts of so many bits: in [0, 1) and exact in float32 up to 24 bits."""
     return np.asarray(counts.astype(np.float32) * input_scale(bits))
 

@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import ModuleType
 from unittest import mock
 
 
@@ -55,7 +55,7 @@ warnings.filterwarnings("ignore", r"The `keras.constraints.serialize\(\)` API", 
 
 
 @contextmanager
-def hls4ml_sees_keras2() -> Iterator[Any]:
+def hls4ml_sees_keras2() -> Iterator[ModuleType]:
     """Let hls4ml, which branches on ``keras.__version__``, see Keras 2 for the time of a conversion."""
     with mock.patch.dict(sys.modules, {"keras": tf_keras}):
         yield tf_keras

@@ -14,13 +14,13 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
@@ -28,7 +28,7 @@ from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.files import PARTIAL, remove, require_file, sha256, write_json, write_text
 from trigger_ml.core.foreign import reading, reason
 
-__all__ = ["RunDirectory", "fingerprint"]
+__all__ = ["Manifest", "RunDirectory", "StageRecord", "fingerprint"]
 
 RUN_AGAIN = "Remove the run directory and run again"
 
@@ -53,7 +53,7 @@ VERSIONED = (
 )
 
 
-def fingerprint(*parts: Any) -> str:
+def fingerprint(*parts: object) -> str:
     """Hash of JSON-able values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -68,7 +68,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _host() -> dict[str, Any]:
+def _host() -> dict[str, str | int | float | None]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "system": platform.system(),
@@ -80,6 +80,32 @@ def _host() -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class StageRecord(TypedDict):
+    """What the manifest keeps of a finished stage."""
+
+    fingerprint: str
+    started: str
+    seconds: float
+    outputs: list[str]
+    adopted_from: NotRequired[str]
+
+
+class Manifest(TypedDict, total=False):
+    """What ``manifest.json`` holds; earlier versions wrote less."""
+
+    name: str
+    task: str
+    config: dict[str, object]
+    seeds: dict[str, int]
+    inputs: dict[str, str]
+    given_model: str | None
+    versions: dict[str, str]
+    host: dict[str, str | int | float | None]
+    command: str
+    started: str
+    stages: dict[str, StageRecord]
 
 
 @dataclass(frozen=True)
@@ -98,7 +124,7 @@ class RunDirectory:
         """Where the manifest is."""
         return self.path / layout.MANIFEST
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The manifest.
 
         Raises
@@ -107,7 +133,7 @@ class RunDirectory:
             If the folder is no run directory.
         """
         try:
-            content: dict[str, Any] = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+            content = json.loads(self.manifest_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(
                 str(self.path), f"no {layout.MANIFEST} in it", "Make the run with `trigger-ml run CONFIG`"
@@ -127,7 +153,8 @@ class RunDirectory:
         )
         if not sound:
             raise InputError(str(self.manifest_path), "is no manifest of a run", RUN_AGAIN)
-        return content
+        manifest: Manifest = content
+        return manifest
 
     def config(self) -> ExperimentConfig:
         """The configuration that the run was last started with."""
@@ -188,12 +215,11 @@ class RunDirectory:
             for name in [name for name in (*folders, *files) if name.startswith(PARTIAL)]:
                 remove(Path(folder) / name)
 
-    def record(self, stage: str) -> Mapping[str, Any] | None:
+    def record(self, stage: str) -> StageRecord | None:
         """Record of a finished stage."""
         if not self.manifest_path.exists():
             return None
-        found: Mapping[str, Any] | None = self.manifest().get("stages", {}).get(stage)
-        return found
+        return self.manifest().get("stages", {}).get(stage)
 
     def is_done(self, stage: str, print_: str, outputs: tuple[str, ...]) -> bool:
         """Whether the stage finished with this fingerprint and its outputs are still there."""
@@ -204,12 +230,12 @@ class RunDirectory:
             and all((self.path / output).exists() for output in outputs)
         )
 
-    def _update(self, stage: str, record: Mapping[str, Any] | None) -> None:
+    def _update(self, stage: str, record: StageRecord | None) -> None:
         with MANIFEST:
             content = self.manifest()
             content.setdefault("stages", {}).pop(stage, None)
             if record is not None:
-                content["stages"][stage] = dict(record)
+                content["stages"][stage] = record
             write_json(self.manifest_path, content)
 
     def _marker(self, stage: str) -> Path:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trigger_ml.core.documents.base import Json, is_default, plain
+from trigger_ml.core.documents.base import is_default, plain
 from trigger_ml.core.documents.estimates import Estimate
+from trigger_ml.core.json_types import Json
 from trigger_ml.evaluation import compiled
 
 __all__ = ["Interval", "Resamples", "few_showers", "intervals", "resample_showers"]

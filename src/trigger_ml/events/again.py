@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from ctapipe.instrument import CameraGeometry
 from numpy.typing import NDArray
 
 from trigger_ml.core.config import EventsConfig
@@ -21,7 +21,7 @@ __all__ = ["charges", "read_again"]
 
 def read_again(
     dataset: Dataset, config: EventsConfig, *, peak_time: bool = False
-) -> Iterator[tuple[Indices, EventTable, Any, CameraInput]]:
+) -> Iterator[tuple[Indices, EventTable, CameraGeometry, CameraInput]]:
     """Events with their images, dead pixels treated as for networks, in the order of the files.
 
     Parameters

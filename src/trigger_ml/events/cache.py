@@ -26,6 +26,7 @@ from trigger_ml.core.files import atomic_directory, remove, sha256, write_json
 from trigger_ml.events.dataset import Dataset, RunEvents
 from trigger_ml.events.loading import load_dataset
 from trigger_ml.events.night_sky import NightSky, load_night_sky
+from trigger_ml.events.quantize import Counts
 from trigger_ml.events.table import Truth
 from trigger_ml.instrument.bilinear import BilinearMap
 from trigger_ml.instrument.camera import AxialGrid
@@ -64,14 +65,14 @@ def _key(paths: Sequence[Path], config: EventsConfig) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write(folder: Path, counts: NDArray[Any], arrays: Mapping[str, NDArray[Any]], facts: Any) -> None:
+def _write(folder: Path, counts: Counts, arrays: Arrays, facts: Mapping[str, object]) -> None:
     with atomic_directory(folder) as partial:
         np.save(partial / "counts.npy", counts)
         np.savez(partial / "columns.npz", allow_pickle=False, **arrays)
         write_json(partial / "facts.json", facts)
 
 
-def _read(folder: Path) -> tuple[NDArray[Any], Arrays, dict[str, Any]]:
+def _read(folder: Path) -> tuple[Counts, Arrays, dict[str, Any]]:
     """What `_write` left; counts stay on the disk until they are used."""
     counts = np.load(folder / "counts.npy", mmap_mode="r")
     with np.load(folder / "columns.npz") as stored:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from trigger_ml.core.config import SplitConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.quantize import Counts
-from trigger_ml.events.table import Truth
+from trigger_ml.events.table import Rows, Truth
 from trigger_ml.instrument.bilinear import BilinearMap
 from trigger_ml.instrument.camera import AxialGrid
 
@@ -107,7 +106,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.label)
 
-    def __getitem__(self, rows: Any) -> "Dataset":
+    def __getitem__(self, rows: Rows) -> "Dataset":
         """Rows chosen by a slice, a mask or an index array; facts about the whole stay."""
         columns = {
             item.name: getattr(self, item.name)[rows]

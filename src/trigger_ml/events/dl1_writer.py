@@ -1,9 +1,8 @@
 """Writing ctapipe's DL1 HDF5 files, many events at a time."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -26,7 +25,14 @@ from trigger_ml.events.image_parameters import ANGLES, ImageParameters
 from trigger_ml.events.monitoring import SIMULATION_START, Conditions, EventClock, write_conditions
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.runs import SimulatedRun, write_runs
-from trigger_ml.events.table import NO_TIME, EventTable, as_time, has_true_image, whole_array_events
+from trigger_ml.events.table import (
+    NO_TIME,
+    EventTable,
+    FloatArray,
+    as_time,
+    has_true_image,
+    whole_array_events,
+)
 
 __all__ = ["impact_distance", "write_dl1"]
 
@@ -44,6 +50,10 @@ DESCRIPTIONS = {
 }
 
 
+type Index = dict[str, NDArray[np.integer]]
+"""Columns that name the events of a table."""
+
+
 @dataclass
 class _Writer:
     """One file being written; holds what must be known across chunks."""
@@ -59,7 +69,7 @@ class _Writer:
     # of each table, to be compared with what can be read back
     rows: dict[str, int] = field(default_factory=dict)
 
-    def append(self, path: str, columns: dict[str, Any], prefixes: Sequence[str] = ()) -> None:
+    def append(self, path: str, columns: Mapping[str, object], prefixes: Sequence[str] = ()) -> None:
         table = Table(columns, copy=False)
         for name in table.colnames:
             field_name = name
@@ -97,7 +107,7 @@ class _Writer:
     def _write_array_events(
         self, events: EventTable, place: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> None:
-        index: dict[str, NDArray[Any]] = {
+        index: Index = {
             "obs_id": events.obs_id.astype(np.int64),
             "event_id": events.event_id,
         }
@@ -152,7 +162,7 @@ class _Writer:
 
     def _write_telescope(self, tel_id: int, events: EventTable) -> None:
         name = f"tel_{tel_id:03d}"
-        index = {
+        index: Index = {
             "obs_id": events.obs_id.astype(np.int64),
             "event_id": events.event_id,
             "tel_id": narrowed(events.tel_id, np.int16, "telescope number"),
@@ -197,7 +207,7 @@ class _Writer:
     def _write_parameters(
         self,
         path: str,
-        index: dict[str, Any],
+        index: Index,
         tel_id: int,
         image: NDArray[np.float32],
         mask: NDArray[np.bool_],
@@ -216,7 +226,7 @@ class _Writer:
             prefixes=[prefix + kind for kind in ("hillas", "leakage", "morphology")],
         )
 
-    def _write_waveforms(self, name: str, index: dict[str, Any], waveform: NDArray[np.float32]) -> None:
+    def _write_waveforms(self, name: str, index: Index, waveform: NDArray[np.float32]) -> None:
         n_events, n_pixels, _ = waveform.shape
         self.append(
             f"/r1/event/telescope/{name}",
@@ -232,7 +242,7 @@ class _Writer:
         )
         self.levels.add(DataLevel.R1)
 
-    def _write_pointing(self, tel_id: int, name: str, index: dict[str, Any], events: EventTable) -> None:
+    def _write_pointing(self, tel_id: int, name: str, index: Index, events: EventTable) -> None:
         for obs_id in np.unique(events.obs_id):
             if (int(obs_id), tel_id) in self.pointed:
                 continue
@@ -251,7 +261,7 @@ class _Writer:
                 prefixes=["telescope_pointing"],
             )
 
-    def _write_truth(self, tel_id: int, name: str, index: dict[str, Any], events: EventTable) -> None:
+    def _write_truth(self, tel_id: int, name: str, index: Index, events: EventTable) -> None:
         truth = events.truth
         assert truth is not None
         if events.true_image is not None:
@@ -303,7 +313,10 @@ class _Writer:
 
 
 def impact_distance(
-    core: NDArray[np.float64], alt: NDArray[Any], az: NDArray[Any], telescope: NDArray[np.float64]
+    core: NDArray[np.float64],
+    alt: FloatArray,
+    az: FloatArray,
+    telescope: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Distance of a telescope from the axes of showers.
 

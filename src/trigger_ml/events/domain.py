@@ -80,7 +80,7 @@ class Domain:
             near = (value >= low - slack) & (value <= high + slack)
         return np.where(inside, Place.INSIDE, np.where(near, Place.EDGE, Place.OUTSIDE)).astype(np.int8)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Content as plain values for JSON."""
         return {
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},

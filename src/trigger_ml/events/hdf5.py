@@ -4,7 +4,6 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -169,7 +168,7 @@ def id_column(table: Table, name: str) -> NDArray[np.int64]:
     return as_ids(np.asarray(table[name]))
 
 
-def as_ids(values: NDArray[Any]) -> NDArray[np.int64]:
+def as_ids(values: NDArray[np.generic]) -> NDArray[np.int64]:
     """Identifiers or numbers as 64-bit integers.
 
     Raises
@@ -185,7 +184,7 @@ def as_ids(values: NDArray[Any]) -> NDArray[np.int64]:
     return result
 
 
-def narrowed(values: NDArray[Any], dtype: type[np.integer], what: str) -> NDArray[Any]:
+def narrowed[T: np.integer](values: NDArray[np.integer], dtype: type[T], what: str) -> NDArray[T]:
     """Integers as a narrower type.
 
     Raises
@@ -227,10 +226,10 @@ class ColumnReader:
         }
         self._rows = np.empty(max(1, READ_BYTES // node.dtype.itemsize), node.dtype)
 
-    def read(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+    def read(self, start: int, stop: int) -> dict[str, NDArray[np.generic]]:
         """Columns of the rows from ``start`` to before ``stop``; each an array of its own, aligned."""
         pieces = range(start, max(stop, start + 1), len(self._rows))
-        columns: dict[str, NDArray[Any]] = {}
+        columns: dict[str, NDArray[np.generic]] = {}
         for first in pieces:
             n = min(len(self._rows), stop - first)
             rows = self._node.read(first, first + n, out=self._rows[:n])
@@ -241,7 +240,7 @@ class ColumnReader:
                 columns[name][first - start : first - start + n] = piece
         return columns
 
-    def read_rows(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    def read_rows(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
         """Columns of single rows, in the order given; slower than `read` by far."""
         found = self._node.read_coordinates(rows)
         return {

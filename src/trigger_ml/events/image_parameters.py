@@ -1,7 +1,6 @@
 """Image cleaning and Hillas parameters of many images at once."""
 
 from functools import cached_property
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -91,7 +90,7 @@ class ImageParameters:
         bright[event, pixel] = kept
         return bright[:, :-1]
 
-    def compute(self, images: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    def compute(self, images: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, NDArray[np.number]]:
         """Parameters of the cleaned images, as ctapipe names them.
 
         Parameters

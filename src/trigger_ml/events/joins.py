@@ -1,7 +1,5 @@
 """Rows of a file's tables found by the ids of their events; ids that are there twice are refused."""
 
-from typing import Any
-
 import numpy as np
 import tables
 from numpy.typing import NDArray
@@ -18,7 +16,7 @@ MERGED = (
 )
 
 
-def equal_pair(*columns: NDArray[Any]) -> tuple[int, int] | None:
+def equal_pair(*columns: NDArray[np.number]) -> tuple[int, int] | None:
     """Two rows that are equal in all columns, the earlier first; None if there are none."""
     if len(columns[0]) < 2:
         return None
@@ -123,7 +121,7 @@ class Companion:
 
     def read(
         self, start: int, stop: int, obs_id: Ids, event_id: Ids
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         """Values for some events of the telescope.
 
         Parameters

@@ -7,7 +7,6 @@ the monitoring rows are found by time, as in recorded data.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tables
@@ -22,6 +21,7 @@ from ctapipe.io.hdf5dataformat import (
 from numpy.typing import NDArray
 
 from trigger_ml.events.hdf5 import id_column, open_dl1
+from trigger_ml.events.table import Rows
 
 __all__ = ["Conditions", "concatenate_conditions", "read_conditions"]
 
@@ -80,7 +80,7 @@ class Conditions:
     def __len__(self) -> int:
         return len(self.block)
 
-    def __getitem__(self, rows: Any) -> "Conditions":
+    def __getitem__(self, rows: Rows) -> "Conditions":
         """Rows chosen by a slice, a mask or an index array."""
         columns = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "nuisances"}
         return Conditions(
@@ -141,9 +141,11 @@ def seconds(time: Time) -> NDArray[np.float64]:
     return np.asarray(time.unix_tai, dtype=np.float64)
 
 
-def slot(block: NDArray[np.int64], start: Time = SIMULATION_START) -> tuple[Any, Any]:
+def slot(
+    block: NDArray[np.int64], start: Time = SIMULATION_START
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Seconds (TAI) at which the slots of blocks start and end, each of shape (blocks,)."""
-    begin = float(start.unix_tai) + block * SLOT
+    begin = np.asarray(float(start.unix_tai) + block * SLOT, dtype=np.float64)
     return begin, begin + SLOT_END
 
 
@@ -198,7 +200,7 @@ def write_conditions(h5: tables.File, conditions: Conditions, filters: tables.Fi
     filters : tables.Filters
     """
 
-    def write(path: str, columns: dict[str, Any]) -> None:
+    def write(path: str, columns: dict[str, object]) -> None:
         table = Table(columns, copy=False)
         for name in table.colnames:
             # ctapipe's event source finds a container's fields by this name
@@ -260,7 +262,7 @@ def write_conditions(h5: tables.File, conditions: Conditions, filters: tables.Fi
         )
 
 
-def _channel(table: Table, name: str) -> NDArray[Any]:
+def _channel(table: Table, name: str) -> NDArray[np.generic]:
     """Values of the first gain channel, shape (rows, pixels)."""
     values = np.asarray(table[name])
     return values[:, 0] if values.ndim == 3 else values

@@ -7,7 +7,6 @@ with the night sky) and a spread. Telescopes measure both with clocked events, s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from astropy.stats import mad_std
@@ -147,8 +146,8 @@ def noise_of_images(images: Sequence[NDArray[np.floating]], source: str, *, judg
         dead |= np.ma.filled(finite.min(axis=0) == finite.max(axis=0), fill_value=True)
     axis = 0 if len(charge) >= LEAST_EVENTS else None
     living = finite.filled(np.nan)[:, ~dead]
-    mean: Any = 0.0
-    spread: Any = 0.0
+    mean: float | NDArray[np.floating] = 0.0
+    spread: float | NDArray[np.floating] = 0.0
     if living.size:
         deviation = mad_std(living, axis=axis, ignore_nan=True)
         width = CLIP * np.maximum(deviation, np.median(deviation))

@@ -1,7 +1,7 @@
 """From charges and times to the integers that the network reads."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -30,7 +30,7 @@ class PixelMap(Protocol):
     def n_pixels(self) -> int:
         """Number of pixels."""
 
-    def to_grid(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    def to_grid(self, pixels: NDArray[np.floating]) -> NDArray[np.floating]:
         """Images of shape (n, H, W) from pixels of shape (n, pixels)."""
 
 
@@ -40,26 +40,35 @@ def count_dtype(bits: int) -> type[np.uint8] | type[np.uint16]:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count(value: Any, scale: Any, top: Any) -> Any:
+def _count(value: np.float32, scale: np.float32, top: np.float32) -> np.float32:
     return min(max(np.rint(value * scale), np.float32(0)), top)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count_above(value: Any, scale: Any, pedestal: Any, least: Any, top: Any) -> Any:
+def _count_above(
+    value: np.float32, scale: np.float32, pedestal: np.float32, least: np.float32, top: np.float32
+) -> np.float32:
     # float32 holds these integers exactly; a charge far beyond them saturates either way
     count = np.rint(value * scale) - pedestal
     return min(count, top) if count >= least else np.float32(0)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _quantize(values: Any, scale: Any, top: Any, out: Any) -> None:
+def _quantize(values: NDArray[np.float32], scale: np.float32, top: np.float32, out: Counts) -> None:
     for i in range(len(values)):
         out[i] = _count(values[i], scale, top)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _charge_to_cells(
-    pixels: Any, block: Any, pedestal: Any, least: Any, pixel_of_cell: Any, scale: Any, top: Any, out: Any
+    pixels: NDArray[np.float32],
+    block: NDArray[np.int64],
+    pedestal: NDArray[np.float32],
+    least: NDArray[np.float32],
+    pixel_of_cell: NDArray[np.int64],
+    scale: np.float32,
+    top: np.float32,
+    out: Counts,
 ) -> None:
     # an image's counts stay in the core's nearest cache; the last of them is that of cells without a pixel
     n, n_pixels = pixels.shape

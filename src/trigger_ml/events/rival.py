@@ -5,9 +5,9 @@ count from the image's median, and thresholds are at least so many times the spr
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from ctapipe.instrument import CameraGeometry
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -21,6 +21,7 @@ from trigger_ml.events.light import level_and_spread
 __all__ = ["LEVELS", "Level", "RivalParameters", "read_parameters"]
 
 FloatArray = NDArray[np.floating]
+Numbers = NDArray[np.number]
 Columns = dict[str, NDArray[np.float32]]
 
 CHUNK = 512
@@ -67,7 +68,7 @@ class RivalParameters:
         In the camera frame, with a focal length.
     """
 
-    def __init__(self, geometry: Any) -> None:
+    def __init__(self, geometry: CameraGeometry) -> None:
         self._parameters = ImageParameters(geometry)
         matrix = csr_matrix(geometry.neighbor_matrix_sparse, dtype=np.int8)
         pairs = coo_matrix(matrix)
@@ -91,17 +92,17 @@ class RivalParameters:
         parts = [self._chunk(images[i : i + CHUNK]) for i in range(0, max(len(images), 1), CHUNK)]
         return {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
 
-    def _chunk(self, images: NDArray[np.float32]) -> Columns:
+    def _chunk(self, images: NDArray[np.float32]) -> dict[str, Numbers]:
         dark, noise = level_and_spread(images)
         charge = images - dark[:, np.newaxis]
-        found: dict[str, Any] = {"noise": noise, "total": charge.sum(axis=1)}
+        found: dict[str, Numbers] = {"noise": noise, "total": charge.sum(axis=1)}
         for level in LEVELS:
             lit = self._parameters.clean(charge, *level.thresholds(noise))
             columns = {**self._shape(charge, lit), **self._dark(charge, lit, noise)}
             found |= {f"{name}_{level.name}": column for name, column in columns.items()}
         return found
 
-    def _shape(self, charge: FloatArray, lit: NDArray[np.bool_]) -> dict[str, Any]:
+    def _shape(self, charge: FloatArray, lit: NDArray[np.bool_]) -> dict[str, Numbers]:
         hillas = self._parameters.compute(np.asarray(charge, dtype=np.float32), lit)
         size, length, width = (hillas[f"hillas_{name}"] for name in ("intensity", "length", "width"))
         cleaned = np.where(lit, charge, 0.0)
@@ -127,7 +128,7 @@ class RivalParameters:
                 "main_island": main / size,
             }
 
-    def _dark(self, charge: FloatArray, lit: NDArray[np.bool_], noise: FloatArray) -> dict[str, Any]:
+    def _dark(self, charge: FloatArray, lit: NDArray[np.bool_], noise: FloatArray) -> dict[str, Numbers]:
         """Sums over pixels that did not survive: of all, and of those around the image."""
         first = lit | self._touched(lit)
         second = first | self._touched(first)
@@ -144,7 +145,9 @@ class RivalParameters:
     def _touched(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.asarray((self._neighbours @ mask.T.astype(np.int8)).T > 0)
 
-    def _islands(self, cleaned: FloatArray, lit: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _islands(
+        self, cleaned: FloatArray, lit: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Groups of touching pixels, and the charge of the brightest group, shape (n,) each."""
         number = np.cumsum(lit, axis=None).reshape(lit.shape) - 1
         nodes = int(lit.sum())

@@ -1,9 +1,8 @@
 """How the showers of a simulated file were thrown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from trigger_ml.core.errors import InputError
 from trigger_ml.events.hdf5 import id_column, open_dl1, unit_column
 from trigger_ml.events.joins import equal_pair
+
+FloatArray = NDArray[np.float64]
 
 RUNS = "/configuration/simulation/run"
 # of sim_telarray's `core_pos_mode`
@@ -143,17 +144,14 @@ def read_runs(path: Path) -> list[SimulatedRun]:
                 str(path), "tells nothing about its simulation", "Give a file of simulated events"
             )
         table = read_table(h5, RUNS)
-        thrown: dict[int, Any] = {}
+        thrown: dict[int, tuple[FloatArray, FloatArray, FloatArray]] = {}
         if DISTRIBUTION in h5:
             distribution = read_table(h5, DISTRIBUTION)
             energy = unit_column(distribution, "bins_energy", u.TeV)
             core = unit_column(distribution, "bins_core_dist", u.m)
             for row, obs_id in enumerate(id_column(distribution, "obs_id")):
-                thrown[int(obs_id)] = {
-                    "energy_edges": energy[row],
-                    "core_edges": core[row],
-                    "thrown": np.asarray(distribution["histogram"][row], dtype=np.float64),
-                }
+                histogram = np.asarray(distribution["histogram"][row], dtype=np.float64)
+                thrown[int(obs_id)] = energy[row], core[row], histogram
         columns = {
             "energy_min": unit_column(table, "energy_range_min", u.TeV),
             "energy_max": unit_column(table, "energy_range_max", u.TeV),
@@ -176,16 +174,22 @@ def read_runs(path: Path) -> list[SimulatedRun]:
             )
         _check_runs(table, columns, path)
         n_showers, n_reuse = id_column(table, "n_showers"), id_column(table, "shower_reuse")
-        return [
+        runs = [
             SimulatedRun(
                 obs_id=int(obs_id),
                 n_showers=int(n_showers[row]),
                 n_reuse=int(n_reuse[row]),
                 **{name: float(values[row]) for name, values in columns.items()},  # type: ignore[arg-type]
-                **thrown.get(int(obs_id), {}),
             )
             for row, obs_id in enumerate(id_column(table, "obs_id"))
         ]
+        return [_with_histogram(run, *thrown.get(run.obs_id, (None, None, None))) for run in runs]
+
+
+def _with_histogram(
+    run: SimulatedRun, energy: FloatArray | None, core: FloatArray | None, thrown: FloatArray | None
+) -> SimulatedRun:
+    return replace(run, energy_edges=energy, core_edges=core, thrown=thrown)
 
 
 def _check_runs(table: Table, columns: dict[str, NDArray[np.float64]], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -54,7 +53,7 @@ class Showers:
         return self.truth[rows]
 
 
-def equal_rows(*columns: NDArray[Any]) -> Ids:
+def equal_rows(*columns: NDArray[np.number]) -> Ids:
     """Rank of each row by the first column, then the next ones; equal rows share one. NaN counts as 0."""
     numbers = [np.nan_to_num(column) for column in columns]
     order = np.lexsort(numbers[::-1])

@@ -10,6 +10,8 @@ from ctapipe.containers import NAN_TIME, EventType
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating]
+type Rows = slice | NDArray[np.bool_] | NDArray[np.int64]
+"""Rows of a table: a slice, a mask, or an index array."""
 
 # particle codes of sim_telarray, which ctapipe keeps in `true_shower_primary_id`
 # what ctapipe gives a shower of which nothing is known: events of a simulated night sky
@@ -81,7 +83,7 @@ class Truth:
     def __len__(self) -> int:
         return len(self.primary_id)
 
-    def __getitem__(self, rows: Any) -> "Truth":
+    def __getitem__(self, rows: Rows) -> "Truth":
         return Truth(*(getattr(self, item.name)[rows] for item in fields(self)))
 
 
@@ -144,7 +146,7 @@ class EventTable:
             return np.full(len(self), EventType.SUBARRAY.value, dtype=np.int64)
         return self.event_type
 
-    def __getitem__(self, rows: Any) -> "EventTable":
+    def __getitem__(self, rows: Rows) -> "EventTable":
         """Rows chosen by a slice, a mask or an index array."""
         columns: dict[str, Any] = {
             item.name: None if getattr(self, item.name) is None else getattr(self, item.name)[rows]

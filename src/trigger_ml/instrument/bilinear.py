@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ctapipe.instrument import CameraGeometry
@@ -41,7 +40,7 @@ class BilinearMap:
         """Cells that some pixel contributes to, shape (H, W)."""
         return np.asarray(np.asarray(self.table.sum(axis=0)).reshape(self.shape) > 0)
 
-    def to_grid(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+    def to_grid(self, pixels: NDArray[np.floating]) -> NDArray[np.float32]:
         """Interpolated images.
 
         Parameters
@@ -63,7 +62,7 @@ class BilinearMap:
         """Whether images of both have the same shape and outline."""
         return self.shape == other.shape and bool(np.array_equal(self.mask, other.mask))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """What JSON metadata tells about the map (its weights follow from the camera)."""
         return {"camera": self.camera, "shape": list(self.shape), "mapping": "bilinear"}
 

@@ -62,7 +62,7 @@ class AxialGrid:
         pixels[self.rows, self.columns] = np.arange(self.n_pixels)
         return pixels.ravel()
 
-    def to_grid(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    def to_grid[T: np.generic](self, pixels: NDArray[T]) -> NDArray[T]:
         """Images on the grid; cells without a pixel are zero.
 
         Parameters
@@ -77,7 +77,7 @@ class AxialGrid:
         padded = np.concatenate([pixels, np.zeros((len(pixels), 1), pixels.dtype)], axis=1)
         return padded[:, self.pixel_of_cell].reshape(-1, *self.shape)
 
-    def check(self, pixels: NDArray[Any]) -> None:
+    def check(self, pixels: NDArray[np.generic]) -> None:
         """Refuse images of another camera.
 
         Raises
@@ -87,7 +87,7 @@ class AxialGrid:
         """
         self._check(pixels.shape[1:] == (self.n_pixels,), pixels.shape, f"(n, {self.n_pixels})")
 
-    def to_pixels(self, grid: NDArray[Any]) -> NDArray[Any]:
+    def to_pixels[T: np.generic](self, grid: NDArray[T]) -> NDArray[T]:
         """Images in the camera's pixel order: the inverse of `to_grid`.
 
         Parameters

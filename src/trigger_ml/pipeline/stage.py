@@ -3,15 +3,14 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline.workspace import Workspace
 
-__all__ = ["Stage"]
+__all__ = ["Sections", "Stage"]
 
-Sections = dict[str, Any]
+Sections = dict[str, object]
 
 
 def _nothing_else(config: ExperimentConfig, run: RunDirectory, sections: Sections) -> Sections:
@@ -53,12 +52,13 @@ class Stage:
 
     def inputs(self, config: ExperimentConfig, run: RunDirectory) -> Sections:
         """What the result depends on, apart from the stages above."""
-        values: dict[str, Any] = config.model_dump(mode="json")
+        values: dict[str, object] = config.model_dump(mode="json")
         return self.depends(config, run, {name: _section(values, name) for name in self.sections})
 
 
-def _section(values: dict[str, Any], name: str) -> Any:
-    found: Any = values
+def _section(values: dict[str, object], name: str) -> object:
+    found: object = values
     for key in name.split("."):
+        assert isinstance(found, dict)
         found = found[key]
     return found

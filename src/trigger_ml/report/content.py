@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from trigger_ml.core import layout
-from trigger_ml.core.documents.base import Kind, read, read_object
+from trigger_ml.core.documents.base import Kind, read
 from trigger_ml.core.documents.evaluation import EVALUATION, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY, ModelSummary
 from trigger_ml.core.documents.resources import RESOURCES, Resources
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
-from trigger_ml.core.errors import InputError
+from trigger_ml.core.run import Manifest, RunDirectory
 
 __all__ = ["RunContent", "read_run"]
 
@@ -43,7 +42,7 @@ class RunContent:
     """
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     model: ModelSummary = field(default_factory=ModelSummary)
     resources: Resources = field(default_factory=Resources)
     verification: Verification | None = None
@@ -51,10 +50,9 @@ class RunContent:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def config(self) -> Mapping[str, Any]:
+    def config(self) -> Mapping[str, object]:
         """The experiment's configuration."""
-        found: Mapping[str, Any] = self.manifest.get("config", {})
-        return found
+        return self.manifest.get("config", {})
 
     @property
     def name(self) -> str:
@@ -76,11 +74,7 @@ def read_run(directory: Path) -> RunContent:
     InputError
         If the folder is no run directory, or a file of it cannot be read.
     """
-    manifest = directory / layout.MANIFEST
-    if not manifest.is_file():
-        raise InputError(
-            str(directory), f"no {layout.MANIFEST} in it", "Make the run with `trigger-ml run CONFIG`"
-        )
+    manifest = RunDirectory(directory).manifest()
     missing = {
         key: f"{what}: there is no {name} in this run (`trigger-ml {verb}` leaves it)"
         for key, (name, what, verb) in OPTIONAL.items()
@@ -92,7 +86,7 @@ def read_run(directory: Path) -> RunContent:
 
     return RunContent(
         directory,
-        read_object(manifest),
+        manifest,
         found("model", MODEL_SUMMARY) or ModelSummary(),
         found("resources", RESOURCES) or Resources(),
         found("verification", VERIFICATION),

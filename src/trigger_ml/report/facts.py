@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import yaml
 
@@ -11,6 +10,7 @@ from trigger_ml.core import task
 from trigger_ml.core.documents.estimates import Comparison
 from trigger_ml.core.documents.model import ModelSummary
 from trigger_ml.core.documents.verification import Verification
+from trigger_ml.core.run import Manifest
 from trigger_ml.evaluation.quantities import HEADLINES
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent
@@ -102,7 +102,7 @@ def size_pair(model: ModelSummary) -> tuple[str, float] | None:
     return f"{formatting.bytes_(dense)} → {formatting.bytes_(packed)}", dense / packed
 
 
-def widths(config: Mapping[str, Any], model: ModelSummary, part: str) -> str | None:
+def widths(config: Mapping[str, object], model: ModelSummary, part: str) -> str | None:
     """Bits that a configuration gives a model's ``weights`` or ``activations``: one number, or from and to.
 
     Layers with widths of their own count; the default only where a layer with weights has none of its own.
@@ -143,7 +143,7 @@ def known(rows: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
     return [(label, value) for label, value in rows if value not in (None, "")]
 
 
-def run_facts(manifest: Mapping[str, Any], task: str) -> list[tuple[str, object]]:
+def run_facts(manifest: Manifest, task: str) -> list[tuple[str, object]]:
     """When, for what and how a run was started."""
     started = manifest.get("started")
     when = datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M %Z") if started else None

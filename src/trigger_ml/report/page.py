@@ -5,11 +5,12 @@ from pathlib import Path
 
 from jinja2 import TemplateError
 
-from trigger_ml.core.documents.base import Json, plain
+from trigger_ml.core.documents.base import plain
 from trigger_ml.core.documents.evaluation import COMPRESSED, FLOAT, Evaluation
 from trigger_ml.core.documents.verification import Verification
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reason
+from trigger_ml.core.json_types import Json
 from trigger_ml.evaluation.reference import against_reference, honest
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent, read_run

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -57,9 +56,9 @@ def front(x: Sequence[float | None], y: Sequence[float | None]) -> list[int]:
     return result
 
 
-def _traces(names: Sequence[str], x: Axis, y: Axis) -> list[Mapping[str, Any]]:
+def _traces(names: Sequence[str], x: Axis, y: Axis) -> list[Mapping[str, object]]:
     line = front(x.values, y.values)
-    error: dict[str, Any] = {}
+    error: dict[str, object] = {}
     if y.low and y.high:
         pairs = list(zip(y.values, y.low, y.high, strict=True))
         error = {
@@ -94,7 +93,7 @@ class Explorer:
     """
 
     html: str
-    views: tuple[dict[str, Any], ...]
+    views: tuple[dict[str, object], ...]
 
 
 def explorer(names: Sequence[str], savings: Sequence[Axis], costs: Sequence[Axis]) -> Explorer | None:
@@ -127,7 +126,7 @@ def explorer(names: Sequence[str], savings: Sequence[Axis], costs: Sequence[Axis
             go.Scatter(**points, mode="markers", marker=marker),
         ]
     )
-    views = []
+    views: list[dict[str, object]] = []
     for x, y in pairs:
         shown, joined = _traces(names, x, y)
         data = {key: [joined.get(key), shown.get(key)] for key in ("x", "y", "error_y", "hovertemplate")}

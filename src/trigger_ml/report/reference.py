@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -80,7 +79,7 @@ def _from_table(path: Path) -> list[Curve]:
     except (OSError, tables.HDF5ExtError) as error:
         raise InputError(str(path), f"not HDF5 ({error})", "Give a FITS or HDF5 performance file") from None
     with content:
-        columns: Mapping[str, Any] = {
+        columns: Mapping[str, NDArray[np.generic]] = {
             name: node.col(name)
             for node in content.walk_nodes("/", "Table")
             for name in node.colnames

@@ -1,7 +1,6 @@
 """From the templates to a page in a file."""
 
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -35,7 +34,7 @@ def _environment() -> jinja2.Environment:
     return result
 
 
-def write_page(target: Path, template: str, **values: Any) -> Path:
+def write_page(target: Path, template: str, **values: object) -> Path:
     """Fill a template and write the page, atomically.
 
     Parameters

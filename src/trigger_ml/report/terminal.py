@@ -1,10 +1,8 @@
 """What a run found, in a few lines on the terminal; what its firmware costs, also as a README."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +15,7 @@ from trigger_ml.core.documents.evaluation import EVALUATION, FLOAT, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY
 from trigger_ml.core.documents.resources import RESOURCES, TOTAL, ResourceFigure, Resources, TimingFigure
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
+from trigger_ml.core.run import RunDirectory, StageRecord
 from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report.facts import widths
 from trigger_ml.report.robustness import robustness_line
@@ -167,7 +166,7 @@ def firmware_readme(directory: Path) -> str:
 """
 
 
-def _busy(records: Iterable[Mapping[str, Any]]) -> float:
+def _busy(records: Iterable[StageRecord]) -> float:
     """Seconds in which a stage was at work; two beside each other count once."""
     spans = sorted((datetime.fromisoformat(r["started"]).timestamp(), r["seconds"]) for r in records)
     total, end = 0.0, float("-inf")
@@ -186,7 +185,7 @@ def print_summary(directory: Path, console: Console) -> None:
         A run directory with all stages done.
     console : rich.console.Console
     """
-    manifest = json.loads((directory / layout.MANIFEST).read_text())
+    manifest = RunDirectory(directory).manifest()
     evaluation = read(directory / layout.EVALUATION, EVALUATION)
     verification = read(directory / layout.VERIFICATION, VERIFICATION)
     model = read(directory / layout.MODEL_SUMMARY, MODEL_SUMMARY)

@@ -1,10 +1,11 @@
 """The files' blocks of equal conditions, and the file of the night sky alone."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from astropy.time import TimeDelta
@@ -25,6 +26,13 @@ NIGHT_SKY_OBS = 900
 """Observation of the clocked events."""
 DAYS = 30.0
 """Between the first blocks of the files of two particles."""
+
+
+class Submit(Protocol):
+    """How an executor takes a job."""
+
+    def __call__[**P, T](self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """What is asked for its result."""
 
 
 class Blocks:
@@ -82,7 +90,7 @@ class NightSky:
         Of the production's name, a chunk's index and its path; makes the chunk's file and returns the path.
     """
 
-    def __init__(self, config: SimulationConfig, folder: Path, job: Any) -> None:
+    def __init__(self, config: SimulationConfig, folder: Path, job: Callable[[str, int, Path], Path]) -> None:
         self.job = job
         self.events = config.night_sky_events
         self.folder = folder
@@ -90,7 +98,7 @@ class NightSky:
         self.blocks = Blocks(NIGHT_SKY_OBS, DAYS * len(PRIMARY_IDS))
         self.per_chunk = NIGHT_SKY_BLOCKS * NIGHT_SKY_EVENTS
 
-    def tables(self, submit: Any) -> Iterator[EventTable]:
+    def tables(self, submit: Submit) -> Iterator[EventTable]:
         """Tables of events, until there are enough; each array event counts once."""
         n_chunks = math.ceil(self.events / self.per_chunk)
         jobs = [
@@ -126,7 +134,7 @@ class NightSky:
         return SimulatedRun(NIGHT_SKY_OBS, 0, 0, nan, nan, nan, nan, self.alt, self.az)
 
     def write(
-        self, path: Path, subarray: SubarrayDescription, submit: Any, bar: Progress, activity: str
+        self, path: Path, subarray: SubarrayDescription, submit: Submit, bar: Progress, activity: str
     ) -> None:
         """Simulate and write the file."""
         task = bar.add_task("simulating the night sky", total=self.events)

@@ -9,7 +9,6 @@ Tracks of muons and hadrons are nearly straight: their photons are drawn along t
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -372,6 +371,6 @@ def track_light(
     return photons, count
 
 
-def empty_photons(capacity: int = 4096) -> NDArray[Any]:
+def empty_photons(capacity: int = 4096) -> Array:
     """A table for the photons of one telescope."""
     return np.empty((capacity, PHOTON_COLUMNS))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.config import ParticleConfig, SimulationConfig
 from trigger_ml.core.files import atomic_path
@@ -39,6 +39,12 @@ GROUPS = {"columns": "column_", "blocks": "block_"}
 """Prefixes of a chunk's dictionaries in its file."""
 
 
+type Row = dict[str, ArrayLike]
+"""An event's, or a block's, value of each column."""
+type Columns = dict[str, NDArray[Any]]
+"""A table of columns of different types."""
+
+
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """Triggered events of some showers, and all the showers.
@@ -61,8 +67,8 @@ class Chunk:
     energy: Array
     core_distance: Array
     shower: NDArray[np.int64]
-    columns: dict[str, NDArray[Any]]
-    blocks: dict[str, NDArray[Any]]
+    columns: Columns
+    blocks: Columns
 
 
 class Worker:
@@ -112,8 +118,8 @@ class Worker:
 
     def night_sky(self, index: int) -> Chunk:
         """Clocked events of all telescopes under the conditions of some blocks; no showers."""
-        rows: list[dict[str, Any]] = []
-        blocks: list[dict[str, Any]] = []
+        rows: list[Row] = []
+        blocks: list[Row] = []
         for block in range(index * NIGHT_SKY_BLOCKS, (index + 1) * NIGHT_SKY_BLOCKS):
             rng = np.random.default_rng([self.seed, NIGHT_SKY_STREAM, block])
             if not self._varied:
@@ -129,10 +135,10 @@ class Worker:
         nothing = np.zeros(0)
         return Chunk(nothing, nothing, columns.pop("shower"), columns, _stacked(blocks))
 
-    def _begin_block(self, block: int) -> list[dict[str, Any]]:
+    def _begin_block(self, block: int) -> list[Row]:
         """Put the telescopes under a block's conditions; what they know of themselves, and the truth."""
         nuisances = draw(self.config, self.seed, block)
-        rows = []
+        rows: list[Row] = []
         for tel_id, telescope in self.telescopes.items():
             rng = block_generator(self.seed, block, tel_id)
             threshold = self.config.trigger_threshold
@@ -149,10 +155,10 @@ class Worker:
             )
         return rows
 
-    def _pixels(self, image: Image) -> dict[str, NDArray[Any]]:
+    def _pixels(self, image: Image) -> Row:
         """Columns of an image."""
-        columns = {"image": image.charge, "peak_time": image.peak_time, "true_image": image.true_image}
-        return columns | ({"waveform": image.waveform} if self.config.waveforms else {})
+        columns: Row = {"image": image.charge, "peak_time": image.peak_time, "true_image": image.true_image}
+        return columns | {"waveform": image.waveform} if self.config.waveforms else columns
 
     def chunk(self, name: str, index: int) -> Chunk:
         """Simulate one chunk of showers.
@@ -179,8 +185,8 @@ class Worker:
         if not self._varied:
             for telescope in self.telescopes.values():
                 telescope.renew_sky(rng)
-        rows: list[dict[str, Any]] = []
-        blocks: list[dict[str, Any]] = []
+        rows: list[Row] = []
+        blocks: list[Row] = []
         n_blocks = self.n_blocks(name)
         for i in range(n):
             # blocks begin where a whole part of the showers is done
@@ -189,7 +195,7 @@ class Worker:
                 blocks += self._begin_block(index * n_blocks + local)
             axis = -directions[i]
             shower = self.maker.make(rng, name, float(energy[i]), axis)
-            truth = {
+            truth: Row = {
                 "energy": energy[i],
                 "alt": math.asin(directions[i, 2]),
                 "az": math.atan2(-directions[i, 1], directions[i, 0]) % (2 * math.pi),
@@ -209,7 +215,7 @@ class Worker:
                 if len(images) < self.config.min_telescopes:
                     continue
                 for tel_id, image in images.items():
-                    row = truth | {
+                    row: Row = truth | {
                         "use": use,
                         "tel_id": tel_id,
                         "core_x": core_x[i, use],
@@ -232,7 +238,7 @@ class Worker:
         return np.asarray(np.cos(offset)[:, np.newaxis] * axes[2] + np.sin(offset)[:, np.newaxis] * across)
 
 
-def _stacked(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+def _stacked(rows: list[Row]) -> Columns:
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]} if rows else {}
 
 
@@ -247,9 +253,7 @@ def power_law(rng: np.random.Generator, n: int, particle: ParticleConfig) -> Arr
 
 def write_chunk(path: Path, chunk: Chunk) -> None:
     """Write a chunk to an NPZ file, atomically."""
-    values: dict[str, Any] = {
-        item.name: getattr(chunk, item.name) for item in fields(Chunk) if item.name not in GROUPS
-    }
+    values = {item.name: getattr(chunk, item.name) for item in fields(Chunk) if item.name not in GROUPS}
     for group, prefix in GROUPS.items():
         values |= {f"{prefix}{key}": value for key, value in getattr(chunk, group).items()}
     with atomic_path(path) as partial:

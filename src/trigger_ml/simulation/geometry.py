@@ -1,7 +1,6 @@
 """Directions and rotations shared by the transport and the telescope (compiled)."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -56,7 +55,7 @@ def air(table: Array, depth: float) -> tuple[float, float]:
 
 
 @njit(cache=True)
-def grown(rows: NDArray[Any]) -> NDArray[Any]:
+def grown[T: np.generic](rows: NDArray[T]) -> NDArray[T]:
     """A copy of a table with twice the rows, the new ones unset."""
     larger = np.empty((2 * rows.shape[0], rows.shape[1]), rows.dtype)
     larger[: rows.shape[0]] = rows

@@ -23,7 +23,6 @@ from dataclasses import dataclass, fields
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +91,7 @@ def _silence() -> None:
     os.close(sink)
 
 
-def generate(projectile: int, count: int, seed: int) -> dict[str, NDArray[Any]]:
+def generate(projectile: int, count: int, seed: int) -> dict[str, NDArray[np.number]]:
     """Interactions of one projectile at every energy of the grid.
 
     Runs once in a process: chromo refuses a second generator.
@@ -122,7 +121,7 @@ def generate(projectile: int, count: int, seed: int) -> dict[str, NDArray[Any]]:
     for unstable in (310, 3122, -3122, 3112, -3112, 3222, -3222, 3312, -3312, 3322, -3322, 3334, -3334):
         model.set_unstable(unstable)
     sizes = np.zeros((N_ENERGIES, count), dtype=np.int64)
-    columns: dict[str, list[NDArray[Any]]] = {"code": [], "fraction": [], "px": [], "py": []}
+    columns: dict[str, list[NDArray[np.number]]] = {"code": [], "fraction": [], "px": [], "py": []}
     cross = np.zeros(N_ENERGIES)
     for e, energy in enumerate(energies):
         model.kinematics = FixedTarget(energy / 1e3 * GeV, name, air)

@@ -8,13 +8,13 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import override
 
 import joblib
 import numpy as np
@@ -28,7 +28,7 @@ from trigger_ml.core.particles import PRIMARY_IDS
 from trigger_ml.events.dl1_writer import write_dl1
 from trigger_ml.events.runs import SimulatedRun
 from trigger_ml.events.table import EventTable, Truth
-from trigger_ml.simulation.blocks import DAYS, Blocks, NightSky
+from trigger_ml.simulation.blocks import DAYS, Blocks, NightSky, Submit
 from trigger_ml.simulation.chunks import NIGHT_SKY, Chunk, Worker, read_chunk, write_chunk
 from trigger_ml.simulation.interactions import load_library
 from trigger_ml.simulation.registered import plug_ins, simulated_camera, simulated_trigger
@@ -56,12 +56,13 @@ def _chunk_to_file(name: str, index: int, path: Path) -> Path:
     return path
 
 
-class _Serial:
-    """Runs jobs in this process, as an executor would."""
+class _Serial(Executor):
+    """Runs jobs in this process."""
 
-    def submit(self, function: Any, *arguments: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        future.set_result(function(*arguments))
+    @override
+    def submit[**P, T](self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_result(function(*args, **kwargs))
         return future
 
 
@@ -83,7 +84,7 @@ class _Production:
         self.alt, self.az = math.radians(90 - config.zenith), math.radians(config.azimuth)
         self.blocks = Blocks(PRIMARY_IDS[name] + 1, DAYS * list(PRIMARY_IDS).index(name))
 
-    def tables(self, submit: Any) -> Iterator[EventTable]:
+    def tables(self, submit: Submit) -> Iterator[EventTable]:
         """Tables of events in the order of the chunks, until there are enough."""
         wanted = self.particle.events
         pending: list[Future[Path]] = []
@@ -165,7 +166,7 @@ class _Production:
             thrown=self.thrown,
         )
 
-    def write(self, path: Path, subarray: SubarrayDescription, submit: Any, bar: Progress) -> None:
+    def write(self, path: Path, subarray: SubarrayDescription, submit: Submit, bar: Progress) -> None:
         """Simulate until there are enough events and write the file."""
         task = bar.add_task(f"simulating {self.name}", total=self.particle.events)
 
@@ -262,9 +263,7 @@ def simulate(config: SimulationConfig, directory: Path, *, seed: int, progress: 
     return [path for name, path in paths.items() if name != NIGHT_SKY]
 
 
-def _executor(
-    workers: int, config: SimulationConfig, seed: int, library: Path | None
-) -> AbstractContextManager[Any]:
+def _executor(workers: int, config: SimulationConfig, seed: int, library: Path | None) -> Executor:
     arguments = (config, seed, library)
     if workers > 1:
         # numba and TensorFlow in the parent do not survive a fork
@@ -272,22 +271,14 @@ def _executor(
             workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=arguments
         )
     _start_worker(*arguments)
-    return _SerialContext()
-
-
-class _SerialContext(AbstractContextManager[_Serial]):
-    def __enter__(self) -> _Serial:
-        return _Serial()
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    return _Serial()
 
 
 def _receipt(path: Path) -> Path:
     return path.with_name(f".{path.name}.json")
 
 
-def _receipt_content(key: str, events: int) -> dict[str, Any]:
+def _receipt_content(key: str, events: int) -> dict[str, object]:
     return {"production": key, "events": events}
 
 

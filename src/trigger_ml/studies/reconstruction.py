@@ -7,7 +7,7 @@ compressed.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 from rich.console import Console
@@ -46,7 +46,7 @@ class ReconstructionConfig(Section):
     base: str
     """The base experiment's YAML, relative to this file. Its events serve all tasks, and its evaluation
     settings the reconstructed response."""
-    tasks: dict[Task, dict[str, Any]] = Field(default_factory=dict)
+    tasks: dict[Task, dict[str, object]] = Field(default_factory=dict)
     """For each task, values by dotted key that differ from the base's, for instance
     ``energy: {train.epochs: 12}``. A task without changes may be left out."""
 

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from pydantic import Field
 from rich.console import Console
@@ -40,7 +40,7 @@ class SweepConfig(Section):
     """Name of the folder that holds the points' runs."""
     base: str
     """The base experiment's YAML, relative to this file."""
-    grid: dict[str, tuple[Any, ...]] = Field(min_length=1)
+    grid: dict[str, tuple[object, ...]] = Field(min_length=1)
     """Values to try by dotted key, for instance ``compression.pruning.sparsity: [0, 0.5]``."""
     until: Literal["compress", "build", "synthesize", "verify", "evaluate", "report"] = "evaluate"
     """How far each point goes."""
@@ -64,7 +64,7 @@ class Point:
     """
 
     index: int
-    values: dict[str, Any]
+    values: dict[str, object]
     config: ExperimentConfig
 
 
@@ -89,24 +89,25 @@ class Shared(Protocol):
         """How far the base experiment goes."""
 
 
-def _with_value(values: dict[str, Any], key: str, value: Any, source: str) -> None:
+def _with_value(values: dict[str, object], key: str, value: object, source: str) -> None:
     *parents, last = key.split(".")
     for parent in parents:
-        if not isinstance(values.get(parent), dict):
+        section = values.get(parent)
+        if not isinstance(section, dict):
             raise ConfigError(
                 f"{source}: {key}", f"{parent!r} is no section", "`trigger-ml schema` lists the keys"
             )
-        values = values[parent]
+        values = section
     values[last] = value
 
 
-def configured(base: ExperimentConfig, chosen: dict[str, Any], name: str, source: str) -> ExperimentConfig:
+def configured(base: ExperimentConfig, chosen: dict[str, object], name: str, source: str) -> ExperimentConfig:
     """The base experiment under another name, with other values.
 
     Parameters
     ----------
     base : ExperimentConfig
-    chosen : dict of str to Any
+    chosen : dict of str to a value
         By dotted key.
     name : str
     source : str
@@ -212,7 +213,7 @@ def run_sweep(
     return failures
 
 
-def _describe(values: dict[str, Any]) -> str:
+def _describe(values: dict[str, object]) -> str:
     return ", ".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in values.items())
 
 

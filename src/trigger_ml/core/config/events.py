@@ -1,7 +1,7 @@
 """Configuration of the events: where they come from and how an image becomes the network's input."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -35,7 +35,7 @@ class InputConfig(Section):
     ``firmware.hls`` and ``firmware.rtl`` must be null."""
 
     @classmethod
-    def of_network(cls, values: Mapping[str, Any]) -> Self:
+    def of_network(cls, values: Mapping[str, object]) -> Self:
         """Input configuration as a network's metadata hold it; those written before 0.2 knew no pedestals."""
         return cls.model_validate({"pedestal": "none", **values})
 

@@ -4,7 +4,6 @@ import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -76,7 +75,7 @@ def schema(model: type[Section] = ExperimentConfig) -> str:
 def _valid_keys(model: type[Section], location: tuple[int | str, ...]) -> list[str]:
     """Keys allowed where an unknown one was found, by walking the JSON schema along ``location``."""
     root = model.model_json_schema()
-    node: dict[str, Any] = root
+    node = root
     for step in location[:-1]:
         options = [node, *node.get("anyOf", [])]
         options = [root["$defs"][o["$ref"].split("/")[-1]] if "$ref" in o else o for o in options]
@@ -94,7 +93,7 @@ def _valid_keys(model: type[Section], location: tuple[int | str, ...]) -> list[s
     return sorted({key for option in options for key in option.get("properties", {})})
 
 
-def parse[T: Section](model: type[T], values: dict[str, Any], source: str) -> T:
+def parse[T: Section](model: type[T], values: Mapping[str, object], source: str) -> T:
     """Validate a dictionary.
 
     Raises
@@ -130,8 +129,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain data only, and no key twice: YAML's readers would silently take the last."""
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
+    seen: dict[object, int] = {}
     for key, _ in node.value:
         if key.tag == "tag:yaml.org,2002:merge":
             continue
@@ -154,7 +153,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path) -> dict[str, object]:
     """Read a YAML file that holds a mapping.
 
     Raises
@@ -189,7 +188,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def resolved(value: Any, folder: Path) -> Any:
+def resolved(value: object, folder: Path) -> object:
     """A path of a configuration, or a list of them, seen from the folder of the file that names it.
 
     What is no path stays as it is, for the configuration's own check to name.
@@ -199,7 +198,7 @@ def resolved(value: Any, folder: Path) -> Any:
     return tuple(resolved(item, folder) for item in value) if isinstance(value, list | tuple) else value
 
 
-def resolved_paths(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def resolved_paths(values: Mapping[str, object], folder: Path) -> dict[str, object]:
     """Values by dotted key, those of `PATHS` seen from a folder."""
     return {key: resolved(value, folder) if key in PATHS else value for key, value in values.items()}
 

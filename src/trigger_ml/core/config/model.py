@@ -38,7 +38,7 @@ class UnitConfig(Section):
         return self
 
 
-def _named_unit(value: Any) -> Any:
+def _named_unit(value: object) -> object:
     """A unit's name as what it stands for."""
     if not isinstance(value, str):
         return value

@@ -1,13 +1,13 @@
 """Configuration of what differs between a telescope's nights and its nominal description."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from trigger_ml.core.config.base import Section
 
 
-def _pair(value: Any) -> Any:
+def _pair(value: object) -> object:
     """A single number is a range without width."""
     return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 

@@ -1,6 +1,6 @@
 """Configuration of the event generator."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -85,10 +85,10 @@ class SimulationConfig(Section):
     """Processes; default is one per core. Any number gives the same file."""
 
     @model_serializer(mode="wrap")
-    def _without_late_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_late_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         # stages are done again where their section is written otherwise than before: keys that came later
         # are written only where they say something
-        values: dict[str, Any] = serialize(self)
+        values: dict[str, object] = serialize(self)
         for name in LATER:
             if name in values and values[name] == type(self).model_fields[name].default:
                 del values[name]

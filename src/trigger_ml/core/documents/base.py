@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.foreign import reading
+from trigger_ml.core.json_types import Json, JsonObject
 
-__all__ = ["Json", "Kind", "Upgrade", "is_default", "parse", "plain", "read", "read_object", "write"]
+__all__ = ["Kind", "Upgrade", "is_default", "parse", "plain", "read", "read_object", "write"]
 
-type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
-type Upgrade = Callable[[dict[str, Json]], dict[str, Json]]
+type Upgrade = Callable[[JsonObject], JsonObject]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Kind[T]:
         return f"Run `trigger-ml {self.stage}` for that run again, with this version"
 
 
-def read_object(path: Path) -> dict[str, Json]:
+def read_object(path: Path) -> JsonObject:
     """A file that holds a JSON object.
 
     Raises

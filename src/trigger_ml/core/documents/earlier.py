@@ -6,7 +6,7 @@ two differ from them. Parts that came with later versions may be missing.
 
 from collections.abc import Callable, Mapping
 
-from trigger_ml.core.documents.base import Json
+from trigger_ml.core.json_types import Json
 
 __all__ = ["from_first"]
 

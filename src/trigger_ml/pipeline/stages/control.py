@@ -1,12 +1,10 @@
 """The float control: the float model after as many more epochs as compression takes."""
 
-from typing import Any
-
 from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.pipeline.stage import Stage
+from trigger_ml.pipeline.stage import Sections, Stage
 from trigger_ml.pipeline.workspace import Workspace
 
 __all__ = ["STAGE"]
@@ -35,7 +33,7 @@ def _work(workspace: Workspace) -> None:
     write_json(path / layout.CONTROL_HISTORY, {"histories": result.to_dict()})
 
 
-def _depends(config: ExperimentConfig, run: RunDirectory, sections: dict[str, Any]) -> dict[str, Any]:
+def _depends(config: ExperimentConfig, run: RunDirectory, sections: Sections) -> Sections:
     if not config.compression.control:
         return sections
     # how long and how fast compression trains, whatever it prunes

@@ -1,12 +1,10 @@
 """Events: made, or the user's."""
 
-from typing import Any
-
 from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.pipeline.stage import Stage
+from trigger_ml.pipeline.stage import Sections, Stage
 from trigger_ml.pipeline.workspace import Workspace
 
 __all__ = ["STAGE"]
@@ -33,11 +31,11 @@ def _work(workspace: Workspace) -> None:
     write_json(workspace.path / layout.EVENT_FILES, files)
 
 
-def _depends(config: ExperimentConfig, run: RunDirectory, sections: dict[str, Any]) -> dict[str, Any]:
+def _depends(config: ExperimentConfig, run: RunDirectory, sections: Sections) -> Sections:
     # where events are the user's the generator's settings do not matter, the files' content does
     if config.events.files:
         return {"inputs": run.manifest()["inputs"]}
-    if "trigger" in sections["simulation"]:
+    if "trigger" in config.simulation.model_dump(mode="json"):
         from trigger_ml.simulation.registered import plug_ins
 
         # another version of the package that gives the algorithm may trigger otherwise

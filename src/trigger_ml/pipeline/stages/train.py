@@ -1,6 +1,6 @@
 """The float model: trained here, or the user's."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
@@ -8,7 +8,7 @@ from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.keras_types import Model
 from trigger_ml.core.run import RunDirectory
-from trigger_ml.pipeline.stage import Stage
+from trigger_ml.pipeline.stage import Sections, Stage
 from trigger_ml.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _work(workspace: Workspace) -> None:
     sample = load_sample(workspace)
     dataset, splits = sample.dataset, sample.splits
     rows = {name: subset(dataset, getattr(splits, name), config) for name in ("train", "validation", "test")}
-    history: dict[str, Any] | None = None
+    history: dict[str, object] | None = None
     if given is not None:
         model = given.model
         _check_input(model, dataset, str(config.model.weights))
@@ -73,11 +73,12 @@ def _check_input(model: Model, dataset: "Dataset", source: str) -> None:
         )
 
 
-def _depends(config: ExperimentConfig, run: RunDirectory, sections: dict[str, Any]) -> dict[str, Any]:
+def _depends(config: ExperimentConfig, run: RunDirectory, sections: Sections) -> Sections:
     if config.model.weights is None:
         return sections
     # what is in the file, wherever it is
-    return sections | {"model": sections["model"] | {"weights": run.manifest().get("given_model")}}
+    model = config.model.model_dump(mode="json") | {"weights": run.manifest().get("given_model")}
+    return sections | {"model": model}
 
 
 STAGE = Stage(
