@@ -8,6 +8,7 @@ rounding and overflow modes carry the names of the ``ap_fixed`` library used by 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +40,14 @@ class Overflow(StrEnum):
     """Saturate at the nearest end of the range."""
     WRAP = "WRAP"
     """Keep the low bits (two's complement)."""
+
+
+class FixedPointFields(TypedDict):
+    """A type as JSON."""
+
+    signed: bool
+    width: int
+    fraction: int
 
 
 @dataclass(frozen=True, order=True)
@@ -87,7 +96,7 @@ class FixedPoint:
         """Name as in ``ap_fixed``: ``ufixed<width,integer>`` or ``fixed<width,integer>``."""
         return f"{'' if self.signed else 'u'}fixed<{self.width},{self.integer}>"
 
-    def to_dict(self) -> dict[str, bool | int]:
+    def to_dict(self) -> FixedPointFields:
         """Plain dictionary for JSON."""
         return {"signed": self.signed, "width": self.width, "fraction": self.fraction}
 

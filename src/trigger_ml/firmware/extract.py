@@ -8,7 +8,6 @@ power of two of cells (reached with ``ZeroPadding2D``, which costs nothing), ``F
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
@@ -53,7 +52,7 @@ def extract(
     *,
     input_type: FixedPoint,
     outputs: Sequence[str] | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
 ) -> Network:
     """Extract the fixed-point network of a QKeras model.
 

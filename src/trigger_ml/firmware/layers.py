@@ -110,7 +110,7 @@ def _require_linear(layer: Layer) -> None:
         )
 
 
-def _require_defaults(layer: Layer, **defaults: Any) -> None:
+def _require_defaults(layer: Layer, **defaults: object) -> None:
     for option, default in defaults.items():
         value = getattr(layer, option, default)
         if value != default:

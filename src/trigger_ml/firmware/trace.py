@@ -6,7 +6,6 @@ the first layer where a backend says something else than the integer interpreter
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -106,7 +105,7 @@ class Trace:
                 found.setdefault(backend, layer.name)
         return found
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain dictionary for JSON."""
         return {
             "event": self.event,
@@ -156,7 +155,7 @@ def _seen(node: Node, dtype: FixedPoint, values: IntArray, expected: IntArray) -
     )
 
 
-def _visible(network: Network, backend: Backend, counts: NDArray[Any]) -> dict[str, IntArray]:
+def _visible(network: Network, backend: Backend, counts: NDArray[np.integer]) -> dict[str, IntArray]:
     """Layers that a backend shows; its outputs always."""
     taps = dict(backend.taps(counts) or {})
     return taps | {name: np.asarray(values) for name, values in backend.run(counts).items()}

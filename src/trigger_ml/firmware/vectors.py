@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.files import atomic_directory, atomic_path, write_json, write_text
-from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_float
+from trigger_ml.core.fixed_point import FixedPoint, FixedPointFields, IntArray, to_float
 from trigger_ml.core.foreign import reading
 from trigger_ml.firmware.ir.interpreter import evaluate
 from trigger_ml.firmware.ir.network import Network
@@ -51,8 +51,36 @@ def _file_names(names: Sequence[str]) -> dict[str, str]:
     return files
 
 
+class NamedType(FixedPointFields):
+    """A type and what it is called."""
+
+    name: str
+
+
+class NodeFiles(TypedDict):
+    """A node of the network, and the files of its values beside the manifest."""
+
+    op: str
+    inputs: list[str]
+    shape: list[int]
+    type: NamedType
+    dat: str
+    mem: NotRequired[str]
+
+
+class VectorManifest(TypedDict):
+    """What tells of a folder of vectors."""
+
+    events: int
+    event_ids: list[object]
+    input: str
+    outputs: list[str]
+    nodes: dict[str, NodeFiles]
+    metadata: dict[str, object]
+
+
 def write_vectors(
-    network: Network, counts: ArrayLike, directory: Path, *, event_ids: Sequence[Any] | None = None
+    network: Network, counts: ArrayLike, directory: Path, *, event_ids: Sequence[object] | None = None
 ) -> None:
     """Evaluate the network and write every node's output; an older folder is replaced at the end.
 
@@ -66,16 +94,16 @@ def write_vectors(
     """
     counts = np.asarray(counts)
     values = evaluate(network, counts)
-    ids = list(range(len(counts))) if event_ids is None else [_plain(i) for i in event_ids]
+    ids = [_plain(i) for i in (range(len(counts)) if event_ids is None else event_ids)]
     files = _file_names([node.name for node in network.nodes])
-    nodes: dict[str, dict[str, Any]] = {}
+    nodes: dict[str, NodeFiles] = {}
     with atomic_directory(directory) as folder:
-        arrays: dict[str, Any] = {f"{name}/output": values[name] for name in files}
+        arrays: dict[str, IntArray] = {f"{name}/output": values[name] for name in files}
         with atomic_path(folder / "vectors.npz") as partial:
-            np.savez_compressed(partial, **arrays)
+            np.savez_compressed(partial, allow_pickle=False, **arrays)
         for node in network.nodes:
             dtype = network.types[node.name]
-            entry: dict[str, Any] = {
+            entry: NodeFiles = {
                 "op": node.op,
                 "inputs": list(node.inputs),
                 "shape": list(network.shapes[node.name]),
@@ -87,7 +115,7 @@ def write_vectors(
                 entry["mem"] = f"{files[node.name]}.mem"
                 write_text(folder / entry["mem"], _hex(values[node.name], dtype))
             nodes[node.name] = entry
-        manifest = {
+        manifest: VectorManifest = {
             "events": len(counts),
             "event_ids": ids,
             "input": network.input.name,
@@ -98,11 +126,11 @@ def write_vectors(
         write_json(folder / MANIFEST, manifest)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def read_vectors(directory: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
+def read_vectors(directory: Path) -> tuple[VectorManifest, dict[str, NDArray[np.int64]]]:
     """Manifest and arrays by node name.
 
     Raises

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trigger_ml.core import layout
-from trigger_ml.core.documents.base import Kind, read
+from trigger_ml.core.documents.base import Kind, read, read_object
 from trigger_ml.core.documents.evaluation import EVALUATION, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY, ModelSummary
 from trigger_ml.core.documents.resources import RESOURCES, Resources
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
-from trigger_ml.core.run import Manifest, RunDirectory
+from trigger_ml.core.errors import InputError
+from trigger_ml.core.json_types import JsonObject
 
 __all__ = ["RunContent", "read_run"]
 
@@ -42,7 +43,7 @@ class RunContent:
     """
 
     path: Path
-    manifest: Manifest
+    manifest: JsonObject
     model: ModelSummary = field(default_factory=ModelSummary)
     resources: Resources = field(default_factory=Resources)
     verification: Verification | None = None
@@ -52,7 +53,8 @@ class RunContent:
     @property
     def config(self) -> Mapping[str, object]:
         """The experiment's configuration."""
-        return self.manifest.get("config", {})
+        found = self.manifest.get("config", {})
+        return found if isinstance(found, dict) else {}
 
     @property
     def name(self) -> str:
@@ -74,7 +76,11 @@ def read_run(directory: Path) -> RunContent:
     InputError
         If the folder is no run directory, or a file of it cannot be read.
     """
-    manifest = RunDirectory(directory).manifest()
+    manifest = directory / layout.MANIFEST
+    if not manifest.is_file():
+        raise InputError(
+            str(directory), f"no {layout.MANIFEST} in it", "Make the run with `trigger-ml run CONFIG`"
+        )
     missing = {
         key: f"{what}: there is no {name} in this run (`trigger-ml {verb}` leaves it)"
         for key, (name, what, verb) in OPTIONAL.items()
@@ -86,7 +92,7 @@ def read_run(directory: Path) -> RunContent:
 
     return RunContent(
         directory,
-        manifest,
+        read_object(manifest),
         found("model", MODEL_SUMMARY) or ModelSummary(),
         found("resources", RESOURCES) or Resources(),
         found("verification", VERIFICATION),

@@ -10,7 +10,7 @@ from trigger_ml.core import task
 from trigger_ml.core.documents.estimates import Comparison
 from trigger_ml.core.documents.model import ModelSummary
 from trigger_ml.core.documents.verification import Verification
-from trigger_ml.core.run import Manifest
+from trigger_ml.core.json_types import JsonObject
 from trigger_ml.evaluation.quantities import HEADLINES
 from trigger_ml.report import formatting
 from trigger_ml.report.content import RunContent
@@ -143,10 +143,10 @@ def known(rows: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
     return [(label, value) for label, value in rows if value not in (None, "")]
 
 
-def run_facts(manifest: Manifest, task: str) -> list[tuple[str, object]]:
+def run_facts(manifest: JsonObject, task: str) -> list[tuple[str, object]]:
     """When, for what and how a run was started."""
     started = manifest.get("started")
-    when = datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M %Z") if started else None
+    when = datetime.fromisoformat(str(started)).strftime("%d %B %Y, %H:%M %Z") if started else None
     return known([("Started", when), ("Task", task), ("Command", manifest.get("command"))])
 
 

@@ -1,5 +1,6 @@
 """What a run found, in a few lines on the terminal; what its firmware costs, also as a README."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from trigger_ml.core.documents.evaluation import EVALUATION, FLOAT, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY
 from trigger_ml.core.documents.resources import RESOURCES, TOTAL, ResourceFigure, Resources, TimingFigure
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
-from trigger_ml.core.run import RunDirectory, StageRecord
+from trigger_ml.core.run import StageRecord
 from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report.facts import widths
 from trigger_ml.report.robustness import robustness_line
@@ -185,7 +186,7 @@ def print_summary(directory: Path, console: Console) -> None:
         A run directory with all stages done.
     console : rich.console.Console
     """
-    manifest = RunDirectory(directory).manifest()
+    manifest = json.loads((directory / layout.MANIFEST).read_text())
     evaluation = read(directory / layout.EVALUATION, EVALUATION)
     verification = read(directory / layout.VERIFICATION, VERIFICATION)
     model = read(directory / layout.MODEL_SUMMARY, MODEL_SUMMARY)

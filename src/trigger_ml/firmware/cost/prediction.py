@@ -205,8 +205,9 @@ def predict(network: Network, config: RtlConfig, pipeline: Pipeline | None = Non
     if config.style == "unrolled":
         modules = {"network": _unrolled_cost(network)}
     total = sum(modules.values(), Cost())
-    error = "unrolled_error" if config.style == "unrolled" else "network_error"
-    return Prediction(total, modules, timing(empty), float(coefficients()[error]))
+    known = coefficients()
+    error = known["unrolled_error"] if config.style == "unrolled" else known["network_error"]
+    return Prediction(total, modules, timing(empty), error)
 
 
 def _unrolled_cost(network: Network) -> Cost:

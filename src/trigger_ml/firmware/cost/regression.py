@@ -6,7 +6,7 @@ A regression over matrices traced with alkaid (``benchmarks/firmware.py --calibr
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,30 @@ __all__ = ["COEFFICIENTS", "coefficients", "features", "fit", "matrix_cost"]
 COEFFICIENTS = Path(__file__).parent / "prediction.json"
 
 
+class MatrixFit(TypedDict):
+    """A regression over the features of traced matrices, and its relative error there."""
+
+    mean: list[float]
+    scale: list[float]
+    terms: list[float]
+    kernels: int
+    kernel_error: float
+
+
+class Coefficients(MatrixFit):
+    """All that ``prediction.json`` holds: also the shares of the parts of a design, and errors of a whole."""
+
+    network_error: float
+    kernel: list[float]
+    window: list[float]
+    unrolled: float
+    unrolled_error: float
+
+
 @cache
-def coefficients() -> dict[str, Any]:
+def coefficients() -> Coefficients:
     """The fitted numbers of all predictions."""
-    content: dict[str, Any] = json.loads(COEFFICIENTS.read_text())
+    content: Coefficients = json.loads(COEFFICIENTS.read_text())
     return content
 
 
@@ -66,7 +86,7 @@ def _polynomial(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([np.ones(len(scaled)), scaled, *pairs])
 
 
-def fit(samples: list[tuple[float, NDArray[np.float64], float]], ridge: float = 1.0) -> dict[str, Any]:
+def fit(samples: list[tuple[float, NDArray[np.float64], float]], ridge: float = 1.0) -> MatrixFit:
     """Coefficients from (naive, features, cost) of traced matrices; larger ones weigh more."""
     naive, x, cost = (np.array(v) for v in zip(*samples, strict=True))
     mean, scale = x.mean(axis=0), x.std(axis=0)

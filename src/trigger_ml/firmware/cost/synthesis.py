@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import joblib
 
@@ -25,6 +24,11 @@ __all__ = [
     "PARTS", "Cost", "Part", "Synthesis", "cells_to_cost", "family_of", "part_named", "require_fit",
     "synthesize",
 ]  # fmt: skip
+
+
+type Module = Mapping[str, object]
+type Statistics = dict[str, Module]
+"""What Yosys counted, by module."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +250,7 @@ def synthesize(
         folder = Path(name)
         read = write_files(files, folder)
 
-        def run(number: int) -> dict[str, Any]:
+        def run(number: int) -> Statistics:
             others = [m for i, group in enumerate(groups) if i != number for m in group]
             script = [read, f"hierarchy -top {top}"]
             if others:
@@ -258,7 +262,7 @@ def synthesize(
                 script.append(f"delete {' '.join(unwanted)}")
             script.append(f"write_rtlil part{number}.il")
             run_yosys("\n".join(script) + "\n", folder, timeout, f"part{number}")
-            modules: dict[str, Any] = json.loads((folder / f"stat{number}.json").read_bytes())["modules"]
+            modules: Statistics = json.loads((folder / f"stat{number}.json").read_bytes())["modules"]
             return {k: v for k, v in modules.items() if k.lstrip("\\") not in others}
 
         with ThreadPoolExecutor(len(groups)) as pool:
@@ -278,13 +282,14 @@ def synthesize(
     return replace(found, arrival=latest_arrival(report), path=report, untimed=untimed_cells(report))
 
 
-def _cells(module: Mapping[str, Any]) -> dict[str, int]:
+def _cells(module: Module) -> dict[str, int]:
     # Yosys 0.70 puts the counts directly under the module, other versions under num_cells_by_type
-    counts = module.get("num_cells_by_type", module)
+    below = module.get("num_cells_by_type")
+    counts = below if isinstance(below, Mapping) else module
     return {k: int(v) for k, v in counts.items() if isinstance(v, int) and not k.startswith("num_")}
 
 
-def _collected(statistics: Mapping[str, Any], top: str, family: str) -> Synthesis:
+def _collected(statistics: Statistics, top: str, family: str) -> Synthesis:
     modules = {key.lstrip("\\"): _cells(value) for key, value in statistics.items()}
     known: dict[str, Cost] = {}
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import hls4ml
+from hls4ml.model import ModelGraph
 from hls4ml.model.layers import Conv2D, Dense, DepthwiseConv2D, GlobalPooling2D, Merge, Pooling2D
 from hls4ml.model.optimizer.passes.stamp import MakeStamp
 
@@ -46,7 +46,7 @@ def part_of(backend: str, part: str) -> str | None:
     return None
 
 
-def conversion_options(backend: str) -> dict[str, Any]:
+def conversion_options(backend: str) -> dict[str, Path]:
     """What hls4ml's conversion must be told beyond the configuration.
 
     Libero's backend looks for SmartHLS while it converts; where that is not installed, the project's
@@ -59,7 +59,7 @@ def conversion_options(backend: str) -> dict[str, Any]:
 
 
 @contextmanager
-def stamped(*content: Any) -> Iterator[None]:
+def stamped(*content: object) -> Iterator[None]:
     """Let hls4ml name its compiled libraries after what is in them, not at random.
 
     Parameters
@@ -69,7 +69,7 @@ def stamped(*content: Any) -> Iterator[None]:
     """
     stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
-    def transform(self: Any, model: Model) -> bool:
+    def transform(self: object, model: Model) -> bool:
         model.config.config["Stamp"] = stamp
         return False
 
@@ -155,7 +155,7 @@ def require_backend(backend: str, io_type: str) -> None:
         raise MappingError("firmware.hls.backend: Libero", why, remedy)
 
 
-def require_code(graph: Any, names: Mapping[str, str]) -> None:
+def require_code(graph: ModelGraph, names: Mapping[str, str]) -> None:
     """Refuse a converted model of which a layer has no code: hls4ml does not.
 
     Parameters

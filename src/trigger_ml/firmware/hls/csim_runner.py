@@ -8,10 +8,12 @@ The working folder holds ``job.json`` and ``values.npy`` (float64: events, value
 import ctypes
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Trace(ctypes.Structure):
@@ -40,14 +42,20 @@ def simulate(folder: Path) -> None:
     _trace(folder, job, library, function, values)
 
 
-def _trace(folder: Path, job: dict[str, Any], library: Any, function: Any, values: Any) -> None:
+def _trace(
+    folder: Path,
+    job: dict[str, Any],
+    library: ctypes.CDLL,
+    function: Callable[..., None],
+    values: NDArray[np.float64],
+) -> None:
     sizes: dict[str, int] = job["layers"]
     library.allocate_trace_storage.argtypes = [ctypes.c_size_t]
     library.allocate_trace_storage.restype = None
     library.collect_trace_output.argtypes = [ctypes.POINTER(Trace)]
     library.collect_trace_output.restype = None
     library.allocate_trace_storage(ctypes.sizeof(ctypes.c_double))
-    recorded: dict[str, list[Any]] = {}
+    recorded: dict[str, list[NDArray[np.float64]]] = {}
     for event, value in enumerate(values):
         function(value, *(np.zeros(size) for size in job["outputs"]))
         records = (Trace * len(sizes))()

@@ -8,12 +8,12 @@ Types are triples of arrays (keep_negative, integer bits without sign, fraction 
 element of a feature map.
 """
 
-from typing import Any
-
 import numpy as np
 from hls4ml.model.layers import DepthwiseConv2D, Input, ZeroPadding2D
+from hls4ml.model.layers import Layer as HlsLayer
 from hls4ml.model.optimizer.passes import bit_exact
 from hls4ml.utils.qinterval import QIntervalArray
+from numpy.typing import NDArray
 
 __all__ = ["TRUST_INPUT", "register"]
 
@@ -23,7 +23,7 @@ TRUST_INPUT = "TrustInput"
 _produce_input = bit_exact._produce_kif.dispatch(Input)
 
 
-def _produce_trusted_input(layer: Any) -> tuple[Any, ...]:
+def _produce_trusted_input(layer: HlsLayer) -> tuple[NDArray[np.integer], ...]:
     if not layer.model.config.config["HLSConfig"]["Model"].get(TRUST_INPUT, False):
         return tuple(_produce_input(layer))
     dtype = layer.get_output_variable().type.precision
@@ -32,18 +32,18 @@ def _produce_trusted_input(layer: Any) -> tuple[Any, ...]:
     return tuple(np.full(shape, n, np.int16) for n in (signed, dtype.integer - signed, dtype.fractional))
 
 
-def _produce_padding(layer: Any) -> tuple[Any, ...]:
+def _produce_padding(layer: HlsLayer) -> tuple[NDArray[np.integer], ...]:
     return tuple(bit_exact.pad_arrs(layer, 0, *bit_exact.get_input_kifs(layer)[0]))
 
 
-def _request_padding(layer: Any) -> tuple[tuple[Any, ...], ...]:
+def _request_padding(layer: HlsLayer) -> tuple[tuple[NDArray[np.integer], ...], ...]:
     top, left = layer.attributes["pad_top"], layer.attributes["pad_left"]
     height, width = bit_exact.get_input_shapes(layer)[0][:2]
     inside = (slice(top, top + height), slice(left, left + width))
     return (tuple(values[inside] for values in bit_exact.requested_kif(layer)),)
 
 
-def _produce_depthwise(layer: Any) -> tuple[Any, ...]:
+def _produce_depthwise(layer: HlsLayer) -> tuple[NDArray[np.integer], ...]:
     kernel = layer.attributes["weight"].data
     height, width, channels, multiplier = kernel.shape
     if multiplier != 1:

@@ -12,7 +12,6 @@ Feature maps are (height, width, channels); all arrays of events have a leading 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
@@ -66,7 +65,7 @@ class Network:
 
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

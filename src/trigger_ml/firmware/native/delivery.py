@@ -3,7 +3,6 @@
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ __all__ = ["write_emulator_sources"]
 TEMPLATES = ("CMakeLists.txt", "selfcheck.cpp", "example.cpp", "example.py")
 
 
-def write_emulator_sources(network: Network, counts: NDArray[Any], directory: Path) -> None:
+def write_emulator_sources(network: Network, counts: NDArray[np.integer], directory: Path) -> None:
     """Write the emulator with build file, examples, golden vectors and self-check; replaces an older folder.
 
     Parameters

@@ -210,7 +210,7 @@ class NativeEmulator:
         return "not stored" if buffer is None else buffer.ctype
 
     @cached_property
-    def _count(self) -> np.dtype[Any]:
+    def _count(self) -> np.dtype[np.integer]:
         kind = storage(self.network.bounds[self.network.input.name])
         return np.dtype(kind.removesuffix("_t"))
 
@@ -228,7 +228,7 @@ class NativeEmulator:
         space: NDArray[np.uint8] = self._local.space
         return space
 
-    def _prepared(self, counts: NDArray[Any]) -> NDArray[Any]:
+    def _prepared(self, counts: NDArray[np.integer]) -> NDArray[np.integer]:
         counts = np.asarray(counts)
         size, dtype = self.network.input.size, self.network.input.dtype
         if counts.shape[1:] != size or counts.dtype.kind not in "iu":
@@ -242,7 +242,7 @@ class NativeEmulator:
             counts = counts.astype(self._count)
         return np.ascontiguousarray(counts)
 
-    def _call(self, counts: NDArray[Any], node: int | None) -> tuple[IntArray, IntArray | None]:
+    def _call(self, counts: NDArray[np.integer], node: int | None) -> tuple[IntArray, IntArray | None]:
         n = len(counts)
         logits = np.empty((n, self._outputs), dtype=np.int64)
         arguments = [counts.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(n), _pointer(logits)]
@@ -260,7 +260,7 @@ class NativeEmulator:
             raise StageError(str(self.library), CODES.get(code, f"code {code}"), "Report this as a defect")
         return logits, values
 
-    def run(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         """Outputs for counts.
 
         Parameters
@@ -293,7 +293,7 @@ class NativeEmulator:
             at += size
         return result
 
-    def taps(self, counts: NDArray[Any]) -> dict[str, IntArray]:
+    def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         """Values of every node that is stored; sums that go straight to their quantizer are not."""
         counts = self._prepared(counts)
         found = {}
@@ -304,5 +304,5 @@ class NativeEmulator:
         return found
 
 
-def _pointer(array: NDArray[Any]) -> Any:
+def _pointer(array: NDArray[np.integer]) -> Any:
     return array.ctypes.data_as(ctypes.c_void_p)

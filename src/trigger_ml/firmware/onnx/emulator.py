@@ -21,9 +21,9 @@ from scipy.special import expit
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, from_grid
 from trigger_ml.core.foreign import reading
-from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.ir.exactness import LayerProof, prove_float32_exact
 from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.onnx.properties import Properties, TapProperties
 from trigger_ml.firmware.onnx.writer import EMULATOR_FORMAT, PROPERTY, build_emulator, write_emulator
 
 __all__ = [
@@ -54,11 +54,11 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
 def run_batches(
     loaded: onnxruntime.InferenceSession,
     outputs: Sequence[str],
-    values: NDArray[Any],
+    values: NDArray[np.number],
     *,
     batch: int = BATCH,
     threads: int = 1,
-) -> list[NDArray[Any]]:
+) -> list[NDArray[np.floating]]:
     """Run a one-input session over all events, in batches on several threads.
 
     Parameters
@@ -77,7 +77,7 @@ def run_batches(
     """
     name = loaded.get_inputs()[0].name
 
-    def one(start: int) -> list[NDArray[Any]]:
+    def one(start: int) -> list[NDArray[np.floating]]:
         return list(loaded.run(list(outputs), {name: values[start : start + batch]}))
 
     starts = range(0, len(values), batch)
@@ -124,7 +124,7 @@ class Emulator:
                 "Give the emulator that `trigger-ml build` wrote (onnx/emulator.onnx of a run)",
             )
         with reading(self._source, "emulator", "Write it again with `trigger-ml build`"):
-            self.properties: dict[str, Any] = json.loads(properties)
+            self.properties: Properties = json.loads(properties)
             if self.properties["format"] > EMULATOR_FORMAT:
                 raise InputError(
                     self._source,
@@ -209,7 +209,7 @@ class Emulator:
         """Fraction bits of each output."""
         return {name: output["fraction"] for name, output in self.properties["outputs"].items()}
 
-    def _counts(self, counts: ArrayLike) -> NDArray[Any]:
+    def _counts(self, counts: ArrayLike) -> NDArray[np.integer]:
         x = np.asarray(counts)
         if x.shape[1:] != self.input_shape or x.dtype.kind not in "iu":
             raise InputError(
@@ -289,7 +289,7 @@ class Emulator:
         return {name: _tap(results[tap["tensor"]], tap) for name, tap in taps.items()}
 
 
-def _tap(values: NDArray[Any], tap: Mapping[str, Any]) -> IntArray:
+def _tap(values: NDArray[np.floating], tap: TapProperties) -> IntArray:
     integers = from_grid(values, tap["places"])
     if tap["flat_map"] is not None:
         height, width, channels = tap["flat_map"]
@@ -318,7 +318,7 @@ def changed_constants(network: Network, path: Path) -> list[tuple[str, str]]:
         Layer and description for each constant that differs, in the order of the network; layers first.
     """
 
-    def constants(model: Model) -> dict[str, NDArray[Any]]:
+    def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
         return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
 
     expected = constants(build_emulator(network))

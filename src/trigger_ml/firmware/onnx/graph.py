@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from numpy.typing import ArrayLike
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.ir.ops import Shape
@@ -28,10 +28,10 @@ class Graph:
     """An ONNX graph under construction."""
 
     def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.initializers: dict[str, Any] = {}
+        self.nodes: list[NodeProto] = []
+        self.initializers: dict[str, TensorProto] = {}
 
-    def constant(self, name: str, values: Any, double: bool = False) -> str:
+    def constant(self, name: str, values: ArrayLike, double: bool = False) -> str:
         """Add an initializer; floats become float32, or float64 on demand."""
         array = np.asarray(values)
         if array.dtype.kind == "f":
@@ -39,7 +39,7 @@ class Graph:
         self.initializers.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+    def add(self, op: str, inputs: list[str], output: str, **attributes: int | list[int]) -> str:
         """Add a node that is named as its only output."""
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output

@@ -118,7 +118,7 @@ class _Translator:
         self,
         node: Affine,
         source: Value,
-        kernel: NDArray[Any],
+        kernel: NDArray[np.number],
         bias: NDArray[np.float64] | None,
         name: str,
     ) -> None:
@@ -126,7 +126,7 @@ class _Translator:
         if isinstance(node, Conv2D):
             weights = kernel.transpose(2, 3, 0, 1) if node.depthwise else kernel.transpose(3, 2, 0, 1)
             (top, bottom), (left, right) = node.padding
-            attributes: dict[str, Any] = {
+            attributes: dict[str, int | list[int]] = {
                 "kernel_shape": list(kernel.shape[:2]),
                 "strides": list(node.strides),
                 "pads": [top, left, bottom, right],

@@ -5,7 +5,6 @@ The file is exact for every network, or is not written (see :mod:`trigger_ml.fir
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,10 +13,10 @@ from onnx import TensorProto, helper
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.files import write_bytes
 from trigger_ml.core.fixed_point import FixedPoint
-from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.ir.exactness import prove_float32_exact
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.onnx.nodes import translate
+from trigger_ml.firmware.onnx.properties import Properties
 
 __all__ = ["EMULATOR_FORMAT", "PROPERTY", "build_emulator", "write_emulator"]
 
@@ -27,7 +26,7 @@ OPSET = 17
 IR_VERSION = 8
 
 
-def _counts_dtype(dtype: FixedPoint) -> np.dtype[Any]:
+def _counts_dtype(dtype: FixedPoint) -> np.dtype[np.integer]:
     """Smallest NumPy integer type that holds the input type."""
     for kind in ("i1", "i2", "i4") if dtype.signed else ("u1", "u2", "u4"):
         if dtype.maximum <= np.iinfo(kind).max:
@@ -43,7 +42,7 @@ class _Writer:
         self.graph, self.values = translate(network)
         self.outputs: dict[str, str] = {}
 
-    def output(self, name: str) -> Any:
+    def output(self, name: str) -> onnx.ValueInfoProto:
         """Make the real values of an output available as a graph output."""
         value = self.graph.scaled(self.values[name], 0, f"{name}/value")
         shape = self.network.shapes[name]
@@ -58,7 +57,7 @@ class _Writer:
         kind = TensorProto.DOUBLE if value.double else TensorProto.FLOAT
         return helper.make_tensor_value_info(tensor, kind, ["events", *shape])
 
-    def properties(self) -> dict[str, Any]:
+    def properties(self) -> Properties:
         network = self.network
         proofs = prove_float32_exact(network)
         return {
@@ -90,7 +89,7 @@ class _Writer:
             "metadata": dict(network.metadata),
         }
 
-    def model(self) -> Model:
+    def model(self) -> onnx.ModelProto:
         network = self.network
         outputs = [self.output(name) for name in network.outputs]
         kind = helper.np_dtype_to_tensor_dtype(_counts_dtype(network.input.dtype))
@@ -109,7 +108,7 @@ class _Writer:
         return model
 
 
-def build_emulator(network: Network) -> Any:
+def build_emulator(network: Network) -> onnx.ModelProto:
     """The network as an ``onnx.ModelProto``; see :func:`write_emulator`."""
     return _Writer(network).model()
 

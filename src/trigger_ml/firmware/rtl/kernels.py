@@ -226,7 +226,7 @@ def traced(
     low, high = np.array(spans, dtype=np.float64).T
     # sums that two outputs share are kept only where they make no tree deeper: the number of registers is
     # chosen from a few channels, before the whole is known
-    options: Any = {"binary_lut": False, "hard_dc": 0}
+    options: dict[str, bool | int] = {"binary_lut": False, "hard_dc": 0}
     x = FVArray.from_lhs(low, high, np.ones_like(low), hwconf=HARDWARE, solver_options=options)
     ends = np.cumsum([len(s.low) for s in sources])
     parts = [

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from alkaid.trace import FVArray
@@ -44,8 +43,10 @@ def _shapes(node: Node, sources: list[Source], taps: int) -> list[tuple[int, ...
     return [ARITHMETIC.of(node).layout(len(s.low), taps) for s in sources]
 
 
-def _body(network: Network, nodes: tuple[Node, ...], fractions: list[int]) -> Callable[[list[FVArray]], Any]:
-    def body(values: list[FVArray]) -> Any:
+def _body(
+    network: Network, nodes: tuple[Node, ...], fractions: list[int]
+) -> Callable[[list[FVArray]], FVArray]:
+    def body(values: list[FVArray]) -> FVArray:
         result = apply(nodes[0], values, fractions)
         fraction = network.bounds[nodes[0].name].fraction
         for node in nodes[1:]:
