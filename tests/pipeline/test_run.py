@@ -133,6 +133,19 @@ def test_every_backend_agrees_on_every_bit(run: Path) -> None:
     assert verification["exact_float32"]
 
 
+def test_trace_shows_every_engine_that_verify_compares(run: Path, tmp_path: Path) -> None:
+    directory = copy_of(run, tmp_path / "run")
+    # to look into the C simulation takes minutes of compilation
+    shutil.rmtree(directory / "firmware" / "hls")
+    code, output = invoke("trace", directory, "--event", "0")
+    assert code == 0, output
+    traced = json.loads((directory / "trace" / "event-0.json").read_text())
+    verified = json.loads((run / "verification.json").read_text())
+    assert set(traced["backends"]) == {"interpreter", *verified["backends"]} - {"csim"}
+    assert "native" in output
+    assert traced["first_difference"] == {}
+
+
 def test_the_sparsity_asked_is_reached(run: Path) -> None:
     model = json.loads((run / "model" / "model.json").read_text())
     assert model["compressed"]["sparsity"] >= 0.5

@@ -7,7 +7,7 @@ their inputs come from differs.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,11 @@ from trigger_ml.core.keras_types import Model
 from trigger_ml.pipeline.emulators import compiled_emulator
 
 if TYPE_CHECKING:
+    from trigger_ml.firmware.engines.base import Backend
     from trigger_ml.firmware.ir.network import Network
     from trigger_ml.firmware.verify import Check
 
-__all__ = ["Source", "engines", "write_projects", "write_resources", "write_verification"]
+__all__ = ["Source", "backends", "engines", "write_projects", "write_resources", "write_verification"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,11 @@ class Source:
 
 
 def write_projects(
-    source: Source, counts: NDArray[Any], ids: Sequence[Any] | None, config: FirmwareConfig, path: Path
+    source: Source,
+    counts: NDArray[np.integer],
+    ids: Sequence[object] | None,
+    config: FirmwareConfig,
+    path: Path,
 ) -> None:
     """Write the projects, the emulator's sources and the vectors, or refuse what the part cannot hold.
 
@@ -80,6 +85,60 @@ def write_projects(
         build_rtl(network, config.rtl, counts.astype(np.int64), path / layout.RTL)
 
 
+def backends(
+    source: Source,
+    given: Model | None,
+    config: FirmwareConfig,
+    path: Path,
+    console: Console | None,
+    *,
+    progress: bool = True,
+    only_present: bool = False,
+) -> "list[Backend]":
+    """Every engine that a network can be evaluated with, in the order in which they are told of.
+
+    Parameters
+    ----------
+    source : Source
+    given : tf_keras.Model or None
+        QKeras, as its owner has it, for its own framework to evaluate.
+    config : FirmwareConfig
+    path : Path
+        The run directory with the projects.
+    console : rich.console.Console, optional
+        Where it is said that there is no compiled emulator.
+    progress : bool
+        Show how far the C simulation is.
+    only_present : bool
+        Leave out a project that is not there, or has no C simulation here, instead of refusing it.
+    """
+    from trigger_ml.firmware.engines.onnx import OnnxBackend
+
+    network = source.network
+    found: list[Backend] = []
+    if given is not None:
+        from trigger_ml.firmware.engines.keras import KerasBackend
+
+        found.append(KerasBackend(given, network))
+    found.append(OnnxBackend(path / layout.EMULATOR, network))
+    if (compiled := compiled_emulator(network, console)) is not None:
+        from trigger_ml.firmware.engines.native import NativeBackend
+
+        found.append(NativeBackend(compiled))
+    if config.hls is not None and ((path / layout.HLS).is_dir() or not only_present):
+        from trigger_ml.firmware.engines.csim import CsimBackend
+        from trigger_ml.firmware.hls.project import CSIM_BACKENDS, HlsProject
+
+        project = HlsProject.open(path / layout.HLS)
+        if project.manifest["backend"] in CSIM_BACKENDS or not only_present:
+            found.append(CsimBackend(project, source.model, network, config.hls, progress=progress))
+    if config.rtl is not None and ((path / layout.RTL).is_dir() or not only_present):
+        from trigger_ml.firmware.engines.rtl import RtlBackend
+
+        found.append(RtlBackend(network, config.rtl, directory=path / layout.RTL))
+    return found
+
+
 def engines(
     source: Source,
     given: Model | None,
@@ -93,42 +152,23 @@ def engines(
 
     Parameters
     ----------
-    source : Source
-    given : tf_keras.Model or None
-        QKeras, as its owner has it, for its own framework to evaluate.
-    config, verify : FirmwareConfig, VerifyConfig
-    path : Path
-        The run directory with the projects.
+    source, given, config, path, console
+        See `backends`.
+    verify : VerifyConfig
     seed : int
         Of the gaps and stalls in the simulation of RTL.
-    console : rich.console.Console, optional
-        Where it is said that there is no compiled emulator.
     """
-    from trigger_ml.firmware.engines.native import NativeBackend
-    from trigger_ml.firmware.engines.onnx import OnnxBackend
     from trigger_ml.firmware.verify import Check
 
-    network = source.network
-    checks = []
-    if given is not None:
-        from trigger_ml.firmware.engines.keras import KerasBackend
-
-        checks.append(Check(KerasBackend(given, network)))
-    checks.append(Check(OnnxBackend(path / layout.EMULATOR, network)))
-    if (compiled := compiled_emulator(network, console)) is not None:
-        checks.append(Check(NativeBackend(compiled)))
-    if config.hls is not None:
-        from trigger_ml.firmware.engines.csim import CsimBackend
-        from trigger_ml.firmware.hls.project import HlsProject
-
-        project = HlsProject.open(path / layout.HLS)
-        checks.append(Check(CsimBackend(project, source.model, network, config.hls), verify.csim_events))
+    limits = {"csim": verify.csim_events, "rtl": verify.rtl_events}
+    every = backends(source, given, config, path, console)
+    checks = [Check(backend, limits.get(backend.name)) for backend in every]
     if config.rtl is not None:
         from trigger_ml.firmware.engines.rtl import Disturbance, RtlBackend
 
-        for disturbance in (None, Disturbance(gap=0.25, stall=0.25, seed=seed)):
-            rtl = RtlBackend(network, config.rtl, disturbance, path / layout.RTL)
-            checks.append(Check(rtl, verify.rtl_events))
+        disturbance = Disturbance(gap=0.25, stall=0.25, seed=seed)
+        disturbed = RtlBackend(source.network, config.rtl, disturbance, path / layout.RTL)
+        checks.append(Check(disturbed, verify.rtl_events))
     return checks
 
 

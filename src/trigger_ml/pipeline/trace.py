@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from trigger_ml.core import layout
-from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.fixed_point import input_values
-from trigger_ml.core.keras_types import Model
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.events.dataset import Dataset
-from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.trace import REFERENCE, LayerTrace, Seen, Trace, trace_event
 
@@ -67,27 +63,9 @@ def _row(test: Dataset, event: str) -> int:
     return int(found[0])
 
 
-def _backends(config: ExperimentConfig, path: Path, network: Network, model: Model) -> list[Backend]:
-    """Every backend that the run was built with."""
-    from trigger_ml.firmware.engines.csim import CsimBackend
-    from trigger_ml.firmware.engines.keras import KerasBackend
-    from trigger_ml.firmware.engines.onnx import OnnxBackend
-    from trigger_ml.firmware.hls.project import CSIM_BACKENDS, HlsProject
-
-    backends: list[Backend] = [OnnxBackend(path / layout.EMULATOR), KerasBackend(model, network)]
-    hls = config.firmware.hls
-    if hls is not None and (path / layout.HLS).is_dir():
-        project = HlsProject.open(path / layout.HLS)
-        if project.manifest["backend"] in CSIM_BACKENDS:
-            backends.append(CsimBackend(project, model, network, hls, progress=False))
-    if config.firmware.rtl is not None:
-        from trigger_ml.firmware.engines.rtl import RtlBackend
-
-        backends.append(RtlBackend(network, config.firmware.rtl))
-    return backends
-
-
-def _float_values(path: Path, network: Network, counts: NDArray[Any], bits: int) -> dict[str, NDArray[Any]]:
+def _float_values(
+    path: Path, network: Network, counts: NDArray[np.integer], bits: int
+) -> dict[str, NDArray[np.floating]]:
     """Outputs of the float model's layers that have a namesake in the network.
 
     A layer stands beside the network's after the folding of its normalization.
@@ -126,6 +104,7 @@ def trace_run(directory: Path, event: str, output: Path | None, console: Console
     """
     from trigger_ml.firmware.ir import serialize
     from trigger_ml.models.files import load_model
+    from trigger_ml.pipeline.making import Source, backends
     from trigger_ml.pipeline.sample import load_sample
     from trigger_ml.pipeline.workspace import Workspace
     from trigger_ml.report.figures_trace import trace_figure
@@ -142,9 +121,10 @@ def trace_run(directory: Path, event: str, output: Path | None, console: Console
     name = f"{test.obs_id[row]}/{test.event_id[row]}/{test.tel_id[row]}"
     network = serialize.load(directory / layout.NETWORK)
     model = load_model(directory / layout.COMPRESSED_MODEL)
+    source = Source(config.name, network, model)
     trace = trace_event(
         network,
-        _backends(config, directory, network, model),
+        backends(source, model, config.firmware, directory, console, progress=False, only_present=True),
         test.counts[row],
         name,
         _float_values(directory, network, test.counts[row], config.events.input.bits),
