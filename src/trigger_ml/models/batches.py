@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import input_scale, input_values
 from trigger_ml.core.keras2 import tf
-from trigger_ml.core.keras_types import Model
+from trigger_ml.core.keras_types import Model, Tensor
 
 __all__ = ["Feed", "predict"]
 
@@ -27,7 +27,7 @@ class Feed:
 
     def __init__(
         self,
-        counts: NDArray[Any],
+        counts: NDArray[np.integer],
         target: NDArray[np.float32],
         bits: int,
         symmetries: NDArray[np.int64] | None = None,
@@ -43,7 +43,7 @@ class Feed:
         """Batches in an order; with a generator, each event through a symmetry that it draws."""
         height, width, channels = self.counts.shape[1:]
 
-        def take(rows: Any, turn: Any) -> Any:
+        def take(rows: Tensor, turn: Tensor) -> Tensor:
             x = tf.gather(self.counts, rows)
             if self.symmetries is not None and rng is not None:
                 flat = tf.reshape(x, (-1, height * width, channels))

@@ -1,7 +1,5 @@
 """Plain convolutional networks."""
 
-from typing import Any
-
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.keras_types import Tensor
 from trigger_ml.models.convolution import convolution
@@ -9,7 +7,7 @@ from trigger_ml.models.convolution import convolution
 __all__ = ["backbone"]
 
 
-def backbone(x: Tensor, config: ModelConfig) -> Any:
+def backbone(x: Tensor, config: ModelConfig) -> Tensor:
     """Stem and stages of 3x3 convolutions.
 
     Layers: ``stem``, then ``s{stage}c{convolution}``; each with ``_bn`` and ``_relu`` after it.

@@ -1,7 +1,5 @@
 """Convolution with optional batch normalization: the unit that all families are made of."""
 
-from typing import Any
-
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Tensor
@@ -18,7 +16,7 @@ def convolution(
     kernel: int = 3,
     strides: int = 1,
     relu: bool = True,
-) -> Any:
+) -> Tensor:
     """Layers ``name``, ``name_bn`` (when normalized) and ``name_relu`` (when ``relu``).
 
     Parameters

@@ -5,9 +5,8 @@ first, as its owner's model does: ``q(w1) - q(w0)`` is a multiple of the same la
 so a layer with weights of one bit more gives the difference of the two results. ``q(w1 - w0)`` would not.
 """
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 from qkeras import QDense, quantized_bits
 
 from trigger_ml.core.fixed_point import FixedPoint
@@ -19,7 +18,7 @@ from trigger_ml.models.quantizers import fixed_point_of, quantizer_of
 __all__ = ["column_difference", "joined_columns"]
 
 
-def joined_columns(layer: Layer, gamma_column: int) -> tuple[Any, list[Any]] | None:
+def joined_columns(layer: Layer, gamma_column: int) -> tuple[Layer, list[NDArray[np.floating]]] | None:
     """Dense layer of one unit that gives the difference of the two columns of another, and its weights.
 
     Parameters
@@ -35,7 +34,7 @@ def joined_columns(layer: Layer, gamma_column: int) -> tuple[Any, list[Any]] | N
     """
     if not isinstance(layer, tf_keras.layers.Dense):
         return None
-    changes: dict[str, Any] = {"units": 1, "activation": None}
+    changes: dict[str, object] = {"units": 1, "activation": None}
     weights = []
     for part in ("kernel", "bias"):
         variable = getattr(layer, part)
@@ -57,7 +56,7 @@ def joined_columns(layer: Layer, gamma_column: int) -> tuple[Any, list[Any]] | N
     return fresh(layer, **changes), weights
 
 
-def column_difference(name: str, gamma_column: int) -> Any:
+def column_difference(name: str, gamma_column: int) -> Layer:
     """Layer without free weights that subtracts two columns: its kernel is 1 and -1, two bits each.
 
     Parameters

@@ -7,14 +7,13 @@ Where it would not be exact (a summand before zeros that a convolution pads with
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.models.graph import Step, fresh, rebuild, steps
 from trigger_ml.models.layers import AFFINE, LINEAR_PASS, SCALERS
 
@@ -83,7 +82,7 @@ def scale_and_offset(layer: Layer) -> tuple[FloatArray, FloatArray]:
     return scale, (_flat(layer, layer.beta) if layer.center else 0.0) - mean * scale
 
 
-def _flat(layer: Layer, values: Any) -> FloatArray:
+def _flat(layer: Layer, values: ArrayLike | None) -> FloatArray:
     if values is None:
         raise MappingError(layer.name, "has no mean and variance", "Adapt it to its data before saving")
     found = np.asarray(values, dtype=np.float64)
@@ -94,7 +93,7 @@ def _flat(layer: Layer, values: Any) -> FloatArray:
     return found.reshape(-1) if found.size > 1 else found.reshape(())
 
 
-def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> Any:
+def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> Model:
     """Model of ``v`` that equals another model of ``scale * v + offset``, without the layers that only scale.
 
     Parameters
@@ -147,10 +146,10 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
     return _rebuilt(model, changed, gone)
 
 
-def _rebuilt(model: Model, changed: dict[str, list[FloatArray]], gone: set[str]) -> Any:
-    made: list[tuple[Any, Any]] = []
+def _rebuilt(model: Model, changed: dict[str, list[FloatArray]], gone: set[str]) -> Model:
+    made: list[tuple[Layer, Layer]] = []
 
-    def make(step: Step, sources: list[Any]) -> Any:
+    def make(step: Step, sources: list[Tensor]) -> Tensor:
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
         if step.name in gone:

@@ -27,7 +27,7 @@ __all__ = [
 Squashing = Literal["softmax", "sigmoid", "linear"]
 
 
-def add_head(x: Tensor, config: ModelConfig, task: Task) -> Any:
+def add_head(x: Tensor, config: ModelConfig, task: Task) -> Tensor:
     """Layers ``pool`` (or ``flatten``), ``head1``, ``head1_relu``, ... and the linear output ``head``.
 
     Parameters
@@ -91,7 +91,7 @@ def squashing(model: Model) -> Squashing:
     return found if found in ("softmax", "sigmoid") else "linear"  # type: ignore[return-value]
 
 
-def before_squashing(model: Model) -> Any:
+def before_squashing(model: Model) -> Model:
     """A model up to its softmax or sigmoid, made of the same layers: all its columns, before they are joined.
 
     Parameters
@@ -115,7 +115,7 @@ def before_squashing(model: Model) -> Any:
     return tf_keras.Model(model.inputs, output, name=model.name)
 
 
-def without_squashing(model: Model, gamma_column: int = 1) -> Any:
+def without_squashing(model: Model, gamma_column: int = 1) -> Model:
     """The model with one logit in place of a sigmoid, or of a softmax over two classes.
 
     ``softmax(z)[g] = sigmoid(z[g] - z[1 - g])``, so the logit's weights are the difference of the
@@ -156,9 +156,9 @@ def without_squashing(model: Model, gamma_column: int = 1) -> Any:
             f"{activation} is not over a dense layer of {units} units",
             "Train with a two-class head, or with one logit",
         )
-    made: dict[str, tuple[Any, Any]] = {}
+    made: dict[str, tuple[Layer, Layer]] = {}
 
-    def make(step: Step, sources: list[Any]) -> Any:
+    def make(step: Step, sources: list[Tensor]) -> Tensor:
         if step.name == last.name and last is not head:
             return sources[0]
         if step.kind == "InputLayer":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import input_values
 from trigger_ml.core.keras2 import tf, tf_keras
-from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.models.graph import steps
 
 __all__ = ["chosen_events", "measure_averages"]
@@ -25,7 +25,7 @@ ROOM = 2**27
 CHUNK = 256
 
 
-def chosen_events(model: Model, counts: NDArray[Any], seed: int) -> NDArray[np.int64]:
+def chosen_events(model: Model, counts: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
     """Rows of the events on which a model's averages are measured: always the same ones for a seed.
 
     Parameters
@@ -77,7 +77,7 @@ def measure_averages(
         return
     values = input_values(counts[chosen_events(model, counts, seed)], bits)
     starts = range(0, len(values), chunk)
-    made: dict[str, list[Any]] = {}
+    made: dict[str, list[Tensor]] = {}
     graph = steps(model)
     waiting = {step.name: 0 for step in graph}
     for step in graph:
@@ -110,7 +110,7 @@ def _last_normalization(model: Model) -> str | None:
     return found
 
 
-def _set_averages(layer: Layer, parts: list[Any]) -> None:
+def _set_averages(layer: Layer, parts: list[Tensor]) -> None:
     """Mean and variance over all events and cells; sums in float64, about the first chunk's mean."""
     (axis,) = layer.axis if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
     channels = int(parts[0].shape[axis])

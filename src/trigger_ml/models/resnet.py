@@ -1,7 +1,5 @@
 """Residual networks with basic or bottleneck blocks (He et al. 2016, arXiv:1512.03385)."""
 
-from typing import Any
-
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Tensor
@@ -10,7 +8,7 @@ from trigger_ml.models.convolution import convolution
 __all__ = ["backbone"]
 
 
-def backbone(x: Tensor, config: ModelConfig) -> Any:
+def backbone(x: Tensor, config: ModelConfig) -> Tensor:
     """Stem and stages of residual blocks.
 
     Layers: ``stem``; for block ``b`` of stage ``s`` with the prefix ``s{s}b{b}``: ``_conv1``,
@@ -35,7 +33,7 @@ def backbone(x: Tensor, config: ModelConfig) -> Any:
     return x
 
 
-def _block(x: Tensor, config: ModelConfig, prefix: str, filters: int, strides: int) -> Any:
+def _block(x: Tensor, config: ModelConfig, prefix: str, filters: int, strides: int) -> Tensor:
     layers = tf_keras.layers
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:

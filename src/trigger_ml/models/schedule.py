@@ -8,11 +8,12 @@ training is on its plateau only as long as the rate was full.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from trigger_ml.core.keras2 import tf, tf_keras
+from trigger_ml.core.keras_types import Tensor
 
 __all__ = ["CoolDown", "Ending", "Rule", "Verdict"]
 
@@ -48,7 +49,7 @@ class Ending:
     window: int
     full_epochs: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain dictionary for JSON."""
         return asdict(self)
 
@@ -134,11 +135,11 @@ class CoolDown(tf_keras.optimizers.schedules.LearningRateSchedule):  # type: ign
         self.rate, self.length = rate, length
         self.start = tf.Variable(start, dtype=tf.int64, trainable=False)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Tensor) -> Tensor:
         """Rate of a step, float32."""
         past = tf.cast(tf.cast(step, tf.int64) - self.start, tf.float32) / float(self.length)
         return 0.5 * self.rate * (1.0 + tf.cos(math.pi * tf.clip_by_value(past, 0.0, 1.0)))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Arguments that make an equal one."""
         return {"rate": self.rate, "length": self.length, "start": int(self.start)}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from trigger_ml.core.files import atomic_path
 __all__ = ["Trees", "fit_trees", "load_trees", "save_trees"]
 
 Columns = Mapping[str, NDArray[np.floating]]
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, object] = {
     "max_iter": 500,
     "learning_rate": 0.05,
     "max_leaf_nodes": 15,
@@ -37,7 +36,7 @@ class Trees:
         Parameters in the order that it takes them.
     """
 
-    classifier: Any
+    classifier: HistGradientBoostingClassifier
     names: tuple[str, ...]
 
     @property

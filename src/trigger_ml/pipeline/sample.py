@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,14 @@ from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.foreign import reading
+from trigger_ml.core.task import Task
 from trigger_ml.evaluation.direction import camera_offsets
 from trigger_ml.events.cache import cached_dataset, cached_night_sky
 from trigger_ml.events.dataset import Dataset, Splits, split_by_shower
 from trigger_ml.events.domain import QUANTITIES, training_domain
 from trigger_ml.events.night_sky import NightSky, split_night_sky
+from trigger_ml.events.quantize import Counts
+from trigger_ml.events.table import FloatArray
 from trigger_ml.instrument.camera import AxialGrid
 from trigger_ml.pipeline.workspace import Workspace
 
@@ -42,6 +45,16 @@ def _known(dataset: Dataset, targets: NDArray[np.float64], what: str) -> NDArray
     return targets
 
 
+class FineTuning(TypedDict):
+    """What the trainings of compression and of its control share: keywords of both."""
+
+    seed: int
+    task: Task
+    regression_loss: str
+    tensorboard: bool
+    symmetries: NDArray[np.int64] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """Events, and which of them are for what.
@@ -63,7 +76,7 @@ class Sample:
     config: ExperimentConfig
 
     @property
-    def targets(self) -> NDArray[np.floating]:
+    def targets(self) -> FloatArray:
         """What the model is to tell of each event, shape (events, outputs)."""
         dataset = self.dataset
         if self.config.task == "type":
@@ -75,7 +88,7 @@ class Sample:
         offsets = camera_offsets(truth.alt, truth.az, dataset.pointing_alt, dataset.pointing_az)
         return _known(dataset, offsets, "true direction or pointing")
 
-    def training(self) -> tuple[NDArray[Any], NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]:
+    def training(self) -> tuple[Counts, FloatArray, tuple[Counts, FloatArray]]:
         """Counts and targets to train on, and those that choose the epoch."""
         target = self.targets
         train, chosen = (
@@ -96,7 +109,7 @@ class Sample:
         return self.dataset.grid.symmetries
 
     @property
-    def fine_tuning(self) -> dict[str, Any]:
+    def fine_tuning(self) -> FineTuning:
         """What the trainings of compression and of its control share: keywords of both."""
         config = self.config
         return {
@@ -107,7 +120,7 @@ class Sample:
             "symmetries": self.symmetries,
         }
 
-    def domain(self) -> dict[str, Any]:
+    def domain(self) -> dict[str, object]:
         """The conditions of the training, for the network's metadata."""
         events = self.dataset[self.splits.train]
         known = {name: values for name, values in events.conditions.items() if name in QUANTITIES}
