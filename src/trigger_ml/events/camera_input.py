@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from ctapipe.instrument import CameraGeometry
@@ -227,7 +226,7 @@ class CameraInput:
         return self._conditions(table, dark_fraction(counts, self.grid.n_pixels))
 
     def _conditions(self, table: EventTable, dark: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        found: dict[str, Any] = {"dark": dark}
+        found: dict[str, NDArray[np.float64]] = {"dark": dark}
         if self._pixels is not None:
             assert isinstance(self._noise, FileNoise)
             block = table.block

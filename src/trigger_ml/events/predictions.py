@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tables
@@ -75,7 +74,7 @@ class AnswersFile:
     obs_ids: set[int] = field(default_factory=set)
     levels: set[DataLevel] = field(default_factory=lambda: {DataLevel.DL2})
 
-    def _write(self, name: str, columns: Mapping[str, Any]) -> None:
+    def _write(self, name: str, columns: Mapping[str, object]) -> None:
         table = Table(dict(columns))
         write_table(table, self.h5, name, append=True, filters=FILTERS)
         self.rows[name] = self.rows.get(name, 0) + len(table)
@@ -83,7 +82,7 @@ class AnswersFile:
     def append(
         self,
         ids: Mapping[str, NDArray[np.int64]],
-        answers: Mapping[str, Any],
+        answers: Mapping[str, NDArray[np.generic]],
         event_type: NDArray[np.int64] | None,
         time: NDArray[np.int64] | None,
         *,
@@ -105,14 +104,14 @@ class AnswersFile:
         InputError
             If an answer is not finite.
         """
-        table: dict[str, NDArray[Any]] = {
+        table: dict[str, NDArray[np.integer]] = {
             "obs_id": np.asarray(ids["obs_id"], dtype=np.int64),
             "event_id": np.asarray(ids["event_id"], dtype=np.int64),
             "tel_id": narrowed(np.asarray(ids["tel_id"]), np.int16, "telescope number"),
         }
         name = f"{self.prefix}_tel"
         units = {f"{name}_{key}": getattr(column, "unit", None) for key, column in answers.items()}
-        predictions: dict[str, NDArray[Any]] = {
+        predictions: dict[str, NDArray[np.generic]] = {
             f"{name}_{key}": np.asarray(column) for key, column in answers.items()
         }
         predictions[f"{name}_is_valid"] = np.ones(len(table["event_id"]), dtype=bool)
@@ -154,7 +153,7 @@ class AnswersFile:
 
     def _append_triggers(
         self,
-        table: dict[str, NDArray[Any]],
+        table: dict[str, NDArray[np.integer]],
         event_type: NDArray[np.int64] | None,
         time: NDArray[np.int64] | None,
     ) -> None:
@@ -228,7 +227,7 @@ def answers_file(
 def write_answers(
     path: Path,
     task: Task,
-    answers: Mapping[str, Any],
+    answers: Mapping[str, NDArray[np.generic]],
     *,
     obs_id: ArrayLike,
     event_id: ArrayLike,
@@ -338,12 +337,14 @@ def read_answers(path: Path, task: Task, prefix: str) -> Table:
     return result
 
 
-def _row_name(table: Mapping[str, NDArray[Any]], row: int) -> str:
+def _row_name(table: Mapping[str, NDArray[np.integer]], row: int) -> str:
     event, run, tel = (table[key][row] for key in ("event_id", "obs_id", "tel_id"))
     return f"event {event} of observation {run}, telescope {tel}"
 
 
-def _require_finite(table: Mapping[str, NDArray[Any]], predictions: Mapping[str, NDArray[Any]]) -> None:
+def _require_finite(
+    table: Mapping[str, NDArray[np.integer]], predictions: Mapping[str, NDArray[np.generic]]
+) -> None:
     for key, column in predictions.items():
         if column.dtype.kind == "f" and not np.isfinite(column).all():
             row = int(np.flatnonzero(~np.isfinite(column))[0])

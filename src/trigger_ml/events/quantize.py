@@ -83,18 +83,18 @@ def _charge_to_cells(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _charge_read_out(
-    pixels: Any,
-    bits: Any,
-    block: Any,
-    pedestal: Any,
-    least: Any,
-    dead: Any,
-    pixel_of_cell: Any,
-    scale: Any,
-    top: Any,
-    out: Any,
-    broken: Any,
-    lit: Any,
+    pixels: NDArray[np.float32],
+    bits: NDArray[np.int32],
+    block: NDArray[np.int64],
+    pedestal: NDArray[np.float32],
+    least: NDArray[np.float32],
+    dead: NDArray[np.bool_],
+    pixel_of_cell: NDArray[np.int64],
+    scale: np.float32,
+    top: np.float32,
+    out: Counts,
+    broken: NDArray[np.bool_],
+    lit: NDArray[np.int32],
 ) -> None:
     # as _charge_to_cells; in the same pass: living pixels that are not finite, and counts that are not zero
     n, n_pixels = pixels.shape

@@ -77,15 +77,15 @@ class Part:
     facts : PartFacts
     """
 
-    columns: dict[str, NDArray[Any]]
-    images: dict[str, NDArray[Any]]
+    columns: dict[str, NDArray[np.generic]]
+    images: dict[str, NDArray[np.generic]]
     facts: PartFacts
 
     @classmethod
     def of(cls, decisions: Iterable[tuple[Decisions, NDArray[np.bool_] | None]]) -> Self:
         """The part of some chunks, each with a mask of the events whose images are kept (None: of none)."""
-        columns: dict[str, list[NDArray[Any]]] = {}
-        images: dict[str, list[NDArray[Any]]] = {}
+        columns: dict[str, list[NDArray[np.generic]]] = {}
+        images: dict[str, list[NDArray[np.generic]]] = {}
         tallies, events, read = [], 0, 0
         for chunk, pictured in decisions:
             table = chunk.events
@@ -130,11 +130,11 @@ def _facts(stored: NDArray[np.uint8]) -> PartFacts:
     return PartFacts.from_dict(json.loads(stored.tobytes()))
 
 
-def _timed(columns: Mapping[str, NDArray[Any]]) -> bool:
+def _timed(columns: Mapping[str, NDArray[np.generic]]) -> bool:
     return bool(columns) and bool((columns["time"] != NO_TIME).any())
 
 
-def _runs(columns: Mapping[str, NDArray[Any]]) -> tuple[tuple[int, int, int], ...]:
+def _runs(columns: Mapping[str, NDArray[np.generic]]) -> tuple[tuple[int, int, int], ...]:
     if not columns:
         return ()
     found = []
@@ -156,7 +156,7 @@ class FileParts:
     folder: Path
 
     @classmethod
-    def of(cls, root: Path, path: Path, depends: Mapping[str, Any]) -> Self:
+    def of(cls, root: Path, path: Path, depends: Mapping[str, object]) -> Self:
         """In the folder of an emulation.
 
         Parameters
@@ -196,7 +196,7 @@ class FileParts:
             return None
         return content
 
-    def write_facts(self, facts: Mapping[str, Any]) -> None:
+    def write_facts(self, facts: Mapping[str, object]) -> None:
         """Keep what is known of the file."""
         write_json(self._facts_path, dict(facts))
 
