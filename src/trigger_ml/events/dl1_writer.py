@@ -25,14 +25,7 @@ from trigger_ml.events.image_parameters import ANGLES, ImageParameters
 from trigger_ml.events.monitoring import SIMULATION_START, Conditions, EventClock, write_conditions
 from trigger_ml.events.provenance import write_reference
 from trigger_ml.events.runs import SimulatedRun, write_runs
-from trigger_ml.events.table import (
-    NO_TIME,
-    EventTable,
-    FloatArray,
-    as_time,
-    has_true_image,
-    whole_array_events,
-)
+from trigger_ml.events.table import NO_TIME, EventTable, as_time, has_true_image, whole_array_events
 
 __all__ = ["impact_distance", "write_dl1"]
 
@@ -42,16 +35,14 @@ FILTERS = tables.Filters(complevel=5, complib="blosc:lz4", fletcher32=True)
 PEAK_TIME = FixedPointColumnTransform(scale=50.0, offset=0, source_dtype=np.float32, target_dtype=np.int16)
 # bytes of the rows that are written together: fewer are slow and make small HDF5 chunks
 WRITE_BYTES = 64 * 2**20
+type Index = dict[str, NDArray[np.integer]]
+"""Columns that name the events of a table."""
 # ctapipe's, so that tables can be joined without a conflict
 DESCRIPTIONS = {
     "obs_id": "Observation Block ID",
     "event_id": "Array Event ID",
     "tel_id": "Telescope ID",
 }
-
-
-type Index = dict[str, NDArray[np.integer]]
-"""Columns that name the events of a table."""
 
 
 @dataclass
@@ -107,10 +98,7 @@ class _Writer:
     def _write_array_events(
         self, events: EventTable, place: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> None:
-        index: Index = {
-            "obs_id": events.obs_id.astype(np.int64),
-            "event_id": events.event_id,
-        }
+        index: Index = {"obs_id": events.obs_id.astype(np.int64), "event_id": events.event_id}
         array_index = {name: column[starts] for name, column in index.items()}
         # what was recorded at an unknown time gets none that was made up
         simulated = events.truth is not None
@@ -314,8 +302,8 @@ class _Writer:
 
 def impact_distance(
     core: NDArray[np.float64],
-    alt: FloatArray,
-    az: FloatArray,
+    alt: NDArray[np.floating],
+    az: NDArray[np.floating],
     telescope: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Distance of a telescope from the axes of showers.
