@@ -26,9 +26,9 @@ from trigger_ml.firmware.cost.prediction import predict  # noqa: E402
 from trigger_ml.firmware.cost.regression import COEFFICIENTS, features, fit  # noqa: E402
 from trigger_ml.firmware.cost.synthesis import family_of, synthesize  # noqa: E402
 from trigger_ml.firmware.ir.network import AveragePool2D, Conv2D, Flatten, GlobalAveragePool, MaxPool2D  # noqa: E402
+from trigger_ml.firmware.rtl.arithmetic import apply  # noqa: E402
 from trigger_ml.firmware.rtl.executable import compile_simulator  # noqa: E402
 from trigger_ml.firmware.rtl.kernels import Source, make_kernel  # noqa: E402
-from trigger_ml.firmware.rtl.ops import apply  # noqa: E402
 from trigger_ml.firmware.rtl.project import TOP, design, sources  # noqa: E402
 from trigger_ml.firmware.rtl.simulate import Simulator, _header  # noqa: E402
 

@@ -1,10 +1,7 @@
 """From a QKeras model to the fixed-point network.
 
 Every layer either has an exact equivalent in the network or is refused with its name, the reason and the
-remedy (see :mod:`trigger_ml.firmware.layers`). Supported are ``QConv2D``, ``QDepthwiseConv2D``, ``QDense``,
-``QActivation`` with ``quantized_bits`` or ``quantized_relu``, ``ReLU`` without options, ``Add``,
-``MaxPooling2D``, ``AveragePooling2D`` over a power of two of cells, ``GlobalAveragePooling2D`` over a
-power of two of cells (reached with ``ZeroPadding2D``, which costs nothing), ``Flatten`` and ``Dropout``.
+remedy (see :mod:`trigger_ml.firmware.layers`, whose table names the kinds of layers).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +10,10 @@ from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Model
+from trigger_ml.firmware.extraction import Extraction, Padded
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import NO_PADDING
-from trigger_ml.firmware.layers import KERAS, Extraction, Padded
+from trigger_ml.firmware.layers import KERAS
 from trigger_ml.models.graph import functional, steps
 from trigger_ml.models.quantizers import refuse
 
@@ -26,9 +24,11 @@ def _check(network: Network, model: Model, tensors: Mapping[str, Padded], symmet
     shapes = network.shapes
     for layer in model.layers:
         tensor = tensors[layer.name]
-        if tensor.padding == NO_PADDING and shapes[tensor.name] != tuple(layer.output_shape[1:]):
-            if type(layer).__name__ == "InputLayer":
-                continue
+        if tensor.padding != NO_PADDING or type(layer).__name__ == "InputLayer":
+            continue
+        # axes of one cell come and go: a vector is a map of one position, a series a map of one row
+        in_keras, here = ([n for n in s if n != 1] for s in (layer.output_shape[1:], shapes[tensor.name]))
+        if in_keras != here:
             raise refuse(
                 layer,
                 f"gives {tuple(layer.output_shape[1:])} in Keras and {shapes[tensor.name]} as a network",
@@ -94,6 +94,14 @@ def extract(
     names = outputs if outputs is not None else model.output_names
     if unknown := sorted(set(names) - set(state.tensors)):
         raise MappingError(f"output {unknown[0]}", "is no layer of the model", "Check the name")
+    for name in names:
+        if state.tensors[name].curves:
+            layer = state.tensors[name].curves[-1].layer
+            raise refuse(
+                layer,
+                "leaves the model, and its values are no fixed-point numbers",
+                "Put a quantizer behind it, or end at the logit: probabilities are computed off-chip",
+            )
     final = tuple(dict.fromkeys(state.tensors[name].name for name in names))
     network = Network(tuple(state.nodes), final, dict(metadata or {}))
     _check(network, model, state.tensors, state.symmetric)

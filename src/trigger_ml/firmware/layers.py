@@ -5,16 +5,26 @@ approximated here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from trigger_ml.core.fixed_point import FixedPoint, IntArray, Rounding
+from trigger_ml.core.fixed_point import FixedPoint, IntArray
 from trigger_ml.core.keras_types import Layer
-from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.curves import is_curve
+from trigger_ml.firmware.extraction import Extraction, Padded
+from trigger_ml.firmware.functions import (
+    OFF_CHIP,
+    activation,
+    curve,
+    multiply,
+    quantized,
+    relabel,
+    relu,
+    scaler,
+)
 from trigger_ml.firmware.ir.ops import (
-    NO_PADDING,
     NODE_TYPES,
     Add,
     AveragePool2D,
@@ -23,65 +33,29 @@ from trigger_ml.firmware.ir.ops import (
     Dense,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
     Input,
+    Lookup,
     MaxPool2D,
+    Multiply,
     Node,
     Padding,
     Quantize,
-    window_shape,
 )
+from trigger_ml.firmware.pooling import average, global_average, global_maximum, maximum, pair, same_padding
+from trigger_ml.models.layers import IDENTITY
 from trigger_ml.models.quantizers import integer_weights, quantized_weights, quantizer_type, refuse
 
-__all__ = ["KERAS", "Extraction", "KerasLayers", "Padded"]
-
-
-@dataclass(frozen=True)
-class Padded:
-    """A tensor of the model: a node's output with zeros around it that no node represents."""
-
-    name: str
-    padding: Padding = NO_PADDING
-
-
-@dataclass
-class Extraction:
-    """The network while it grows."""
-
-    input_type: FixedPoint
-    nodes: list[Node] = field(default_factory=list)
-    tensors: dict[str, Padded] = field(default_factory=dict)
-    symmetric: list[str] = field(default_factory=list)
-
-    def network(self, outputs: Sequence[str] = ()) -> Network:
-        """The network so far."""
-        return Network(tuple(self.nodes), tuple(outputs))
-
-    def plain(self, layer: Layer, source: str) -> str:
-        """Node that the model's tensor ``source`` is; padding is refused."""
-        tensor = self.tensors[source]
-        if tensor.padding != NO_PADDING:
-            raise refuse(
-                layer,
-                "reads a zero-padded tensor, which only convolutions and global pooling can",
-                "Move the ZeroPadding2D directly before a convolution or GlobalAveragePooling2D",
-            )
-        return tensor.name
-
-    def add(self, node: Node) -> None:
-        """Add the node that a layer becomes."""
-        self.nodes.append(node)
-        self.tensors[node.name] = Padded(node.name)
-
-    def alias(self, layer: Layer, source: str) -> None:
-        """Let a layer be what it reads."""
-        self.tensors[layer.name] = self.tensors[source]
+__all__ = ["KERAS", "KerasLayers"]
 
 
 def _input(state: Extraction, layer: Layer, sources: list[str]) -> None:
     shape = tuple(layer.input_shape[0][1:])
-    if len(shape) not in (1, 3) or None in shape:
+    if len(shape) not in (1, 2, 3) or None in shape:
         raise refuse(layer, f"has shape {shape}", "Give it a fixed (height, width, channels) or (features,)")
-    state.add(Input(layer.name, (), state.input_type, shape))
+    # a series is a map of one row
+    size = shape if len(shape) != 2 else (1, *shape)
+    state.add(Input(layer.name, (), state.input_type, size))
 
 
 def _identity(state: Extraction, layer: Layer, sources: list[str]) -> None:
@@ -117,41 +91,82 @@ def _require_defaults(layer: Layer, **defaults: object) -> None:
             raise refuse(layer, f"has {option}={value!r}", f"Only {option}={default!r} maps to firmware")
 
 
-def _conv_padding(layer: Layer, size: Sequence[int], before: Padding) -> Padding:
-    """Padding of a convolution as TensorFlow does it, plus that of a ZeroPadding2D before it."""
+def _conv_padding(layer: Layer, size: Sequence[int], window: tuple[int, int], before: Padding) -> Padding:
+    """Padding of a convolution as TensorFlow does it, plus that of a zero padding before it."""
+    (top, bottom), (left, right) = before
     if layer.padding == "valid":
         return before
+    if layer.padding == "causal" and size[0] == 1:
+        return before[0], (left + window[1] - 1, right)
     if layer.padding != "same":
         raise refuse(layer, f"has padding={layer.padding!r}", "Use 'same' or 'valid'")
-    padding = []
-    for axis in range(2):
-        n = size[axis] + sum(before[axis])
-        stride, kernel = layer.strides[axis], layer.kernel_size[axis]
-        total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
-        padding.append((before[axis][0] + total // 2, before[axis][1] + total - total // 2))
-    return padding[0], padding[1]
+    padded = size[0] + top + bottom, size[1] + left + right
+    rows, columns = same_padding(padded, window, pair(layer.strides))
+    return (top + rows[0], bottom + rows[1]), (left + columns[0], right + columns[1])
 
 
 def _conv2d(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_linear(layer)
-    _require_defaults(layer, dilation_rate=(1, 1), groups=1, depth_multiplier=1, data_format="channels_last")
-    source = state.tensors[sources[0]]
-    padding = _conv_padding(layer, state.network().shapes[source.name], source.padding)
+    _require_defaults(layer, groups=1, data_format="channels_last")
+    kernel, kernel_type, bias, bias_type = _weights(layer)
+    types = kernel_type, bias, bias_type
+    if kernel.ndim == 3:
+        kernel = kernel[np.newaxis]
     depthwise = type(layer).__name__ == "QDepthwiseConv2D"
-    weights = _weights(layer)
-    state.add(Conv2D(layer.name, (source.name,), *weights, tuple(layer.strides), padding, depthwise))
+    if depthwise and kernel.shape[3] > 1:
+        kernel, depthwise = _separate(kernel), False
+    kernel = _dilated(kernel, pair(layer.dilation_rate))
+    source = state.settled(state.tensors[sources[0]])
+    shape, window, strides = state.shape(source.name), (kernel.shape[0], kernel.shape[1]), pair(layer.strides)
+    if len(shape) == 1:
+        # a vector, in Keras a map of one position
+        if window != (1, 1) or depthwise:
+            raise refuse(
+                layer, "slides a window over a single position", "Use a 1 x 1 convolution, or a Dense"
+            )
+        state.add(Dense(layer.name, (state.plain(layer, sources[0]),), kernel[0, 0], *types))
+        return
+    padding = _conv_padding(layer, shape, window, source.padding)
+    state.add(Conv2D(layer.name, (source.name,), kernel, *types, strides, padding, depthwise))
+
+
+def _separate(kernel: IntArray) -> IntArray:
+    """A depthwise kernel with several outputs for each channel, as an ordinary one."""
+    height, width, channels, each = kernel.shape
+    full = np.zeros((height, width, channels, channels, each), dtype=np.int64)
+    index = np.arange(channels)
+    full[:, :, index, index] = kernel
+    return full.reshape(height, width, channels, channels * each)
+
+
+def _dilated(kernel: IntArray, rate: tuple[int, int]) -> IntArray:
+    """A kernel with zeros between its cells, which cost nothing."""
+    if rate == (1, 1):
+        return kernel
+    height, width = ((n - 1) * r + 1 for n, r in zip(kernel.shape, rate, strict=False))
+    full = np.zeros((height, width, *kernel.shape[2:]), dtype=np.int64)
+    full[:: rate[0], :: rate[1]] = kernel
+    return full
 
 
 def _dense(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_linear(layer)
     source = state.plain(layer, sources[0])
-    if len(state.network().shapes[source]) != 1:
-        raise refuse(layer, "is applied to a feature map, not to a vector", "Put a Flatten before it")
-    state.add(Dense(layer.name, (source,), *_weights(layer)))
+    kernel, kernel_type, bias, bias_type = _weights(layer)
+    types = kernel_type, bias, bias_type
+    if len(state.shape(source)) == 1:
+        state.add(Dense(layer.name, (source,), kernel, *types))
+    else:
+        # Keras applies it to each position of a map
+        state.add(Conv2D(layer.name, (source,), kernel[np.newaxis, np.newaxis], *types))
 
 
 def _qactivation(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    source = state.plain(layer, sources[0])
+    tensor = state.unpadded(layer, sources[0])
+    if tensor.curves or is_curve(layer.quantizer):
+        quantized(state, layer, tensor)
+        return
+    source = tensor.name
     dtype = quantizer_type(layer, layer.quantizer)
     input_node = state.nodes[0]
     assert isinstance(input_node, Input)
@@ -167,34 +182,6 @@ def _qactivation(state: Extraction, layer: Layer, sources: list[str]) -> None:
         state.symmetric.append(layer.name)
 
 
-def _activation(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    name = layer.activation.__name__
-    if name == "linear":
-        state.alias(layer, sources[0])
-    elif name == "relu":
-        _exact_relu(state, layer, sources)
-    else:
-        raise refuse(
-            layer,
-            f"{name} has no exact fixed-point equivalent",
-            "End the model at the logit (probabilities are computed off-chip); inside it use quantized_relu",
-        )
-
-
-def _relu(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    if layer.max_value is not None or layer.negative_slope or layer.threshold:
-        raise refuse(layer, "has options set", "Use a plain ReLU, or QActivation(quantized_relu(...))")
-    _exact_relu(state, layer, sources)
-
-
-def _exact_relu(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    """A ReLU that loses no bits: conversion to the unsigned type that holds every possible value."""
-    source = state.plain(layer, sources[0])
-    bounds = state.network().bounds[source]
-    dtype = FixedPoint.holding(0, max(int(bounds.high.max()), 0), bounds.fraction)
-    state.add(Quantize(layer.name, (source,), dtype, rounding=Rounding.TRN))
-
-
 def _add(state: Extraction, layer: Layer, sources: list[str]) -> None:
     state.add(Add(layer.name, tuple(state.plain(layer, source) for source in sources)))
 
@@ -208,48 +195,15 @@ def _concatenate(state: Extraction, layer: Layer, sources: list[str]) -> None:
 
 def _zero_padding(state: Extraction, layer: Layer, sources: list[str]) -> None:
     _require_defaults(layer, data_format="channels_last")
-    source = state.tensors[sources[0]]
-    (top, bottom), (left, right) = layer.padding
+    source = state.settled(state.tensors[sources[0]])
+    (top, bottom), (left, right) = layer.padding if len(layer.output_shape) == 4 else ((0, 0), layer.padding)
     (t, b), (le, r) = source.padding
     state.tensors[layer.name] = Padded(source.name, ((top + t, bottom + b), (left + le, right + r)))
 
 
-def _power_of_two(layer: Layer, cells: int, remedy: str) -> int:
-    if cells & (cells - 1):
-        raise refuse(layer, f"averages over {cells} cells, and 1/{cells} is no fixed-point number", remedy)
-    return cells.bit_length() - 1
-
-
-def _pool2d(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    _require_defaults(layer, data_format="channels_last")
-    source = state.plain(layer, sources[0])
-    window, strides = tuple(layer.pool_size), tuple(layer.strides)
-    size = state.network().shapes[source][:2]
-    if layer.padding == "same" and window_shape(size, window, strides, NO_PADDING) != layer.output_shape[1:3]:
-        raise refuse(
-            layer,
-            f"pads a map of {size[0]} x {size[1]} cells to fit windows of {window[0]} x {window[1]}",
-            "Choose sizes that divide evenly, or padding='valid'",
-        )
-    if type(layer).__name__ == "MaxPooling2D":
-        state.add(MaxPool2D(layer.name, (source,), window, strides))
-        return
-    divisor = _power_of_two(layer, window[0] * window[1], "Choose a window of a power of two of cells")
-    state.add(AveragePool2D(layer.name, (source,), window, strides, divisor))
-
-
-def _global_average(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    _require_defaults(layer, data_format="channels_last", keepdims=False)
-    source = state.tensors[sources[0]]
-    height, width = state.network().shapes[source.name][:2]
-    cells = (height + sum(source.padding[0])) * (width + sum(source.padding[1]))
-    remedy = "Pad the map to powers of two with ZeroPadding2D before it and scale the next layer's weights"
-    state.add(GlobalAveragePool(layer.name, (source.name,), _power_of_two(layer, cells, remedy)))
-
-
 def _flatten(state: Extraction, layer: Layer, sources: list[str]) -> None:
     source = state.plain(layer, sources[0])
-    if len(state.network().shapes[source]) == 1:
+    if len(state.shape(source)) == 1:
         state.alias(layer, sources[0])
     else:
         state.add(Flatten(layer.name, (source,)))
@@ -302,7 +256,8 @@ class KerasLayers:
         before = len(state.nodes)
         entry.extract(state, layer, list(sources))
         for node in state.nodes[before:]:
-            assert isinstance(node, entry.gives), f"{kind} gives {node.op} without saying so"
+            # a table may come of a function that stands before the layer
+            assert isinstance(node, (*entry.gives, Lookup)), f"{kind} gives {node.op} without saying so"
 
     def missing(self, ops: Mapping[str, type[Node]] = NODE_TYPES) -> list[str]:
         """Ops that no layer gives, as sentences that name op and backend."""
@@ -311,32 +266,56 @@ class KerasLayers:
         return [f"{backend} the op {op}" for op, cls in ops.items() if cls not in given]
 
 
+_CONVOLUTION = KerasLayer(_conv2d, (Conv2D, Dense))
+_CURVE = KerasLayer(curve)
+_SCALER = KerasLayer(scaler)
+_AVERAGE = KerasLayer(average, (AveragePool2D, Conv2D))
+_MAXIMUM = KerasLayer(maximum, (MaxPool2D,))
+_GLOBAL_AVERAGE = KerasLayer(global_average, (GlobalAveragePool,))
+_GLOBAL_MAXIMUM = KerasLayer(global_maximum, (GlobalMaxPool,))
+_NOTHING = KerasLayer(_identity)
+
 KERAS = KerasLayers(
     {
         "InputLayer": KerasLayer(_input, (Input,)),
-        "QConv2D": KerasLayer(_conv2d, (Conv2D,)),
-        "QDepthwiseConv2D": KerasLayer(_conv2d, (Conv2D,)),
-        "QDense": KerasLayer(_dense, (Dense,)),
-        "QActivation": KerasLayer(_qactivation, (Quantize,)),
-        "Activation": KerasLayer(_activation, (Quantize,)),
-        "ReLU": KerasLayer(_relu, (Quantize,)),
+        "QConv2D": _CONVOLUTION,
+        "QConv1D": _CONVOLUTION,
+        "QDepthwiseConv2D": _CONVOLUTION,
+        "QDense": KerasLayer(_dense, (Dense, Conv2D)),
+        "QActivation": KerasLayer(_qactivation, (Quantize, Lookup, Conv2D, Dense)),
+        "Activation": KerasLayer(activation, (Quantize,)),
+        "ReLU": KerasLayer(relu, (Quantize,)),
+        "LeakyReLU": _CURVE,
+        "PReLU": _CURVE,
+        "ELU": _CURVE,
+        "ThresholdedReLU": _CURVE,
+        "Rescaling": _SCALER,
+        "Normalization": _SCALER,
+        "BatchNormalization": _SCALER,
+        "QBatchNormalization": _SCALER,
         "Add": KerasLayer(_add, (Add,)),
+        "Multiply": KerasLayer(multiply, (Multiply,)),
         "Concatenate": KerasLayer(_concatenate, (Concatenate,)),
         "ZeroPadding2D": KerasLayer(_zero_padding),
-        "MaxPooling2D": KerasLayer(_pool2d, (MaxPool2D,)),
-        "AveragePooling2D": KerasLayer(_pool2d, (AveragePool2D,)),
-        "GlobalAveragePooling2D": KerasLayer(_global_average, (GlobalAveragePool,)),
+        "ZeroPadding1D": KerasLayer(_zero_padding),
+        "MaxPooling2D": _MAXIMUM,
+        "MaxPooling1D": _MAXIMUM,
+        "AveragePooling2D": _AVERAGE,
+        "AveragePooling1D": _AVERAGE,
+        "GlobalAveragePooling2D": _GLOBAL_AVERAGE,
+        "GlobalAveragePooling1D": _GLOBAL_AVERAGE,
+        "GlobalMaxPooling2D": _GLOBAL_MAXIMUM,
+        "GlobalMaxPooling1D": _GLOBAL_MAXIMUM,
         "Flatten": KerasLayer(_flatten, (Flatten,)),
-        "Dropout": KerasLayer(_identity),
-        "SpatialDropout2D": KerasLayer(_identity),
+        "Reshape": KerasLayer(relabel, (Flatten,)),
+        "Permute": KerasLayer(relabel, (Flatten,)),
+        **dict.fromkeys(IDENTITY, _NOTHING),
     },
     {
-        "BatchNormalization": "Fold it into the layer before it (compression.fold) and quantize then",
-        "QBatchNormalization": "Fold batch normalization into the weights before quantizing",
         "QConv2DBatchnorm": "Fold batch normalization into the weights and use QConv2D",
         "PruneLowMagnitude": "Strip the pruning wrappers first (tfmot.sparsity.keras.strip_pruning)",
         "Conv2D": "Use QConv2D with quantized_bits kernels and biases",
         "Dense": "Use QDense with quantized_bits kernels and biases",
-        "Softmax": "End the model at the logit; probabilities are computed off-chip",
+        "Softmax": OFF_CHIP,
     },
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from qkeras import QConv2D, QDense, QDepthwiseConv2D, quantized_bits, quantized_relu
+from qkeras import QConv1D, QConv2D, QDense, QDepthwiseConv2D, quantized_bits, quantized_relu
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_integers
@@ -141,7 +141,7 @@ class QuantizedWeights:
 
 def quantized_weights(layer: Layer) -> tuple[QuantizedWeights, ...]:
     """Kernel, and bias where there is one, of a QKeras layer with weights; empty for any other layer."""
-    if not isinstance(layer, (QConv2D, QDense, QDepthwiseConv2D)):
+    if not isinstance(layer, (QConv1D, QConv2D, QDense, QDepthwiseConv2D)):
         return ()
     if isinstance(layer, QDepthwiseConv2D):
         kernel = QuantizedWeights("depthwise", layer.depthwise_kernel, layer.depthwise_quantizer_internal)

@@ -18,7 +18,8 @@ from trigger_ml.firmware.layers import KERAS
 from trigger_ml.firmware.native.generate import TRANSLATIONS
 from trigger_ml.firmware.onnx.nodes import ONNX
 from trigger_ml.firmware.onnx.writer import build_emulator
-from trigger_ml.firmware.rtl.ops import ARITHMETIC, STREAMING, UNROLLED
+from trigger_ml.firmware.rtl.arithmetic import ARITHMETIC
+from trigger_ml.firmware.rtl.ops import STREAMING, UNROLLED
 from trigger_ml.firmware.rtl.plan import plan
 from trigger_ml.firmware.rtl.project import outline
 

@@ -17,9 +17,9 @@ from trigger_ml.firmware.ir.network import (
     Node,
     Quantize,
 )
-from trigger_ml.firmware.ir.ops import Concatenate
+from trigger_ml.firmware.ir.ops import Concatenate, GlobalMaxPool, Lookup, Multiply
 
-ACTIVATION = FixedPoint(False, 5, 3)
+ACTIVATION, GATE = FixedPoint(False, 5, 3), FixedPoint(False, 4, 4)
 
 
 class Builder:
@@ -94,6 +94,33 @@ class Builder:
 
     def quantize(self, source, dtype=ACTIVATION, rounding=Rounding.RND_CONV, overflow=Overflow.SAT):
         return self.add(Quantize(self.name("quantize"), (source,), dtype, rounding, overflow))
+
+    def lookup(self, source, dtype=ACTIVATION):
+        """A table of a random walk, or one for each channel, as wide as the source asks for."""
+        bounds = self.network().bounds[source]
+        low, high = int(bounds.low.min()), int(bounds.high.max())
+        rows = (self.shape(source)[-1],) if self.rng.random() < 0.3 else ()
+        walk = np.cumsum(self.rng.integers(-2, 3, (*rows, high - low + 1)), axis=-1)
+        table = np.clip(walk, dtype.minimum, dtype.maximum)
+        return self.add(Lookup(self.name("lookup"), (source,), dtype, low, table))
+
+    def multiply(self, first, second):
+        return self.add(Multiply(self.name("multiply"), (first, second)))
+
+    def excited(self, source, dtype=GATE, channels=True, positions=True):
+        """Squeeze-excite: the map times a number of its own for each channel, and for each position."""
+        parts = []
+        if channels:
+            pooled = self.add(GlobalAveragePool(self.name("pool"), (source,), 4))
+            hidden = self.quantize(self.dense(self.quantize(pooled, FixedPoint(True, 6, 3)), 2))
+            key = self.quantize(self.dense(hidden, self.shape(source)[2]), FixedPoint(True, 5, 2))
+            parts.append(self.multiply(source, self.lookup(key, dtype)))
+        if positions:
+            key = self.quantize(self.conv(source, 1, (1, 1)), FixedPoint(True, 5, 2))
+            parts.append(self.multiply(source, self.lookup(key, dtype)))
+        if len(parts) == 1:
+            return parts[0]
+        return self.add(Add(self.name("add"), tuple(self.quantize(part) for part in parts)))
 
     def join(self, *sources):
         return self.add(Concatenate(self.name("join"), sources))
@@ -176,6 +203,8 @@ def networks(draw, max_layers=4):
                     "maximum",
                     "average",
                     "point",
+                    "lookup",
+                    "excited",
                 ]
             )
         )
@@ -188,7 +217,10 @@ def networks(draw, max_layers=4):
         if kind in ("maximum", "average"):
             window = (draw(st.integers(1, min(3, height))), draw(st.integers(1, min(3, columns))))
             if kind == "maximum":
-                x = b.add(MaxPool2D(b.name("pool"), (x,), window, strides))
+                edge = tuple(
+                    (draw(st.integers(0, (n - 1) // 2)), draw(st.integers(0, n // 2))) for n in window
+                )
+                x = b.add(MaxPool2D(b.name("pool"), (x,), window, strides, edge, draw(st.booleans())))
             else:
                 x = b.add(AveragePool2D(b.name("pool"), (x,), window, strides, 2))
         elif kind == "residual":
@@ -197,6 +229,11 @@ def networks(draw, max_layers=4):
         elif kind == "branches":
             dtypes = [draw(types) for _ in range(draw(st.integers(1, 2)))]
             x = b.branches(x, draw(st.integers(1, 2)), (draw(st.integers(1, 3)),) * 2, dtypes, sparsity)
+        elif kind == "lookup":
+            x = b.lookup(x, draw(types))
+        elif kind == "excited":
+            which = draw(st.sampled_from([(True, False), (False, True), (True, True)]))
+            x = b.excited(x, draw(types), *which)
         elif kind == "point":
             x = b.conv(x, filters, (1, 1), (1, 1), False, sparsity=sparsity)
         else:
@@ -205,9 +242,11 @@ def networks(draw, max_layers=4):
             x = b.conv(x, filters, kernel, strides, same, bits, sparsity, depthwise)
         if draw(st.booleans()) or b.network().types[x].width > 9:
             x = b.quantize(x, draw(types), draw(st.sampled_from(Rounding)), draw(st.sampled_from(Overflow)))
-    end = draw(st.sampled_from(["flat", "pooled", "both"]))
+    end = draw(st.sampled_from(["flat", "pooled", "largest", "both"]))
     if end == "flat":
         x = b.add(Flatten("flatten", (x,)))
+    elif end == "largest":
+        x = b.add(GlobalMaxPool(b.name("pool"), (x,)))
     elif end == "pooled":
         x = b.add(GlobalAveragePool("pool", (x,), draw(st.integers(0, 6))))
     else:

@@ -18,8 +18,11 @@ from trigger_ml.firmware.ir.ops import (
     Dense,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
     Input,
+    Lookup,
     MaxPool2D,
+    Multiply,
     Node,
     Quantize,
 )
@@ -91,6 +94,47 @@ def _global_average(network: Network, node: GlobalAveragePool, last: Node, lanes
     return _features(tables=float((lanes - 1) * (bits + (bits > 0)).sum()))
 
 
+def _global_maximum(network: Network, node: GlobalMaxPool, last: Node, lanes: int) -> Features:
+    return _features(tables=float(2 * (lanes - 1) * _source_bits(network, node).sum()))
+
+
+def _multiply(network: Network, node: Multiply, last: Node, lanes: int) -> Features:
+    """A row of full adders for each bit of the narrower factor but the first."""
+    first, second = (channel_bits(network.bounds[name]) for name in node.inputs)
+    wide, narrow = np.maximum(first, second), np.minimum(first, second)
+    wanted = live(network, last.name)
+    return _features(tables=float((np.maximum(0, narrow - 1) * (wide + 1) * wanted).sum()))
+
+
+def _lookup(network: Network, node: Lookup, last: Node, lanes: int) -> Features:
+    """Lookup tables of six inputs that hold the part of the table that each channel reads."""
+    bounds, rows = network.bounds[node.inputs[0]], node.rows
+    total = 0.0
+    for channel in np.flatnonzero(live(network, last.name)):
+        low, high = bounds.low[channel] - node.low, bounds.high[channel] - node.low
+        total += table_cost(rows[channel % len(rows), low : high + 1])
+    return _features(tables=total)
+
+
+def table_cost(entries: NDArray[np.int64]) -> float:
+    """Lookup tables of six inputs that hold a table.
+
+    A bit that is the same over a whole block of 64 entries needs none for the block, nor one that equals the
+    same bit of a block before.
+    """
+    bits = max(1, int(np.abs(entries).max(initial=0)).bit_length() + int(entries.min(initial=0) < 0))
+    size = 1 << max(6, (len(entries) - 1).bit_length())
+    padded = np.pad(entries, (0, size - len(entries)), mode="edge")
+    blocks = (padded.reshape(-1, 64)[:, :, None] >> np.arange(bits)) & 1
+    total = 0.0
+    for bit in range(bits):
+        distinct = np.unique(blocks[:, :, bit], axis=0)
+        varying = distinct[(distinct != distinct[:, :1]).any(axis=1)]
+        # what chooses among blocks: four of them in one more table
+        total += len(varying) + (len(blocks) - 1) / 3 * (len(distinct) > 1)
+    return total
+
+
 PREDICTION = Registry[Callable[[Network, Any, Node, int], Features]](
     "the prediction of resources",
     {
@@ -101,8 +145,11 @@ PREDICTION = Registry[Callable[[Network, Any, Node, int], Features]](
         Add: _add,
         # the handshake of the streams that meet is counted with their module
         Concatenate: _nothing,
+        Multiply: _multiply,
+        Lookup: _lookup,
         MaxPool2D: _maximum,
         AveragePool2D: _average,
+        GlobalMaxPool: _global_maximum,
         GlobalAveragePool: _global_average,
         Flatten: _nothing,
     },

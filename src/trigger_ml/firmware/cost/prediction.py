@@ -19,7 +19,7 @@ from trigger_ml.firmware.cost.regression import coefficients
 from trigger_ml.firmware.cost.synthesis import Cost
 from trigger_ml.firmware.ir.activity import Reads, channel_bits, reads
 from trigger_ml.firmware.ir.network import Network
-from trigger_ml.firmware.ir.ops import Affine, Node, Quantize, SlidingNode
+from trigger_ml.firmware.ir.ops import Affine, GlobalMaxPool, Node, Quantize, SlidingNode
 from trigger_ml.firmware.rtl.dataflow import (
     FifoModule,
     FlattenModule,
@@ -84,6 +84,14 @@ def _memory(used: NDArray[np.bool_], depth: int) -> int:
     if depth <= 32:
         return 8 * cells
     return 8 * cells * math.ceil(depth / 64) + (int(used.sum()) if depth > 64 else 0)
+
+
+def block_rams(bits: int, depth: int) -> float:
+    """Blocks of 36 kbit of a memory with one write and one read port, in halves."""
+    best = math.inf
+    for width, words in ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)):
+        best = min(best, math.ceil(bits / width) * math.ceil(depth / words) / 2)
+    return best
 
 
 def _used(module: WindowModule, channels: IntArray) -> NDArray[np.bool_]:
@@ -167,8 +175,15 @@ def _module_cost(network: Network, module: Module) -> Cost:
         case WindowModule():
             return kernel * module.kernels + _window_cost(network, module)
         case PointModule():
-            return kernel * module.kernels + Cost(lut=len(module.inputs) ** 2, ff=module.depth)
+            control = 2 * bits_for(module.output.beats) if module.held else 0
+            return kernel * module.kernels + Cost(
+                lut=len(module.inputs) ** 2 + control, ff=module.depth + control // 2
+            )
         case FifoModule():
+            if module.block:
+                control = bits_for(module.capacity)
+                blocks = block_rams(module.output.bits, module.capacity)
+                return Cost(lut=10 + 4 * control, ff=3 * control + 2, bram=blocks)
             memory = _memory(np.ones(module.output.bits, dtype=bool), module.capacity)
             control = bits_for(module.capacity)
             return Cost(lut=memory + 6 + 4 * control, lut_memory=memory, ff=3 * control + 1)
@@ -176,7 +191,9 @@ def _module_cost(network: Network, module: Module) -> Cost:
             source = module.source
             beyond = source.row_beats * source.lanes - source.width
             control = bits_for(source.beats)
-            own = module.output.bits + round(1.2 * control) + 3 + beyond * source.position_bits
+            # a maximum is compared as well as chosen
+            more = 0.6 * module.output.bits if isinstance(module.nodes[0], GlobalMaxPool) else 0
+            own = round(more) + module.output.bits + round(1.2 * control) + 3 + beyond * source.position_bits
             return kernel * module.kernels + Cost(lut=own, ff=module.output.bits + control + 2)
         case FlattenModule():
             return Cost(lut=module.source.beats + 5, ff=module.output.bits + 10)

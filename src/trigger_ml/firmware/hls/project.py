@@ -36,7 +36,7 @@ from trigger_ml.firmware.hls.backends import (
     stamped,
 )
 from trigger_ml.firmware.hls.model import project_name, twin_for_hls4ml
-from trigger_ml.firmware.hls.support import HLS, Setting, lacking
+from trigger_ml.firmware.hls.support import HLS, Setting, lacking, require_layer
 from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.ir.network import Network, Quantize
 from trigger_ml.models.quantizers import quantizer_type, refuse
@@ -106,6 +106,7 @@ def preflight(model: Model, network: Network, config: HlsConfig) -> None:
     setting = Setting(model, network, config)
     for node in network.nodes:
         HLS.of(node)(setting, node)
+        require_layer(setting, node)
     for name, settings in config.layers.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)

@@ -20,16 +20,19 @@ from trigger_ml.firmware.ir.ops import (
     Dense,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
     Input,
+    Lookup,
     MaxPool2D,
+    Multiply,
     Node,
     Quantize,
     SlidingNode,
 )
-from trigger_ml.firmware.ir.registry import Registry
+from trigger_ml.firmware.ir.registry import Refused, Registry
 from trigger_ml.models.quantizers import refuse
 
-__all__ = ["DROPPED", "HLS", "PAIRWISE", "Setting", "lacking"]
+__all__ = ["DROPPED", "HLS", "PAIRWISE", "Setting", "lacking", "require_layer"]
 
 DROPPED = "hls4ml's {} backend writes no code for it with {}, and leaves the layer out without a word"
 UNEQUAL = "the code of hls4ml's {} backend gives other values than the layer with {}"
@@ -91,6 +94,14 @@ def _pool(setting: Setting, node: SlidingNode) -> None:
         )
 
 
+def _maximum(setting: Setting, node: MaxPool2D) -> None:
+    if node.padded:
+        raise setting.refuse(
+            node, "hls4ml's code for it has no padding", "Use padding='valid' and sizes that divide evenly"
+        )
+    _pool(setting, node)
+
+
 def _convolution(setting: Setting, node: Conv2D) -> None:
     if setting.config.io_type != "io_parallel":
         return
@@ -116,6 +127,31 @@ def _concatenate(setting: Setting, node: Concatenate) -> None:
         )
 
 
+# ops that are made of other kinds of layers than hls4ml is given for them
+SAME = {Conv2D: ("QConv2D", "QDepthwiseConv2D"), Dense: ("QDense",), AveragePool2D: ("AveragePooling2D",)}
+
+
+def require_layer(setting: Setting, node: Node) -> None:
+    """Refuse a node that is not one layer of the model: hls4ml reads the model.
+
+    Raises
+    ------
+    MappingError
+    """
+    layers = {layer.name: layer for layer in setting.model.layers}
+    layer = layers.get(node.name)
+    if layer is None:
+        raise MappingError(
+            f"layer {node.name} ({node.op})",
+            "it is a part of a layer for which hls4ml has no exact code",
+            "Use firmware.rtl, or set firmware.hls: null",
+        )
+    kinds = SAME.get(type(node), (type(layer).__name__,))
+    dilated = tuple(getattr(layer, "dilation_rate", (1, 1))) != (1, 1)
+    if type(layer).__name__ not in kinds or dilated or getattr(layer, "depth_multiplier", 1) != 1:
+        raise refuse(layer, "hls4ml has no exact code for it", "Use firmware.rtl, or set firmware.hls: null")
+
+
 HLS = Registry[Callable[[Setting, Any], None]](
     "hls4ml",
     {
@@ -125,8 +161,17 @@ HLS = Registry[Callable[[Setting, Any], None]](
         Quantize: _any,
         Add: _any,
         Concatenate: _concatenate,
-        MaxPool2D: _pool,
+        Multiply: Refused(
+            "hls4ml multiplies maps of one shape only, and has no rule for the exact type of products",
+            "Use firmware.rtl, or set firmware.hls: null",
+        ),
+        Lookup: Refused(
+            "hls4ml reads its own tables of a function, with other values than the layer",
+            "Use a ReLU, or firmware.rtl and firmware.hls: null",
+        ),
+        MaxPool2D: _maximum,
         AveragePool2D: _pool,
+        GlobalMaxPool: _any,
         GlobalAveragePool: _any,
         Flatten: _any,
     },

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import MAX_WIDTH, FixedPoint, IntArray, shift
 
-__all__ = ["EXACT_FLOAT64", "Bounds", "affine_bounds", "affine_reach", "sum_bounds"]
+__all__ = ["EXACT_FLOAT64", "Bounds", "affine_bounds", "affine_reach", "product_bounds", "sum_bounds"]
 
 EXACT_FLOAT64 = 1 << 53
 """From here on, float64 does not represent every integer."""
@@ -60,7 +60,11 @@ class Bounds:
 
     def with_zero(self) -> "Bounds":
         """The interval widened to hold zero (what padding feeds in)."""
-        return Bounds(np.minimum(self.low, 0), np.maximum(self.high, 0), self.fraction)
+        return self.with_value(0)
+
+    def with_value(self, value: int) -> "Bounds":
+        """The interval widened to hold an integer."""
+        return Bounds(np.minimum(self.low, value), np.maximum(self.high, value), self.fraction)
 
 
 def _require_int64(magnitude: float) -> None:
@@ -107,6 +111,13 @@ def affine_reach(taps: IntArray, source: Bounds) -> NDArray[np.float64]:
     """
     reach = source.magnitudes @ np.abs(taps).sum(axis=0, dtype=np.float64)
     return np.asarray(np.where(reach < EXACT_FLOAT64, reach, np.nextafter(reach * (1 + 1e-12), np.inf)))
+
+
+def product_bounds(a: Bounds, b: Bounds) -> Bounds:
+    """Bounds of the products of two values; one of them may have one channel for all of the other's."""
+    _require_int64(float(a.magnitude) * b.magnitude)
+    ends = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+    return Bounds(np.min(ends, axis=0), np.max(ends, axis=0), a.fraction + b.fraction)
 
 
 def sum_bounds(parts: Sequence[Bounds]) -> Bounds:

@@ -136,7 +136,7 @@ class Network:
     @property
     def format(self) -> int:
         """Oldest version of the file format that holds the network."""
-        return max(node.since for node in self.nodes)
+        return max(node.version for node in self.nodes)
 
     def consumers(self, name: str) -> list[Node]:
         """Nodes that read the output of ``name``."""

@@ -1,11 +1,10 @@
 """C++ of a network: one statement for each weight that is not zero, row by row as the camera is read."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from trigger_ml.core.fixed_point import MAX_WIDTH, IntArray, Overflow, Rounding
+from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import (
     Add,
@@ -16,77 +15,31 @@ from trigger_ml.firmware.ir.ops import (
     Dense,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
     Input,
+    Lookup,
     MaxPool2D,
+    Multiply,
     Node,
     Quantize,
 )
 from trigger_ml.firmware.ir.registry import Refused, Registry
 from trigger_ml.firmware.names import word
+from trigger_ml.firmware.native.code import Code, elements, literal
 from trigger_ml.firmware.native.order import driver, workspace
 from trigger_ml.firmware.native.plan import Plan
+from trigger_ml.firmware.native.selecting import average_pool, lookup, max_pool, maximum_of_all, multiply
 
 __all__ = ["source"]
 
 SUMS = 12
 """Sums formed at once: with an input and a factor they fit sixteen registers."""
-ROUND = {Rounding.TRN: "truncate", Rounding.RND: "half_up", Rounding.RND_CONV: "half_even"}
-RANGE = {Overflow.SAT: "saturate", Overflow.WRAP: "wrap"}
-
-
-@dataclass
-class _Code:
-    """Text that grows."""
-
-    plan: Plan
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, *lines: str) -> None:
-        self.lines.extend(lines)
-
-    def row(self, name: str, row: str) -> str:
-        """First value of a row of a map, without the zeros before it."""
-        buffer = self.plan.buffers[name]
-        return f"&w.n{buffer.index}[{row}][{buffer.left * buffer.per_column}]"
-
-    def kept(self, name: str, row: str) -> str:
-        """Where the row that a step makes is kept."""
-        buffer = self.plan.buffers[name]
-        return self.row(name, f"({row}) % {buffer.rows}" if buffer.rows > 1 else "0")
-
-    def padded(self, name: str, row: str) -> str:
-        """Where a row of a source is kept; outside the map there are zeros."""
-        buffer = self.plan.buffers[name]
-        outside = f"({row}) < 0 || ({row}) >= {buffer.height}"
-        return self.row(name, f"{outside} ? {buffer.rows} : ({row}) % {buffer.rows}")
-
-    def quantized(self, node: Quantize, total: str, bits: int) -> str:
-        """A sum in unsigned lanes, quantized, in the type that it is stored in."""
-        plan = self.plan
-        places = plan.network.bounds[node.inputs[0]].fraction - node.dtype.fraction
-        dtype, kind = node.dtype, plan.buffers[node.name].stored
-        rounding = node.rounding
-        if places > MAX_WIDTH or places >= bits:
-            # nothing is left but the sign
-            rounding, places = Rounding.TRN, bits - 1
-            if node.rounding is not Rounding.TRN:
-                return f"V<{kind}>{{}}"
-        options = f"Round::{ROUND[rounding]}, Range::{RANGE[node.overflow]}"
-        return (
-            f"quantize<uint{bits}_t, {kind}, {places}, {options}, {_literal(dtype.minimum)}, "
-            f"{_literal(dtype.maximum)}, {dtype.width}>({total})"
-        )
-
-
-def _literal(value: int) -> str:
-    """An integer in C++: the most negative one has no literal."""
-    return f"INT64_C({value})" if value > -(1 << 63) else "INT64_MIN"
 
 
 def _constant(value: int, bits: int) -> str:
     """An integer modulo 2**bits, as it is read."""
     signed = (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
-    return f"(uint{bits}_t){_literal(signed) if bits == 64 else signed}"
+    return f"(uint{bits}_t){literal(signed) if bits == 64 else signed}"
 
 
 def _term(total: str, value: str, weight: int, bits: int) -> str:
@@ -99,7 +52,7 @@ def _term(total: str, value: str, weight: int, bits: int) -> str:
     return f"{total} += {value} * {_constant(weight, bits)};"
 
 
-def _stored(code: _Code, result: Node, total: str, bits: int) -> str:
+def _stored(code: Code, result: Node, total: str, bits: int) -> str:
     """A sum as it is stored, through the quantizer that it goes to if it has one of its own."""
     if isinstance(result, Quantize):
         return code.quantized(result, total, bits)
@@ -107,7 +60,7 @@ def _stored(code: _Code, result: Node, total: str, bits: int) -> str:
     return f"as<{kind}, int{bits}_t>((V<int{bits}_t>){total})"
 
 
-def _convolution(code: _Code, node: Conv2D) -> None:
+def _convolution(code: Code, node: Conv2D) -> None:
     plan, network = code.plan, code.plan.network
     source, result = node.inputs[0], plan.result(node)
     kernel = plan.weights(node)
@@ -125,7 +78,7 @@ def _convolution(code: _Code, node: Conv2D) -> None:
     code.add("    }")
 
 
-def _sums(code: _Code, node: Affine, kernel: IntArray) -> None:
+def _sums(code: Code, node: Affine, kernel: IntArray) -> None:
     """All sums of one position, from the rows ``r0``, ``r1``, ... at ``at``."""
     plan = code.plan
     result, given = plan.result(node), plan.buffers[node.inputs[0]]
@@ -159,7 +112,7 @@ def _sums(code: _Code, node: Affine, kernel: IntArray) -> None:
         code.add(*(f"        out[{place + i}] = {value};" for i, value in enumerate(values)), "        }")
 
 
-def _pairs(code: _Code, kernel: IntArray, columns: range) -> None:
+def _pairs(code: Code, kernel: IntArray, columns: range) -> None:
     """Products of two channels at a time."""
     height, width, inner, _ = kernel.shape
     for i, j, k in np.ndindex(height, width, inner // 2):
@@ -171,7 +124,7 @@ def _pairs(code: _Code, kernel: IntArray, columns: range) -> None:
             code.add("        }")
 
 
-def _table(code: _Code, node: Affine, kernel: IntArray, bias: IntArray, bits: int) -> None:
+def _table(code: Code, node: Affine, kernel: IntArray, bias: IntArray, bits: int) -> None:
     """Sums of a layer too large for a statement of each weight."""
     plan = code.plan
     outer = kernel.shape[-1]
@@ -203,7 +156,7 @@ def _table(code: _Code, node: Affine, kernel: IntArray, bias: IntArray, bits: in
     code.add(f"            out[c] = {_stored(code, plan.result(node), 's', bits)};", "        }")
 
 
-def _dense(code: _Code, node: Dense) -> None:
+def _dense(code: Code, node: Dense) -> None:
     plan, source = code.plan, node.inputs[0]
     given, made = plan.buffers[source], plan.buffers[plan.result(node).name]
     code.add(
@@ -214,29 +167,12 @@ def _dense(code: _Code, node: Dense) -> None:
     _sums(code, node, plan.weights(node))
 
 
-def _elements(code: _Code, node: Node, value: Callable[[str], str]) -> None:
-    """A step that goes through rows value by value; ``value`` makes one of its place in the sources' rows."""
-    plan = code.plan
-    for i, source in enumerate(node.inputs):
-        code.add(f"    const V<{plan.buffers[source].ctype}> *const r{i} = {code.kept(source, 'y')};")
-    made = plan.buffers[node.name]
-    code.add(
-        f"    V<{made.stored}> *const out = {code.kept(node.name, 'y')};",
-        f"    for (int i = 0; i < {made.width * made.per_column}; ++i) {{",
-    )
-    if made.paired:
-        code.add(f"        out[i] = together({value('2 * i')}, {value('2 * i + 1')});")
-    else:
-        code.add(f"        out[i] = {value('i')};")
-    code.add("    }")
-
-
-def _quantize(code: _Code, node: Quantize) -> None:
+def _quantize(code: Code, node: Quantize) -> None:
     bits, kind = code.plan.sum_bits(node), code.plan.buffers[node.inputs[0]].ctype
-    _elements(code, node, lambda at: code.quantized(node, f"as<uint{bits}_t, {kind}>(r0[{at}])", bits))
+    elements(code, node, lambda at: code.quantized(node, f"as<uint{bits}_t, {kind}>(r0[{at}])", bits))
 
 
-def _add(code: _Code, node: Add) -> None:
+def _add(code: Code, node: Add) -> None:
     plan, network = code.plan, code.plan.network
     bits, kind = plan.sum_bits(node), plan.buffers[node.name].stored
 
@@ -248,10 +184,10 @@ def _add(code: _Code, node: Add) -> None:
             terms.append(f"({term} << {places})" if places else term)
         return f"as<{kind}, int{bits}_t>((V<int{bits}_t>)({' + '.join(terms)}))"
 
-    _elements(code, node, value)
+    elements(code, node, value)
 
 
-def _concatenate(code: _Code, node: Concatenate) -> None:
+def _concatenate(code: Code, node: Concatenate) -> None:
     plan, network = code.plan, code.plan.network
     made, bits = plan.buffers[node.name], plan.sum_bits(node)
     code.add(f"    V<{made.stored}> *const out = {code.kept(node.name, 'y')};")
@@ -269,33 +205,7 @@ def _concatenate(code: _Code, node: Concatenate) -> None:
         first += given.channels
 
 
-def _pool(code: _Code, node: MaxPool2D | AveragePool2D) -> None:
-    plan, network = code.plan, code.plan.network
-    source = node.inputs[0]
-    given, made = plan.buffers[source], plan.buffers[node.name]
-    bits = plan.sum_bits(node)
-    for i in range(node.window[0]):
-        row = code.kept(source, f"y * {node.strides[0]} + {i}")
-        code.add(f"    const V<{given.ctype}> *const r{i} = {row};")
-    channels = network.shapes[node.name][2]
-    code.add(
-        f"    V<{made.ctype}> *const out = {code.kept(node.name, 'y')};",
-        f"    for (int x = 0; x < {made.width}; ++x) for (int c = 0; c < {channels}; ++c) {{",
-        f"        const int at = x * {node.strides[1] * channels} + c;",
-    )
-    values = [f"r{i}[at + {j * channels}]" for i, j in np.ndindex(*node.window)]
-    if isinstance(node, MaxPool2D):
-        code.add(f"        V<{given.ctype}> m = {values[0]};")
-        code.add(*(f"        m = larger<{given.ctype}>(m, {value});" for value in values[1:]))
-        code.add(f"        out[x * {channels} + c] = as<{made.ctype}, {given.ctype}>(m);")
-    else:
-        terms = " + ".join(f"as<uint{bits}_t, {given.ctype}>({value})" for value in values)
-        total = f"as<{made.ctype}, int{bits}_t>((V<int{bits}_t>)({terms}))"
-        code.add(f"        out[x * {channels} + c] = {total};")
-    code.add("    }")
-
-
-def _average_all(code: _Code, node: GlobalAveragePool) -> None:
+def _average_all(code: Code, node: GlobalAveragePool) -> None:
     plan = code.plan
     given, made = plan.buffers[node.inputs[0]], plan.buffers[node.name]
     unsigned = f"u{made.ctype}"
@@ -309,7 +219,7 @@ def _average_all(code: _Code, node: GlobalAveragePool) -> None:
     )
 
 
-def _flatten(code: _Code, node: Flatten) -> None:
+def _flatten(code: Code, node: Flatten) -> None:
     plan = code.plan
     given, made = plan.buffers[node.inputs[0]], plan.buffers[node.name]
     length = given.width * given.channels
@@ -329,8 +239,11 @@ TRANSLATIONS = Registry[Callable[..., None]](
         Quantize: _quantize,
         Add: _add,
         Concatenate: _concatenate,
-        MaxPool2D: _pool,
-        AveragePool2D: _pool,
+        Multiply: multiply,
+        Lookup: lookup,
+        MaxPool2D: max_pool,
+        AveragePool2D: average_pool,
+        GlobalMaxPool: maximum_of_all,
         GlobalAveragePool: _average_all,
         Flatten: _flatten,
     },
@@ -360,7 +273,7 @@ def source(network: Network) -> str:
         Naming an op that has no translation.
     """
     plan = Plan(network)
-    code = _Code(plan)
+    code = Code(plan)
     code.add("namespace {", "", *workspace(plan), "")
     for node in plan.steps:
         translate = TRANSLATIONS.of(node)

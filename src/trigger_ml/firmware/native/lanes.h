@@ -113,6 +113,19 @@ TML_INLINE V<T> larger(V<T> a, V<T> b) {
     return a > b ? a : b;
 }
 
+// the nearest of the places 0 to size - 1
+TML_INLINE int inside(int place, int size) { return place < 0 ? 0 : place < size ? place : size - 1; }
+
+// the table's entry for each lane
+template <class T, class K, std::int64_t low>
+TML_INLINE V<T> found(const T *table, V<K> key) {
+    V<T> entries;
+    for (int i = 0; i < kLanes; ++i) {
+        entries[i] = table[(std::int64_t)key[i] - low];
+    }
+    return entries;
+}
+
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define TML_SHUFFLE 1

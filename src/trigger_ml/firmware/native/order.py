@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from trigger_ml.firmware.ir.ops import Node
 from trigger_ml.firmware.names import word
 from trigger_ml.firmware.native.plan import Plan, window_of
 
@@ -54,9 +55,9 @@ def driver(plan: Plan) -> list[str]:
         f"static void block(Workspace &w, const {counts} *const *events, int n, std::int64_t *out, int tap,"
         " std::int64_t *tapped) {",
     ]
-    maps = [node for node in plan.steps if plan.is_map(node.inputs[0])]
-    vectors = [node for node in plan.steps if not plan.is_map(node.inputs[0])]
-    lines += [f"    int d{plan.index[plan.result(node).name]} = 0;" for node in maps]
+    last = max(plan.turns.values())
+    every = [node for turn in range(last + 1) for node in plan.maps(turn)]
+    lines += [f"    int d{plan.index[plan.result(node).name]} = 0;" for node in every]
     row = given.width * given.channels
     lines += [
         f"    for (int y = 0; y < {given.height}; ++y) {{",
@@ -64,30 +65,42 @@ def driver(plan: Plan) -> list[str]:
         f" &w.n{given.index}[{f'y % {given.rows}' if given.rows > 1 else '0'}][{given.left * given.channels}]);",
         f"        keep(w, {given.index}, y, n, out, tap, tapped);",
     ]
-    if maps:
+    if plan.maps(0):
         lines.append("        const int d0 = y + 1;")
-    for node in maps:
-        name = plan.result(node).name
-        i = plan.index[name]
-        made = plan.buffers[name]
-        total = made.height if made.is_map else plan.buffers[node.inputs[0]].height
-        height = network.shapes[node.inputs[0]][0]
+    for turn in range(last + 1):
+        if turn and plan.maps(turn):
+            lines.append(f"    for (int y = 0; y < {plan.turn_rows(turn)}; ++y) {{")
+        for node in plan.maps(turn):
+            lines += _rows(plan, node)
+        if turn == 0 or plan.maps(turn):
+            lines.append("    }")
+        for node in plan.vectors(turn):
+            i = plan.index[plan.result(node).name]
+            lines += [f"    step{plan.index[node.name]}(w, 0);", f"    keep(w, {i}, 0, n, out, tap, tapped);"]
+    return [*lines, "}"]
+
+
+def _rows(plan: Plan, node: Node) -> list[str]:
+    """The rows of a step that can be made now."""
+    name = plan.result(node).name
+    i = plan.index[name]
+    made, total = plan.buffers[name], plan.total(node)
+    if plan.leads(node):
+        ready = f"d{i} <= y"
+    else:
+        height = plan.network.shapes[node.inputs[0]][0]
         window = window_of(node)
         last = f"d{i} * {window.strides[0]} + {window.size[0] - window.padding[0][0]}"
         # the last rows may read zeros below the map
         need = f"({last} < {height} ? {last} : {height})"
-        ready = " && ".join(f"d{plan.index[source]} >= {need}" for source in dict.fromkeys(node.inputs))
-        lines += [
-            f"        for (; d{i} < {total} && {ready}; ++d{i}) {{",
-            f"            step{plan.index[node.name]}(w, d{i});",
-        ]
-        if made.is_map:
-            lines.append(f"            keep(w, {i}, d{i}, n, out, tap, tapped);")
-        else:
-            lines.append(f"            if (d{i} == {total - 1}) keep(w, {i}, 0, n, out, tap, tapped);")
-        lines.append("        }")
-    lines.append("    }")
-    for node in vectors:
-        i = plan.index[plan.result(node).name]
-        lines += [f"    step{plan.index[node.name]}(w, 0);", f"    keep(w, {i}, 0, n, out, tap, tapped);"]
-    return [*lines, "}"]
+        coming = [s for s in node.inputs if plan.turns[s] == plan.turns[node.name] and plan.is_map(s)]
+        ready = " && ".join(f"d{plan.index[source]} >= {need}" for source in dict.fromkeys(coming))
+    lines = [
+        f"        for (; d{i} < {total} && {ready}; ++d{i}) {{",
+        f"            step{plan.index[node.name]}(w, d{i});",
+    ]
+    if made.is_map:
+        lines.append(f"            keep(w, {i}, d{i}, n, out, tap, tapped);")
+    else:
+        lines.append(f"            if (d{i} == {total - 1}) keep(w, {i}, 0, n, out, tap, tapped);")
+    return [*lines, "        }"]

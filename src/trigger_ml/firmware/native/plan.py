@@ -151,28 +151,72 @@ class Plan:
         return max(0, first), min(height, first + window.size[0]) - 1
 
     @cached_property
+    def turns(self) -> dict[str, int]:
+        """When each node is computed: 0 while the input comes in, later if it needs a whole map.
+
+        A map that is multiplied with a vector begins a turn after the vector's.
+        """
+        network = self.network
+        found = {network.input.name: 0}
+        for step in self.steps:
+            waits = self.is_map(step.name)
+            found[self.result(step).name] = found[step.name] = max(
+                found[name] + int(waits and not self.is_map(name)) for name in step.inputs
+            )
+        return found
+
+    def maps(self, turn: int) -> list[Node]:
+        """Steps of a turn that go through rows."""
+        return [s for s in self.steps if self.turns[s.name] == turn and self.is_map(s.inputs[0])]
+
+    def vectors(self, turn: int) -> list[Node]:
+        """Steps of a turn that read vectors."""
+        return [s for s in self.steps if self.turns[s.name] == turn and not self.is_map(s.inputs[0])]
+
+    def leads(self, node: Node) -> bool:
+        """Whether all that a step reads is there when its turn begins: each row of it makes one."""
+        turn = self.turns[node.name]
+        return turn > 0 and all(self.turns[name] < turn for name in node.inputs)
+
+    def turn_rows(self, turn: int) -> int:
+        """Rows that a turn goes through."""
+        if turn == 0:
+            return self.buffers[self.network.input.name].height
+        return max((self.total(node) for node in self.maps(turn) if self.leads(node)), default=0)
+
+    def total(self, node: Node) -> int:
+        """Rows that a step goes through: those of its map, or all that go into its vector."""
+        return self.network.shapes[node.name if self.is_map(node.name) else node.inputs[0]][0]
+
+    @cached_property
     def rows(self) -> dict[str, int]:
         """Rows of each map that must be kept at a time, found by going through the order of the code."""
         network = self.network
         done = {node.name: 0 for node in network.nodes}
         kept = {node.name: 1 for node in network.nodes}
-        steps = [node for node in self.steps if self.is_map(node.inputs[0])]
-        for row in range(network.input.size[0] if self.is_map(network.input.name) else 0):
-            done[network.input.name] = row + 1
-            for node in steps:
-                name = self.result(node).name
-                total = network.shapes[node.name][0] if self.is_map(node.name) else None
-                while True:
-                    mine = done[name]
-                    if mine >= (network.shapes[node.inputs[0]][0] if total is None else total):
-                        break
-                    first, last = self.needs(node, mine)
-                    if any(done[source] <= last for source in node.inputs):
-                        break
-                    for source in node.inputs:
-                        kept[source] = max(kept[source], done[source] - first)
-                    done[name] += 1
+        if not self.is_map(network.input.name):
+            return kept
+        for turn in range(max(self.turns.values()) + 1):
+            steps = self.maps(turn)
+            count = network.input.size[0] if turn == 0 else self.turn_rows(turn)
+            for row in range(count):
+                if turn == 0:
+                    done[network.input.name] = row + 1
+                for node in steps:
+                    self._advance(node, row, done, kept)
         return kept
+
+    def _advance(self, node: Node, row: int, done: dict[str, int], kept: dict[str, int]) -> None:
+        """Make what rows of a step can be made, as its turn goes through ``row``."""
+        name, leads = self.result(node).name, self.leads(node)
+        sources = [source for source in node.inputs if self.is_map(source)]
+        while done[name] < self.total(node) and not (leads and done[name] > row):
+            first, last = self.needs(node, done[name])
+            if any(done[source] <= last for source in sources):
+                break
+            for source in sources:
+                kept[source] = max(kept[source], done[source] - first)
+            done[name] += 1
 
     @cached_property
     def buffers(self) -> dict[str, Buffer]:

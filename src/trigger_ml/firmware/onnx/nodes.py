@@ -31,13 +31,17 @@ from trigger_ml.firmware.ir.ops import (
     Dense,
     Flatten,
     GlobalAveragePool,
+    GlobalMaxPool,
     Input,
+    Lookup,
     MaxPool2D,
+    Multiply,
     Node,
     Quantize,
 )
 from trigger_ml.firmware.ir.registry import Registry
 from trigger_ml.firmware.onnx.graph import Graph, Value, split_kernel
+from trigger_ml.firmware.onnx.selecting import global_maximum, lookup, max_pool, multiply, own_unit
 from trigger_ml.firmware.onnx.units import Units
 
 __all__ = ["ONNX", "Translation", "translate"]
@@ -224,17 +228,6 @@ class _Translator:
             operands.append(self.graph.scaled(value, unit, f"{node.name}/scale{number}"))
         return operands
 
-    def max_pool(self, node: MaxPool2D) -> Value:
-        source = self.values[node.inputs[0]]
-        tensor = self.graph.add(
-            "MaxPool",
-            [source.tensor],
-            node.name,
-            kernel_shape=list(node.window),
-            strides=list(node.strides),
-        )
-        return replace(source, tensor=tensor)
-
     def average_pool(self, node: AveragePool2D) -> Value:
         source = self.values[node.inputs[0]]
         if source.double or not self.exact(node):
@@ -305,8 +298,11 @@ ONNX = Registry[Translation](
         Quantize: Translation(_Translator.quantize, Units.of_quantizer),
         Add: Translation(_Translator.sum, Units.shared),
         Concatenate: Translation(_Translator.concatenate, Units.shared),
-        MaxPool2D: Translation(_Translator.max_pool, _as_passed_on),
+        Multiply: Translation(multiply, _any),
+        Lookup: Translation(lookup, own_unit),
+        MaxPool2D: Translation(max_pool, _as_passed_on),
         AveragePool2D: Translation(_Translator.average_pool, _any),
+        GlobalMaxPool: Translation(global_maximum, _as_passed_on),
         GlobalAveragePool: Translation(_Translator.global_average, _any),
         Flatten: Translation(_Translator.flatten, _as_passed_on),
     },

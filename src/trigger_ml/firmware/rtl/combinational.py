@@ -8,6 +8,7 @@ opcodes are those of alkaid's program format (``Op`` in ``alkaid.types``).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from alkaid.types import CombLogic, Op
 
 __all__ = ["pipeline_module"]
@@ -98,7 +99,26 @@ def _logic(out: _Value, a: _Value, b: _Value, shift: int, operator: str) -> list
     return [f"wire [{out.width - 1}:0] {out.name} = {left} {operator} {right};"]
 
 
-def _operation(op: Op, out: _Value, values: list[_Value], inputs: list[str]) -> list[str]:
+def _table(logic: CombLogic, op: Op, out: _Value, key: _Value) -> list[str]:
+    """A case for each value of the key that can occur."""
+    assert logic.lookup_tables is not None
+    entries = logic.lookup_tables[op.data[0]].padded_table(logic.ops[op.addr[0]].qint)
+    digits = -(-out.width // 4)
+    cases = [
+        f"    {key.width}'d{place}: {out.name} = {out.width}'h{int(entry) & ((1 << out.width) - 1):0{digits}x};"
+        for place, entry in enumerate(entries)
+        if not np.isnan(entry)
+    ]
+    return [
+        f"reg [{out.width - 1}:0] {out.name};",
+        f"always @* case ({key.name})",
+        *cases,
+        f"    default: {out.name} = {{{out.width}{{1'bx}}}};",
+        "endcase",
+    ]
+
+
+def _operation(logic: CombLogic, op: Op, out: _Value, values: list[_Value], inputs: list[str]) -> list[str]:
     declared = f"wire [{out.width - 1}:0] {out.name} = "
     operands = [values[i] for i in op.addr]
     match op.opcode:
@@ -127,6 +147,8 @@ def _operation(op: Op, out: _Value, values: list[_Value], inputs: list[str]) -> 
             left = a.bits(a.fraction - out.fraction, out.width)
             right = b.bits(b.fraction - op.data[0] - out.fraction, out.width)
             return [f"{declared}{key.name}[{key.width - 1}] ? {left} : {right};"]
+        case 8:
+            return _table(logic, op, out, operands[0])
         case 9:
             a = operands[0]
             symbol = ("~", "|", "&")[op.data[0]]
@@ -150,7 +172,7 @@ def _stage(logic: CombLogic, prefix: str, inputs: list[str]) -> tuple[list[str],
     lines = []
     for op, value, count in zip(logic.ops, values, logic.ref_count, strict=True):
         if count and value.width > 0:
-            lines += _operation(op, value, values, inputs)
+            lines += _operation(logic, op, value, values, inputs)
     outputs = [values[i] if i >= 0 and values[i].width > 0 else None for i in logic.out_idxs]
     return lines, outputs
 

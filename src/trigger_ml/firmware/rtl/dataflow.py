@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+BLOCK_WORDS, BLOCK_BITS = 256, 8192
+"""From here on a FIFO is block RAM: below, distributed memory is smaller or hardly larger."""
+
+
 def columns_per_read(source_lanes: int, lanes: int, stride: int) -> int:
     """Columns that a window module reads at once: a divisor of what a beat brings."""
     wanted = lanes * stride
@@ -116,10 +120,14 @@ class InputModule(Module):
 
 @dataclass(frozen=True, eq=False)
 class PointModule(Module):
-    """A kernel for each lane, on single positions of one or more streams."""
+    """A kernel for each lane, on single positions of one or more streams.
+
+    ``held`` are those of its inputs of which one beat serves a whole frame of the others.
+    """
 
     depth: int
     kernel: Kernel | None = None
+    held: frozenset[int] = frozenset()
 
     @property
     def kernels(self) -> int:  # noqa: D102
@@ -132,14 +140,19 @@ class FifoModule(Module):
 
     capacity: int
 
+    @property
+    def block(self) -> bool:
+        """Whether its memory is block RAM, which is read a clock later than distributed memory."""
+        return self.capacity >= BLOCK_WORDS and self.capacity * self.output.bits >= BLOCK_BITS
+
 
 @dataclass(frozen=True, eq=False)
 class SumModule(Module):
-    """Running sum over all positions of a frame."""
+    """Running sum, or maximum, over all positions of a frame."""
 
     source: Stream
     depth: int
-    """Pipeline registers of the sum over lanes; 0 with one lane."""
+    """Pipeline registers of what is formed over lanes; 0 with one lane."""
     kernel: Kernel | None = None
 
     @property
@@ -167,6 +180,8 @@ class WindowModule(Module):
     padding: tuple[tuple[int, int], tuple[int, int]]
     depth: int
     kernel: Kernel | None = field(default=None)
+    outside: int = 0
+    """What every channel is beyond the map's edge."""
 
     @property
     def kernels(self) -> int:  # noqa: D102

@@ -160,7 +160,9 @@ class Kernel:
 
     def vhdl(self) -> str:
         """All entities of the kernel; the last one is :attr:`name`."""
-        return "\n".join(vhdl_logic_gen(self.machine, self.name, timescale=None).values())
+        entities = vhdl_logic_gen(self.machine, self.name, timescale=None)
+        tables = f"{self.name}_tables"  # read by the entities before them
+        return "\n".join(entities[key] for key in sorted(entities, key=lambda key: key != tables))
 
 
 def vhdl_library() -> list[Path]:

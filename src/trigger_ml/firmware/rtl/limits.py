@@ -4,9 +4,12 @@ import numpy as np
 
 from trigger_ml.core.errors import MappingError
 from trigger_ml.firmware.ir.network import Network
-from trigger_ml.firmware.ir.ops import Affine, Conv2D, Flatten, Node
+from trigger_ml.firmware.ir.ops import Affine, Conv2D, Flatten, Lookup, Node, SlidingNode
+from trigger_ml.firmware.ir.ops.lookup import MAX_ENTRIES
 
-__all__ = ["convolution_limits", "flat_limits", "no_limits", "refuse", "weight_limits"]
+__all__ = [
+    "convolution_limits", "flat_limits", "no_limits", "pooling_limits", "refuse", "table_limits", "weight_limits",
+]  # fmt: skip
 
 # alkaid keeps constants of an addition in 32 bits, weights in a float's 24
 MAX_BIAS, MAX_WEIGHT = 2**31, 2**24
@@ -38,14 +41,31 @@ def weight_limits(network: Network, node: Affine) -> None:
 def convolution_limits(network: Network, node: Conv2D) -> None:
     """Refuse, besides, more zeros around a map than a window can reach."""
     weight_limits(network, node)
+    pooling_limits(network, node)
+
+
+def pooling_limits(network: Network, node: SlidingNode) -> None:
+    """Refuse more padding than a window can reach over."""
     window = node.sliding
     for padded, size, axis in zip(window.padding, window.size, ("vertical", "horizontal"), strict=True):
         if sum(padded) > size - 1:
             raise refuse(
                 node,
-                f"{axis} padding {padded} exceeds what a kernel of {size} can reach",
+                f"{axis} padding {padded} exceeds what a window of {size} can reach",
                 "Use 'same' or 'valid' padding",
             )
+
+
+def table_limits(network: Network, node: Lookup) -> None:
+    """Refuse a table that no sensible logic holds for each channel."""
+    bounds = network.bounds[node.inputs[0]]
+    entries = int((bounds.high - bounds.low).max()) + 1
+    if entries > MAX_ENTRIES:
+        raise refuse(
+            node,
+            f"its table has {entries} entries (limit {MAX_ENTRIES})",
+            "Quantize its input to fewer bits",
+        )
 
 
 def flat_limits(network: Network, node: Flatten) -> None:

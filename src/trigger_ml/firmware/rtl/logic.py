@@ -11,9 +11,9 @@ from trigger_ml.core.errors import VerificationError
 from trigger_ml.firmware.ir.activity import live
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import Affine, Node, Shape
+from trigger_ml.firmware.rtl.arithmetic import ARITHMETIC, apply
 from trigger_ml.firmware.rtl.dataflow import Module, Pipeline, PointModule, SumModule, WindowModule
 from trigger_ml.firmware.rtl.kernels import Kernel, Source, make_kernel, signed_digits, traced
-from trigger_ml.firmware.rtl.ops import ARITHMETIC, apply
 from trigger_ml.firmware.rtl.registers import REGISTER, longest_stage, stages_needed
 
 __all__ = ["delay", "depth", "trace_kernels"]
@@ -33,7 +33,7 @@ def _sources(network: Network, node: Node, taps: int, padded: bool) -> list[Sour
     for name in node.inputs:
         bounds = network.bounds[name]
         if padded:
-            bounds = bounds.with_zero()  # padding, and lanes beyond the row's end
+            bounds = bounds.with_value(node.outside(bounds))  # padding, and lanes beyond the row's end
         sources.append(Source(np.tile(bounds.low, taps), np.tile(bounds.high, taps), bounds.fraction))
     return sources
 
@@ -95,7 +95,8 @@ def _sample(network: Network, nodes: tuple[Node, ...], taps: int, padded: bool) 
         Source(s.low[places], s.high[places], s.fraction)
         for s, places in zip(_sources(network, first, taps, padded), reads, strict=True)
     ]
-    body = _body(network, (part, *nodes[1:]), [s.fraction for s in sources])
+    behind = (node.part(np.array(channels), _widths(network, node), 1)[0] for node in nodes[1:])
+    body = _body(network, (part, *behind), [s.fraction for s in sources])
     return traced(sources, _shapes(part, sources, taps), body)
 
 
@@ -147,13 +148,18 @@ def _prove(network: Network, module: Module, kernel: Kernel, sources: list[Sourc
     values = rng.integers(low, high + 1, (count, len(low)))
     values[0], values[1] = low, high
     parts = np.split(values, np.cumsum([len(s.low) for s in sources])[:-1], axis=1)
-    cells: Shape = (1, 1) if len(network.shapes[first.inputs[0]]) == 3 else ()
-    if isinstance(module, WindowModule):
-        cells = module.window
-    elif isinstance(module, SumModule):
-        cells = (1, module.source.lanes)
-    widths = _widths(network, first)
-    inputs = [part.reshape(count, *cells, width) for part, width in zip(parts, widths, strict=True)]
+
+    def cells(name: str) -> Shape:
+        if isinstance(module, WindowModule):
+            return module.window
+        if isinstance(module, SumModule):
+            return 1, module.source.lanes
+        return (1, 1) if len(network.shapes[name]) == 3 else ()
+
+    inputs = [
+        part.reshape(count, *cells(name), width)
+        for part, name, width in zip(parts, first.inputs, _widths(network, first), strict=True)
+    ]
     result = first.alone().evaluate(inputs, [s.fraction for s in sources])
     fraction = network.bounds[first.name].fraction
     for node in module.nodes[1:]:

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from trigger_ml.core.config import RtlConfig
 from trigger_ml.firmware.ir.network import Network
-from trigger_ml.firmware.ir.ops import NO_PADDING, Input, Node, Quantize, Shape
+from trigger_ml.firmware.ir.ops import NO_PADDING, Input, Lookup, Node, Quantize, Shape
 from trigger_ml.firmware.names import word
+from trigger_ml.firmware.rtl.arithmetic import ARITHMETIC
 from trigger_ml.firmware.rtl.dataflow import Module, Pipeline, Stream, WindowModule
 from trigger_ml.firmware.rtl.limits import refuse
 from trigger_ml.firmware.rtl.logic import depth
-from trigger_ml.firmware.rtl.ops import ARITHMETIC, STREAMING
+from trigger_ml.firmware.rtl.ops import STREAMING
 from trigger_ml.firmware.rtl.timing import buffer_sizes, with_fifos
 
 __all__ = ["check", "plan"]
@@ -66,12 +67,15 @@ def check(network: Network, config: RtlConfig) -> None:
             raise refuse(node, "accumulator wider than 62 bits", "Use fewer bits")
 
 
-def _fusable(network: Network, node: Node) -> Quantize | None:
-    """The quantizer that can be computed inside ``node``'s kernel."""
-    readers = network.consumers(node.name)
-    if node.name in network.outputs or len(readers) != 1:
-        return None
-    return readers[0] if isinstance(readers[0], Quantize) else None
+def _followers(network: Network, node: Node) -> tuple[Node, ...]:
+    """The quantizers and tables that can be computed inside ``node``'s kernel, one behind the other."""
+    found: list[Node] = []
+    while True:
+        last = found[-1] if found else node
+        readers = network.consumers(last.name)
+        if last.name in network.outputs or len(readers) != 1 or not isinstance(readers[0], Quantize | Lookup):
+            return tuple(found)
+        found.append(readers[0])
 
 
 class _Builder:
@@ -113,8 +117,8 @@ class _Builder:
         self.modules.append(module)
         return module.name
 
-    def visit(self, node: Node, quantizer: Quantize | None) -> None:
-        nodes: tuple[Node, ...] = (node,) if quantizer is None else (node, quantizer)
+    def visit(self, node: Node, followers: tuple[Node, ...]) -> None:
+        nodes = (node, *followers)
         name = "s_axis" if isinstance(node, Input) else identifier(node.name, self.taken)
         module = STREAMING.of(node).place(self, node, name, nodes)
         self.modules.append(module)
@@ -140,10 +144,9 @@ def plan(network: Network, config: RtlConfig) -> Pipeline:
     for node in network.nodes:
         if node.name in fused:
             continue
-        quantizer = _fusable(network, node) if STREAMING.of(node).fuses else None
-        if quantizer is not None:
-            fused.add(quantizer.name)
-        builder.visit(node, quantizer)
+        followers = _followers(network, node) if STREAMING.of(node).fuses else ()
+        fused.update(follower.name for follower in followers)
+        builder.visit(node, followers)
     outputs = tuple(builder.driver[name] for name in network.outputs)
     pipeline = Pipeline(tuple(builder.modules), outputs, network.outputs)
     sizes = buffer_sizes(pipeline)

@@ -34,8 +34,8 @@ def _width(op: Op) -> int:
     return int(sum(op.qint.kif))
 
 
-def _arrival(op: Op, operands: Sequence[Arrival]) -> Arrival:
-    """When an operation's result is there, if its operands are there at ``operands``."""
+def _arrival(op: Op, operands: Sequence[Arrival], key: int) -> Arrival:
+    """When an operation's result is there, if its operands, the first of ``key`` bits, are there at ``operands``."""
     low, high = max(a for a, _ in operands), max(b for _, b in operands)
     match op.opcode:
         case -2 | 0 | 1 | 4:
@@ -43,6 +43,10 @@ def _arrival(op: Op, operands: Sequence[Arrival]) -> Arrival:
         case 3:
             # other bits of the same value: its lowest one may be any
             return (low + high) / 2, high
+        case 8:
+            # six bits choose in one lookup table, each further two in a multiplexer behind them
+            levels = 1 + max(0, -(-(key - 6) // 2))
+            return high + levels * LOOKUP, high + levels * LOOKUP
         case 9:
             levels = 1 if _width(op) <= 6 else 2
             return high + levels * LOOKUP, high + levels * LOOKUP
@@ -61,11 +65,11 @@ def _place(logic: CombLogic, limit: float) -> tuple[list[int], float]:
             stages.append(0)
             arrivals.append(CONSTANT if op.opcode == 5 else (REGISTER, REGISTER))
             continue
-        stage = max(stages[i] for i in op.addr)
-        arrival = _arrival(op, [_at(stages[i], arrivals[i], stage) for i in op.addr])
+        stage, key = max(stages[i] for i in op.addr), _width(logic.ops[op.addr[0]])
+        arrival = _arrival(op, [_at(stages[i], arrivals[i], stage) for i in op.addr], key)
         if arrival[1] > limit:
             after = stage + 1
-            later = _arrival(op, [_at(stages[i], arrivals[i], after) for i in op.addr])
+            later = _arrival(op, [_at(stages[i], arrivals[i], after) for i in op.addr], key)
             # an operation that is too long even at the start of a stage stays where it is shorter
             if later[1] < arrival[1]:
                 stage, arrival = after, later

@@ -1,14 +1,15 @@
-"""Rounding and saturation as logic on alkaid's variables, in integer units.
+"""Rounding, saturation, products and tables as logic on alkaid's variables, in integer units.
 
 alkaid 0.8.2 has ``RND_CONV`` too, but gives wrong results for some narrow intervals and for constants;
 ``tests/firmware/rtl/test_rounding.py`` compares what is here with the definition, integer by integer.
 """
 
+import numpy as np
 from alkaid.trace import FVariable, HWConfig
 
-from trigger_ml.core.fixed_point import FixedPoint, Overflow, Rounding, requantize
+from trigger_ml.core.fixed_point import FixedPoint, IntArray, Overflow, Rounding, requantize
 
-__all__ = ["HARDWARE", "constant", "quantize"]
+__all__ = ["HARDWARE", "constant", "product", "quantize", "tabulated"]
 
 # an adder costs one latency unit whatever its width: registers are placed by adder levels
 HARDWARE = HWConfig(1, -1, -1)
@@ -127,3 +128,31 @@ def quantize(
             )
         )
     return value * 2.0**-places
+
+
+def product(a: FVariable, b: FVariable) -> FVariable:
+    """Product of two integers: the wider one wherever a bit of the narrower one is set, added pair by pair."""
+    if _is_constant(a) or _is_constant(b):
+        return a * b
+    wide, narrow = (a, b) if sum(a.kif) >= sum(b.kif) else (b, a)
+    signed, integer, fraction = narrow.kif
+    terms = []
+    for place in range(-fraction, integer):
+        bit = _bits(narrow, place, place + 1)
+        terms.append(bit.msb_mux(wide, constant(0)) * 2.0**place)
+    if signed:
+        terms.append(-(narrow.msb().msb_mux(wide, constant(0)) * 2.0**integer))
+    while len(terms) > 1:
+        pairs = [x + y for x, y in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + ([terms[-1]] if len(terms) % 2 else [])
+    return terms[0]
+
+
+def tabulated(value: FVariable, table: IntArray, low: int) -> FVariable:
+    """The table's entry ``table[n - low]`` of an integer ``n``; beyond its ends it does not matter which."""
+    first, last, step = (int(n) for n in (value.low, value.high, value.step))
+    places = np.clip(np.arange(first, last + 1, step) - low, 0, len(table) - 1)
+    found = table[places].astype(np.float64)
+    if len(found) == 1 or bool(np.all(found == found[0])):
+        return constant(float(found[0]))
+    return value.lookup(found)

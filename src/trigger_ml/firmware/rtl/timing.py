@@ -6,6 +6,7 @@ latency and the sizes of the skip FIFOs are known before any RTL exists.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import override
 
 from trigger_ml.firmware.rtl.dataflow import (
     FifoModule,
@@ -58,6 +59,10 @@ class _Model:
     def ready(self, source: "_Model") -> bool:
         return self.enabled
 
+    def arrived(self) -> bool:
+        """Whether a beat enters in this clock."""
+        return bool(self.sources) and all(s.taken for s in self.sources)
+
     def clock(self, arrived: bool) -> None:
         raise NotImplementedError
 
@@ -77,11 +82,24 @@ class _Point(_Model):
     def __init__(self, module: PointModule) -> None:
         super().__init__(module)
         self.chain = [False] * module.depth
+        self.beat = 0
+
+    @property
+    def last(self) -> bool:
+        return self.beat == self.module.output.beats - 1
 
     def ready(self, source: _Model) -> bool:
-        return self.enabled and all(s.valid for s in self.sources if s is not source)
+        others = self.enabled and all(s.valid for s in self.sources if s is not source)
+        held = any(self.sources[i] is source for i in self.module.held)
+        return others and (self.last or not held)
+
+    @override
+    def arrived(self) -> bool:
+        return all(s.taken for i, s in enumerate(self.sources) if i not in self.module.held)
 
     def clock(self, arrived: bool) -> None:
+        if arrived and self.module.held:
+            self.beat = 0 if self.last else self.beat + 1
         if self.enabled:
             self.chain = [arrived, *self.chain[:-1]]
             self.valid = self.chain[-1]
@@ -99,9 +117,15 @@ class _Fifo(_Model):
         return self.count < self.module.capacity
 
     def clock(self, arrived: bool) -> None:
-        self.count += int(arrived) - int(self.taken)
+        if self.module.block:
+            # the memory is read into its output register
+            read = self.count > 0 and self.enabled
+            self.count += int(arrived) - int(read)
+            self.valid = read or (self.valid and not self.taken)
+        else:
+            self.count += int(arrived) - int(self.taken)
+            self.valid = self.count > 0
         self.most = max(self.most, self.count)
-        self.valid = self.count > 0
 
 
 class _Sum(_Model):
@@ -208,7 +232,7 @@ def _run(models: list[_Model], outputs: tuple[str, ...]) -> Iterator[tuple[bool,
             if model in last:
                 model.taken = model.taken and done
         yield models[0].taken, done and all(m.taken for m in last)
-        arrivals = [bool(m.sources) and all(s.taken for s in m.sources) for m in models]
+        arrivals = [m.arrived() for m in models]
         for model, arrived in zip(models, arrivals, strict=True):
             model.clock(arrived)
 

@@ -1,5 +1,6 @@
 """The generated Verilog: a file for every module of the pipeline."""
 
+from trigger_ml.firmware.ir.ops import GlobalMaxPool
 from trigger_ml.firmware.rtl.dataflow import (
     FifoModule,
     FlattenModule,
@@ -27,13 +28,23 @@ def _point(module: PointModule, sources: list[Stream]) -> str:
     names = ["s_axis"] if len(sources) == 1 else [f"s{i}_axis" for i in range(len(sources))]
     every = " && ".join(f"{name}_tvalid" for name in names)
     body = chain(module.depth, every)
+    if module.held:
+        beats = module.output.beats
+        beat = bits_for(beats)
+        body += f"    // what serves a whole frame is taken with the frame's last beat\n    reg {range_of(beat)} beat;\n"
+        body += f"    wire last = beat == {beat}'d{beats - 1};\n"
+        body += f"    always @(posedge clk)\n        if (rst) beat <= {beat}'d0;\n        else begin\n"
+        body += counter("beat", beats, f"ce && {every}") + "        end\n"
     for i, name in enumerate(names):
         others = "".join(f" && {other}_tvalid" for j, other in enumerate(names) if j != i)
-        body += f"    assign {name}_tready = ce{others};\n"
+        body += f"    assign {name}_tready = ce{others}{' && last' if i in module.held else ''};\n"
     inputs = [
         [
-            (f"{name}_tdata", lane * source.position_bits + channel * source.dtype.width)
-            for name, source in zip(names, sources, strict=True)
+            (
+                f"{name}_tdata",
+                lane * (i not in module.held) * source.position_bits + channel * source.dtype.width,
+            )
+            for i, (name, source) in enumerate(zip(names, sources, strict=True))
             for channel in range(source.channels)
         ]
         for lane in range(module.output.lanes)
@@ -45,16 +56,32 @@ def _point(module: PointModule, sources: list[Stream]) -> str:
 def _fifo(module: FifoModule, sources: list[Stream]) -> str:
     address, count = bits_for(module.capacity), bits_for(module.capacity + 1)
     last = module.capacity - 1
-    body = f"""    (* ram_style = "distributed" *)
+    body = f"""    (* ram_style = "{"block" if module.block else "distributed"}" *)
     reg {range_of(module.output.bits)} memory [0:{last}];
     reg {range_of(address)} head, tail;
     reg {range_of(count)} held;
     assign s_axis_tready = held != {count}'d{module.capacity};
-    assign m_axis_tvalid = held != {count}'d0;
-    assign m_axis_tdata = memory[head];
     wire push = s_axis_tvalid && s_axis_tready;
+"""
+    if module.block:
+        body += f"""    // the memory's output register holds the beat that leaves next
+    reg {range_of(module.output.bits)} word;
+    reg full;
+    wire pop = held != {count}'d0 && (!full || m_axis_tready);
+    assign m_axis_tvalid = full;
+    assign m_axis_tdata = word;
+    always @(posedge clk) if (pop) word <= memory[head];
+    always @(posedge clk)
+        if (rst) full <= 1'b0;
+        else if (pop) full <= 1'b1;
+        else if (m_axis_tready) full <= 1'b0;
+"""
+    else:
+        body += f"""    assign m_axis_tvalid = held != {count}'d0;
+    assign m_axis_tdata = memory[head];
     wire pop = m_axis_tvalid && m_axis_tready;
-    always @(posedge clk) if (push) memory[tail] <= s_axis_tdata;
+"""
+    body += f"""    always @(posedge clk) if (push) memory[tail] <= s_axis_tdata;
     always @(posedge clk)
         if (rst) begin
             head <= {address}'d0;
@@ -76,6 +103,7 @@ def _sum(module: SumModule, sources: list[Stream]) -> str:
     beat, column = bits_for(source.beats), bits_for(source.row_beats)
     body = "    wire ce = !m_axis_tvalid || m_axis_tready;\n    assign s_axis_tready = ce;\n"
     beyond = source.row_beats * source.lanes - source.width
+    maximum = isinstance(module.nodes[0], GlobalMaxPool)
     tracks_column = beyond > 0
     if tracks_column:
         body += f"    // lanes beyond the end of a row do not count\n    reg {range_of(column)} column;\n"
@@ -85,7 +113,10 @@ def _sum(module: SumModule, sources: list[Stream]) -> str:
         low = lane * position
         text = f"s_axis_tdata[{low + position - 1}:{low}]"
         masked = tracks_column and lane >= source.lanes - beyond
-        lanes.append(f"({text} & {{{position}{{!row_end}}}})" if masked else text)
+        # the first lane, once more, changes no maximum
+        usual = f"(row_end ? s_axis_tdata[{position - 1}:0] : {text})"
+        usual = usual if maximum else f"({text} & {{{position}{{!row_end}}}})"
+        lanes.append(usual if masked else text)
     body += f"    wire {range_of(source.bits)} counted = {concat(lanes)};\n"
     if source.lanes == 1:
         parts, sum_type = ["counted"] * source.channels, source.dtype
@@ -96,7 +127,7 @@ def _sum(module: SumModule, sources: list[Stream]) -> str:
         sum_type = output.dtype
         bits = module.depth
         shifted = "s_axis_tvalid" if bits == 1 else f"{{in_flight[{bits - 2}:0], s_axis_tvalid}}"
-        body += f"    // sum over the lanes\n    reg {range_of(bits)} in_flight;\n"
+        body += f"    // one value of all lanes\n    reg {range_of(bits)} in_flight;\n"
         body += f"    always @(posedge clk)\n        if (rst) in_flight <= {bits}'d0;\n"
         body += f"        else if (ce) in_flight <= {shifted};\n"
         body += f"    wire summed = in_flight[{bits - 1}] && ce;\n"
@@ -117,7 +148,12 @@ def _sum(module: SumModule, sources: list[Stream]) -> str:
             sign = f"{name}[{c * sum_type.width + size - 1}]" if sum_type.signed else "1'b0"
             value = f"{{{{{full - size}{{{sign}}}}}, {value}}}"
         held = f"total[{(c + 1) * full - 1}:{c * full}]"
-        terms.append(f"            if (summed) {held} <= (first ? {full}'d0 : {held}) + {value};")
+        if maximum:
+            sign = "$signed" if output.dtype.signed else ""
+            more = f"first || {sign}({value}) > {sign}({held})"
+            terms.append(f"            if (summed && ({more})) {held} <= {value};")
+        else:
+            terms.append(f"            if (summed) {held} <= (first ? {full}'d0 : {held}) + {value};")
     body += f"""    reg {range_of(beat)} beat;
     wire first = beat == {beat}'d0;
     wire last = beat == {beat}'d{source.beats - 1};

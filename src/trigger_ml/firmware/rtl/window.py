@@ -8,6 +8,7 @@ from trigger_ml.firmware.rtl.modules import chain, counter, instances, results, 
 from trigger_ml.firmware.rtl.text import (
     any_of,
     bits_for,
+    constant,
     range_of,
 )
 
@@ -162,18 +163,26 @@ def _reader(module: WindowModule) -> str:
     return text
 
 
+def _edge(module: WindowModule, positions: int) -> str:
+    """What some positions beyond the map's edge hold."""
+    source = module.source
+    if module.outside == 0:
+        return f"{positions * source.position_bits}'d0"
+    return f"{{{positions * source.channels}{{{constant(module.outside, source.dtype.width)}}}}}"
+
+
 def _columns(module: WindowModule) -> str:
     """Shift registers of columns, and the window register in front of the kernels."""
     source, output = module.source, module.output
     position, history, group = source.position_bits, module.history, module.group
     beats = output.row_beats
     beat = bits_for(beats)
-    text = f"\n    // columns of the window; those outside the map are zero\n    reg {range_of(beat)} beat; // output beat of the row\n"
+    text = f"\n    // columns of the window; those outside the map are constant\n    reg {range_of(beat)} beat; // output beat of the row\n"
     text += f"    always @(posedge clk)\n        if (rst) beat <= {beat}'d0;\n        else begin\n"
     text += counter("beat", beats, "complete") + "        end\n"
     span = (history + group) * position
     for i in range(module.window[0]):
-        fresh = f"(outside{i} ? {group * position}'d0 : row{i})" if _row_leaves_map(module, i) else f"row{i}"
+        fresh = f"(outside{i} ? {_edge(module, group)} : row{i})" if _row_leaves_map(module, i) else f"row{i}"
         if history:
             text += f"    reg {range_of(history * position)} past{i};\n"
             text += f"    wire {range_of(span)} span{i} = {{{fresh}, past{i}}};\n"
@@ -197,7 +206,7 @@ def _columns(module: WindowModule) -> str:
             low = (i * module.columns + x) * position
             value = f"span{i}[{(x + 1) * position - 1}:{x * position}]"
             if outside:
-                value = f"void{x} ? {position}'d0 : {value}"
+                value = f"void{x} ? {_edge(module, 1)} : {value}"
             stores.append(f"            window[{low + position - 1}:{low}] <= {value};")
     text += "    always @(posedge clk)\n        if (ce) begin\n" + "\n".join(stores) + "\n        end\n\n"
     return text

@@ -2,8 +2,9 @@
 
 from trigger_ml.firmware.ir.ops.affine import Affine, Conv2D, Dense
 from trigger_ml.firmware.ir.ops.base import Node, Shape
-from trigger_ml.firmware.ir.ops.merge import Add, Concatenate
-from trigger_ml.firmware.ir.ops.pool import AveragePool2D, GlobalAveragePool, MaxPool2D
+from trigger_ml.firmware.ir.ops.lookup import Lookup
+from trigger_ml.firmware.ir.ops.merge import Add, Concatenate, Multiply
+from trigger_ml.firmware.ir.ops.pool import AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool2D
 from trigger_ml.firmware.ir.ops.quantize import Quantize
 from trigger_ml.firmware.ir.ops.reshape import Flatten
 from trigger_ml.firmware.ir.ops.source import Input
@@ -11,8 +12,8 @@ from trigger_ml.firmware.ir.ops.window import NO_PADDING, Padding, SlidingNode, 
 
 __all__ = [
     "NODE_TYPES", "NO_PADDING", "Add", "Affine", "AveragePool2D", "Concatenate", "Conv2D", "Dense", "Flatten",
-    "GlobalAveragePool", "Input", "MaxPool2D", "Node", "Padding", "Quantize", "Shape", "SlidingNode",
-    "Window", "window_shape",
+    "GlobalAveragePool", "GlobalMaxPool", "Input", "Lookup", "MaxPool2D", "Multiply", "Node", "Padding",
+    "Quantize", "Shape", "SlidingNode", "Window", "window_shape",
 ]  # fmt: skip
 
 NODE_TYPES: dict[str, type[Node]] = {
@@ -24,8 +25,11 @@ NODE_TYPES: dict[str, type[Node]] = {
         Quantize,
         Add,
         Concatenate,
+        Multiply,
+        Lookup,
         MaxPool2D,
         AveragePool2D,
+        GlobalMaxPool,
         GlobalAveragePool,
         Flatten,
     )

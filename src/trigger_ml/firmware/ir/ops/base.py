@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -108,6 +108,16 @@ class Node(ABC):
             For each input, the places of what is read in the window's flat integers (positions * width).
         """
 
+    @property
+    def version(self) -> int:
+        """First version of the file format that knows the op with its settings."""
+        later = [
+            int(item.metadata["since"])
+            for item in fields(self)
+            if "since" in item.metadata and getattr(self, item.name) != item.default
+        ]
+        return max([self.since, *later])
+
     def result_type(self, bounds: Bounds) -> FixedPoint:
         """Type of the output: the smallest that holds the exact result, where the op declares none."""
         return bounds.dtype
@@ -118,8 +128,12 @@ class Node(ABC):
 
     @property
     def padded(self) -> bool:
-        """Whether a window may hold zeros from outside the map."""
+        """Whether a window may reach over the map's edge."""
         return False
+
+    def outside(self, bounds: Bounds) -> int:
+        """What a window holds beyond the map's edge, from the intervals of the input."""
+        return 0
 
     def alone(self) -> "Node":
         """The op on a single window, without padding and strides."""

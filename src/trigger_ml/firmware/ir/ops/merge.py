@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray, shift
-from trigger_ml.firmware.ir.bounds import Bounds, sum_bounds
+from trigger_ml.firmware.ir.bounds import Bounds, product_bounds, sum_bounds
 from trigger_ml.firmware.ir.ops.base import Node, Shape, channel_index
 
-__all__ = ["Add", "Concatenate", "aligned"]
+__all__ = ["Add", "Concatenate", "Multiply", "aligned"]
 
 
 def aligned(values: list[IntArray], fractions: list[int]) -> list[IntArray]:
@@ -91,3 +91,49 @@ class Concatenate(Node):
     def alike(self, widths: Sequence[int]) -> list[slice]:
         ends = np.cumsum(widths).tolist()
         return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+
+
+@dataclass(frozen=True)
+class Multiply(Node):
+    """Products of a map, or a vector, with another of the same shape or with fewer values.
+
+    The second factor may have one position for all of the first's (a vector of its channels) and one channel
+    for all of its channels.
+    """
+
+    op = "multiply"
+    since = 3
+
+    @override
+    def shape(self, inputs: list[Shape]) -> Shape:
+        first, second = inputs
+        fits = all(n in (1, m) for m, n in zip(first[::-1], second[::-1], strict=False))
+        if not fits or len(second) > len(first):
+            raise ValueError(f"node {self.name!r} multiplies {first} with {second}, which has not its shape")
+        return first
+
+    @override
+    def bounds(self, inputs: list[Bounds], shapes: list[Shape]) -> Bounds:
+        return product_bounds(*inputs)
+
+    @override
+    def evaluate(self, values: list[IntArray], fractions: list[int]) -> IntArray:
+        first, second = values
+        between = (1,) * (first.ndim - second.ndim)
+        return first * second.reshape(len(second), *between, *second.shape[1:])
+
+    @override
+    def partial_sums(self, inputs: list[Bounds], shapes: list[Shape], result: Bounds) -> int:
+        return max(result.magnitude, *(b.magnitude for b in inputs))
+
+    @override
+    def part(
+        self, channels: NDArray[np.int64], widths: Sequence[int], positions: int
+    ) -> tuple[Node, list[NDArray[np.int64]]]:
+        own = [channels if width > 1 else np.zeros(1, dtype=np.int64) for width in widths]
+        return self, [channel_index(c, positions, width) for c, width in zip(own, widths, strict=True)]
+
+    def held(self, shapes: list[Shape]) -> bool:
+        """Whether one position of the second factor is that of all positions of the first."""
+        first, second = (int(np.prod(shape[:-1])) for shape in shapes)
+        return second == 1 and first > 1
