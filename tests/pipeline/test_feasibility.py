@@ -34,13 +34,19 @@ def model(body: Any = None, head: int = 1) -> Any:
 
 def test_a_model_that_can_be_built_passes() -> None:
     require_feasible(model(), config())
+    require_feasible(model(lambda y: K.BatchNormalization(name="late")(y)), config())
     require_feasible(model(lambda y: K.MaxPooling2D(2, name="pool")(y), head=2), config(task="direction"))
 
 
 @pytest.mark.parametrize(
     ("body", "settings", "expected"),
     [
-        (lambda y: K.BatchNormalization(name="late")(y), {}, "late: normalizes the output of stem_relu"),
+        (lambda y: K.Activation("softmax", name="late")(y), {}, "late: has the activation softmax"),
+        (
+            lambda y: K.Activation("tanh", name="bent")(y),
+            {},
+            r"layer bent_q \(lookup\): hls4ml .*firmware.rtl",
+        ),
         (lambda y: K.MaxPooling2D(3, strides=2, name="wide")(y), {}, "layer wide .*hls4ml pools only"),
         (lambda y: K.UpSampling2D(2, name="up")(y), {}, "up: a UpSampling2D layer has no fixed-point"),
         (None, {"firmware": {"hls": None, "rtl": {"pixels_per_clock": 16}}}, "16 pixels per clock exceed"),

@@ -23,6 +23,7 @@ from trigger_ml.compression.pruning import (
     wrap,
 )
 from trigger_ml.compression.quantization import quantized_twin, snap_weights
+from trigger_ml.compression.split import split_layers
 from trigger_ml.core.config import CompressionConfig, PruningConfig
 from trigger_ml.core.fixed_point import FixedPoint, input_values
 from trigger_ml.core.keras2 import tf_keras
@@ -132,7 +133,7 @@ def compress(
     StageError
         If the loss is not finite, or a layer misses its sparsity.
     """
-    model = without_squashing(model)
+    model = split_layers(without_squashing(model))
     bits = input_type.fraction
     target = softened(model, counts, y, config.distillation, bits, task)
     training = _Training(counts, target, validation, config, directory, tensorboard)

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from trigger_ml.compression.split import split_layers
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Model
-from trigger_ml.models.front import scale_and_offset
+from trigger_ml.core.keras_types import Model, Tensor
+from trigger_ml.models.front import Pending, absorbed, scale_and_offset
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
-from trigger_ml.models.layers import AFFINE, IDENTITY
+from trigger_ml.models.layers import AFFINE, CURVES, IDENTITY, is_plain_relu
 
 __all__ = ["fold_batch_norm"]
 
@@ -19,8 +20,10 @@ def fold_batch_norm(model: Model) -> Any:
 
     In inference a normalization is ``y = x * s + (beta - mean * s)`` with
     ``s = gamma / sqrt(variance + epsilon)`` per channel, so ``s`` multiplies the kernel of the layer
-    before it. Dropout and linear activations go, and a ReLU inside a layer becomes a layer of its own,
-    named ``<layer>_relu``.
+    before it. One that follows something else goes into the weights behind it, or becomes a depthwise
+    convolution of 1 x 1 (of a vector: a dense layer of a diagonal) of its own name. Dropout and linear
+    activations go, and an activation inside a layer becomes a layer of its own, named ``<layer>_relu``,
+    ``<layer>_sigmoid`` and so on.
 
     Parameters
     ----------
@@ -30,30 +33,34 @@ def fold_batch_norm(model: Model) -> Any:
     Returns
     -------
     tf_keras.Model
-        Of the layers Conv2D, DepthwiseConv2D, Dense (all linear, with bias), ReLU, Add, pooling,
-        ZeroPadding2D and Flatten. Equal to ``model`` up to float32 rounding.
+        Of the layers Conv2D, DepthwiseConv2D, Dense (all linear, with bias), ReLU, Activation (sigmoid or
+        tanh), and layers without weights. Equal to ``model`` up to float32 rounding.
 
     Raises
     ------
     MappingError
-        Naming a normalization that follows no linear layer of its own, or a layer or activation
-        that firmware has no equivalent of.
+        Naming an activation of another kind.
     """
+    model = split_layers(model)
     weights = _folded_weights(model)
-    relus = {step.name for step in steps(model) if _is_relu(step)}
+    activations = {step.name: _activation(step) for step in steps(model)}
     made: dict[str, Any] = {}
 
     def make(step: Step, sources: list[Any]) -> Any:
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
-        if step.kind in IDENTITY or step.kind == "BatchNormalization":
+        if step.kind in IDENTITY or (step.kind == "BatchNormalization" and step.name not in weights):
             return sources[0]
+        if step.kind == "BatchNormalization":
+            made[step.name] = _factors(step)
+            return made[step.name](sources[0])
         if step.kind in AFFINE:
             made[step.name] = fresh(step.layer, activation="linear", use_bias=True)
             x = made[step.name](sources[0])
-            return tf_keras.layers.ReLU(name=f"{step.name}_relu")(x) if step.name in relus else x
-        if step.kind in ("ReLU", "Activation"):
-            return tf_keras.layers.ReLU(name=step.name)(sources[0]) if step.name in relus else sources[0]
+            kind = activations[step.name]
+            return _activated(x, kind, f"{step.name}_{kind}")
+        if step.kind == "Activation" or is_plain_relu(step.layer):
+            return _activated(sources[0], activations[step.name], step.name)
         return fresh(step.layer)(sources if len(sources) > 1 else sources[0])
 
     folded = rebuild(model, make)
@@ -62,42 +69,80 @@ def fold_batch_norm(model: Model) -> Any:
     return folded
 
 
-def _is_relu(step: Step) -> bool:
-    """Whether a layer is, or ends with, a plain ReLU; other non-linearities are refused."""
+def _activation(step: Step) -> str:
+    """What a layer is or ends with: ``linear``, ``relu``, or a curve; others are refused."""
     if step.kind == "ReLU":
-        config = step.layer.get_config()
-        if config["max_value"] is not None or config["negative_slope"] or config["threshold"]:
-            raise MappingError(step.name, "is a clipped, leaky or shifted ReLU", "Use a plain ReLU")
-        return True
+        return "relu" if is_plain_relu(step.layer) else "linear"
     name = getattr(getattr(step.layer, "activation", None), "__name__", "linear")
-    if name not in ("linear", "relu"):
-        raise MappingError(step.name, f"has the activation {name}", "Use relu, or linear for the output")
-    return name == "relu"
+    if name not in ("linear", "relu", *CURVES):
+        raise MappingError(
+            step.name,
+            f"has the activation {name}",
+            f"Use relu, {' or '.join(CURVES)}, or none",
+        )
+    return str(name)
+
+
+def _factors(step: Step) -> Any:
+    """The layer of one factor and one summand for each channel."""
+    if len(step.layer.output_shape) == 4:
+        return tf_keras.layers.DepthwiseConv2D(1, name=step.name)
+    return tf_keras.layers.Dense(step.layer.output_shape[-1], name=step.name)
+
+
+def _activated(x: Tensor, kind: str, name: str) -> Any:
+    if kind == "linear":
+        return x
+    if kind == "relu":
+        return tf_keras.layers.ReLU(name=name)(x)
+    return tf_keras.layers.Activation(kind, name=name)(x)
+
+
+def _takes(step: Step, offset: Any) -> bool:
+    """Whether a layer's weights can take a factor and a summand of what it reads, exactly."""
+    if step.kind not in AFFINE:
+        return False
+    return step.kind == "Dense" or step.layer.padding == "valid" or not np.any(offset)
+
+
+def _own_weights(step: Step, scale: Any, offset: Any) -> list[Any]:
+    """Kernel and bias of a normalization that no linear layer of its own stands before."""
+    rank = len(step.layer.output_shape)
+    if rank == 4:
+        return [scale.reshape(1, 1, -1, 1), offset]
+    if rank == 2:
+        return [np.diag(scale), offset]
+    raise MappingError(
+        step.name,
+        f"normalizes a series after {step.inputs[0]}, which is no linear layer read by it alone",
+        "Put normalization directly after a convolution, before its ReLU",
+    )
 
 
 def _folded_weights(model: Model) -> dict[str, list[Any]]:
-    """Kernel and bias of every affine layer, with the normalizations after it multiplied in."""
+    """Kernel and bias of every affine layer, with the normalizations around it multiplied in."""
     readers = consumers(model)
     weights: dict[str, list[Any]] = {}
+    ahead: dict[str, Pending] = {}  # normalizations that go into the layers behind them
     ends: dict[str, str] = {}  # layers that pass their input on, and the affine layer it comes from
     for step in steps(model):
         if step.kind in AFFINE:
-            kernel = np.asarray(step.layer.get_weights()[0], dtype=np.float64)
-            bias = (
-                step.layer.get_weights()[1] if step.layer.use_bias else np.zeros(step.layer.output_shape[-1])
-            )
-            weights[step.name] = [kernel, np.asarray(bias, dtype=np.float64)]
-            if not _is_relu(step):
+            before = ahead.get(step.inputs[0])
+            own = step.layer.get_weights() if before is None else absorbed(step, before)
+            kernel, bias = own if len(own) == 2 else (own[0], np.zeros(step.layer.output_shape[-1]))
+            weights[step.name] = [np.asarray(w, dtype=np.float64) for w in (kernel, bias)]
+            if _activation(step) == "linear":
                 ends[step.name] = step.name
         elif step.kind == "BatchNormalization":
             source = ends.get(step.inputs[0])
-            if source is None or len(readers[step.inputs[0]]) > 1:
-                raise MappingError(
-                    step.name,
-                    f"normalizes the output of {step.inputs[0]}, which is no linear layer read by it alone",
-                    "Put normalization directly after a convolution or dense layer, before its ReLU",
-                )
             scale, offset = scale_and_offset(step.layer)
+            if source is None or len(readers[step.inputs[0]]) > 1:
+                behind = [] if step.name in model.output_names else readers[step.name]
+                if behind and all(_takes(reader, offset) for reader in behind):
+                    ahead[step.name] = Pending(scale, offset)
+                else:
+                    weights[step.name] = _own_weights(step, scale, offset)
+                continue
             kernel, bias = weights[source]
             if model.get_layer(source).__class__.__name__ == "DepthwiseConv2D":
                 weights[source] = [kernel * scale.reshape(kernel.shape[2:]), bias * scale + offset]

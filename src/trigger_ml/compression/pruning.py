@@ -31,7 +31,12 @@ __all__ = [
     "wrap",
 ]
 
-_KERNELS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D, tf_keras.layers.Dense)  # QKeras' too
+_KERNELS = (
+    tf_keras.layers.Conv2D,
+    tf_keras.layers.DepthwiseConv2D,
+    tf_keras.layers.Dense,
+    tf_keras.layers.Conv1D,
+)  # QKeras' too
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,13 @@ What the twin promises, so that firmware can be read off it:
 - what follows a ReLU goes through ``quantized_relu`` (unsigned), other tensors through
   ``quantized_bits(..., alpha=1)``; both round halves to even and saturate; the input's own quantizer
   changes no value;
-- sums (convolution, dense, add, average) stay exact until such a quantizer; the output is not quantized;
-- the global average is taken over an area padded with zeros to powers of two, so that its division is a
-  shift; the factor that the padding costs is folded into the dense kernels that follow.
+- sums and products (convolution, dense, add, multiply, average) stay exact until such a quantizer; the output
+  is not quantized;
+- a function of one number, as a sigmoid, reads a quantized number and is quantized itself: a table has what
+  is between;
+- a global average that dense layers read is taken over an area padded with zeros to powers of two, so that
+  its division is a shift; the factor that the padding costs is folded into their kernels. Other averages are
+  as they are, and quantized.
 
 A quantizer that is not a ReLU of the float model is named after the layer it follows: ``<layer>_q``.
 """
@@ -29,14 +33,22 @@ from trigger_ml.core.config import BitsConfig, QuantizationConfig
 from trigger_ml.core.errors import ConfigError, MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Model
+from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
-from trigger_ml.models.layers import QUANTIZED, SELECTING, SUMMING
+from trigger_ml.models.layers import AVERAGING, CURVE_LAYERS, QUANTIZED, SELECTING, SUMMING, is_plain_relu
 from trigger_ml.models.quantizers import quantized_weights, quantizer_of
 
 __all__ = ["QUANTIZED_LAYERS", "quantized_twin", "snap_weights"]
 
+# bits behind the point of a curve's exact value: more than any quantizer keeps
+_CURVE_FRACTION = 64
+# settings of a layer with weights that its quantized equal has, too
+_KEPT = (
+    "filters", "units", "kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate", "name",
+)  # fmt: skip
+# bits of what a curve reads, at least: of a table of 256 entries
+_CURVE_BITS = 8
 QUANTIZED_LAYERS = {kind: getattr(qkeras, name) for kind, name in QUANTIZED.items()}
 
 
@@ -49,6 +61,7 @@ class _Plan:
     factors: dict[str, float] = field(default_factory=dict)  # value in the twin / value in the float model
     exponents: dict[str, int] = field(default_factory=dict)
     fractions: dict[str, int] = field(default_factory=dict)  # fraction bits in the twin
+    curved: set[str] = field(default_factory=set)  # read by a function of one number
 
 
 def quantized_twin(
@@ -118,9 +131,14 @@ def _plan(model: Model, signed_input: bool) -> _Plan:
     readers = consumers(model)
     for step in steps(model):
         name, inputs = step.name, step.inputs
-        if step.kind == "ReLU":
+        if is_plain_relu(step.layer):
             plan.nonnegative.add(name)
             plan.quantized[name] = False
+        elif _is_curve(step):
+            if _never_negative(step.layer):
+                plan.nonnegative.add(name)
+            plan.quantized[name] = name not in plan.nonnegative
+            plan.curved.update(step.inputs)
         elif step.kind == "InputLayer":
             if not signed_input:
                 plan.nonnegative.add(name)
@@ -130,24 +148,20 @@ def _plan(model: Model, signed_input: bool) -> _Plan:
         elif step.kind in SUMMING:
             if step.kind not in QUANTIZED_LAYERS and plan.nonnegative.issuperset(inputs):
                 plan.nonnegative.add(name)
-            read_by_others = any(reader.kind != "ReLU" for reader in readers[name])
+            read_by_others = any(not is_plain_relu(reader.layer) for reader in readers[name])
             if read_by_others and name not in model.output_names:
                 plan.quantized[name] = name not in plan.nonnegative
         else:
             raise MappingError(
                 name,
                 f"a {step.kind} layer has no fixed-point equivalent here",
-                f"Use layers of {', '.join(['ReLU', *SUMMING, *SELECTING])}",
+                f"Use layers of {', '.join(['ReLU', *CURVE_LAYERS, *SUMMING, *SELECTING])}",
             )
         _check(step)
-        if step.kind == "GlobalAveragePooling2D":
+        if step.kind == "GlobalAveragePooling2D" and all(r.kind == "Dense" for r in readers[name]):
+            # any other reader gets the average itself, which is then rounded like a function's value
             height, width = step.layer.input_shape[1:3]
             plan.factors[name] = height * width / (_padded(height) * _padded(width))
-            for reader in readers[name]:
-                if plan.factors[name] != 1 and reader.kind != "Dense":
-                    raise MappingError(
-                        name, f"is read by {reader.name}, not a dense layer", "Put a dense layer after it"
-                    )
     return plan
 
 
@@ -156,25 +170,25 @@ def _check(step: Step) -> None:
     layer = step.layer
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         raise MappingError(step.name, "is not channels_last", "Build the model with channels last")
-    if (
-        tuple(getattr(layer, "dilation_rate", (1, 1))) not in ((1, 1), (1,))
-        or getattr(layer, "groups", 1) != 1
-    ):
-        raise MappingError(step.name, "is dilated or grouped", "Use an ordinary convolution")
-    if getattr(layer, "depth_multiplier", 1) != 1:
-        raise MappingError(step.name, "has a depth multiplier", "Use a multiplier of 1")
-    if step.kind in ("MaxPooling2D", "AveragePooling2D") and layer.padding == "same":
-        size, window, strides = layer.input_shape[1:3], layer.pool_size, layer.strides
+    if getattr(layer, "groups", 1) != 1:
+        raise MappingError(step.name, "is grouped", "Use an ordinary convolution")
+    if step.kind.startswith("AveragePooling") and layer.padding == "same":
+        size, window, strides = layer.input_shape[1:-1], layer.pool_size, layer.strides
         if any((math.ceil(n / s) - 1) * s + k > n for n, k, s in zip(size, window, strides, strict=True)):
             raise MappingError(
                 step.name,
-                f"its windows reach beyond the {size} image",
+                f"its windows reach beyond the {size} image, and leave out what is there",
                 "Use padding `valid`, or fitting strides",
             )
-    if step.kind == "AveragePooling2D" and math.prod(layer.pool_size).bit_count() != 1:
-        raise MappingError(
-            step.name, f"divides by {math.prod(layer.pool_size)}", "Use a window whose area is a power of two"
-        )
+
+
+def _is_curve(step: Step) -> bool:
+    return step.kind in CURVE_LAYERS or (step.kind == "ReLU" and not is_plain_relu(step.layer))
+
+
+def _never_negative(layer: Layer) -> bool:
+    """Whether a function of one number has no values below zero."""
+    return float(np.min(layer(np.linspace(-64, 64, 8193, dtype=np.float32)))) >= 0
 
 
 class _Builder:
@@ -197,24 +211,33 @@ class _Builder:
         if step.kind == "InputLayer":
             return self._input(step)
         incoming = [self.fractions[name] for name in step.inputs]
-        self.fractions[step.name] = max(incoming)
+        self.fractions[step.name] = sum(incoming) if step.kind == "Multiply" else max(incoming)
         x = sources if len(sources) > 1 else sources[0]
         if step.kind in QUANTIZED_LAYERS:
             x = self._affine(step, x)
-        elif step.kind == "GlobalAveragePooling2D":
+        elif step.name in self.plan.factors:
             x = self._global_average(step, x)
-        elif step.kind == "ReLU":
+        elif is_plain_relu(step.layer):
             return self._quantize(step.name, x, step.name, self.bits(step.name, *step.inputs))
         else:
             x = fresh(step.layer)(x)
-            if step.kind == "AveragePooling2D":
-                self.fractions[step.name] += int(math.log2(math.prod(step.layer.pool_size)))
+            if _is_curve(step) or step.kind in AVERAGING:
+                self.fractions[step.name] = self._behind(step)
         if step.name in self.plan.quantized:
             bits = self.bits(step.name)
-            if step.kind.endswith("AveragePooling2D") and step.name not in self.config.layers:
+            if step.kind in AVERAGING and step.name not in self.config.layers:
                 bits = bits.model_copy(update={"activations": self.config.pooled_bits})
+            elif step.name in self.plan.curved and step.name not in self.config.layers:
+                bits = bits.model_copy(update={"activations": max(bits.activations, _CURVE_BITS)})
             x = self._quantize(step.name, x, f"{step.name}_q", bits, pooled="Pool" in step.kind)
         return x
+
+    def _behind(self, step: Step) -> int:
+        """Fraction bits of an exact average over a power of two of cells; of others, more than enough."""
+        cells = math.prod(getattr(step.layer, "pool_size", (0,)))
+        if _is_curve(step) or cells.bit_count() != 1:
+            return _CURVE_FRACTION
+        return self.fractions[step.name] + cells.bit_length() - 1
 
     def _input(self, step: Step) -> Any:
         x = tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
@@ -241,8 +264,6 @@ class _Builder:
 
     def _global_average(self, step: Step, x: Any) -> Any:
         height, width = step.layer.input_shape[1:3]
-        if step.layer.keepdims:
-            raise MappingError(step.name, "keeps the averaged dimensions", "Set keepdims=False")
         bottom, right = _padded(height) - height, _padded(width) - width
         if bottom or right:
             x = tf_keras.layers.ZeroPadding2D(((0, bottom), (0, right)), name=f"{step.name}_pad")(x)
@@ -267,11 +288,7 @@ class _Builder:
         part = "depthwise" if step.kind == "DepthwiseConv2D" else "kernel"
         original = getattr(step.layer, f"{part}_constraint", None)
         rule = KernelRule(isinstance(original, KernelRule) and original.hexagonal, kernel_rule)
-        settings = {
-            key: value
-            for key, value in step.layer.get_config().items()
-            if key in ("filters", "units", "kernel_size", "strides", "padding", "depth_multiplier", "name")
-        }
+        settings = {key: value for key, value in step.layer.get_config().items() if key in _KEPT}
         settings |= {
             f"{part}_quantizer": kernel_quantizer,
             f"{part}_constraint": rule,

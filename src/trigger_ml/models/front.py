@@ -17,13 +17,13 @@ from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.models.graph import Step, fresh, rebuild, steps
 from trigger_ml.models.layers import AFFINE, LINEAR_PASS, SCALERS
 
-__all__ = ["fold_front", "scale_and_offset"]
+__all__ = ["Pending", "absorbed", "fold_front", "scale_and_offset"]
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class _Pending:
+class Pending:
     """What has not been folded yet: the owner's tensor is ``scale * ours + offset``, by channel."""
 
     scale: FloatArray
@@ -31,15 +31,16 @@ class _Pending:
 
     @property
     def nothing(self) -> bool:
+        """Whether there is nothing to fold."""
         return bool(np.all(self.scale == 1) and np.all(self.offset == 0))
 
-    def then(self, scale: FloatArray, offset: FloatArray) -> "_Pending":
+    def then(self, scale: FloatArray, offset: FloatArray) -> "Pending":
         """Followed by another factor and summand."""
-        return _Pending(self.scale * scale, self.offset * scale + offset)
+        return Pending(self.scale * scale, self.offset * scale + offset)
 
-    def repeated(self, times: int) -> "_Pending":
+    def repeated(self, times: int) -> "Pending":
         """For a map that was made a vector, channels last."""
-        return _Pending(np.tile(self.scale, times), np.tile(self.offset, times))
+        return Pending(np.tile(self.scale, times), np.tile(self.offset, times))
 
 
 def scale_and_offset(layer: Layer) -> tuple[FloatArray, FloatArray]:
@@ -114,13 +115,13 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
     """
     plan = steps(model)
     channels = int(model.input_shape[-1])
-    pending: dict[str, _Pending | None] = {}
+    pending: dict[str, Pending | None] = {}
     changed: dict[str, list[FloatArray]] = {}
     gone: set[str] = set()
     for step in plan:
         if step.kind == "InputLayer":
             start = (np.broadcast_to(np.asarray(v, dtype=np.float64), (channels,)) for v in (scale, offset))
-            pending[step.name] = _Pending(*start)
+            pending[step.name] = Pending(*start)
             continue
         sources = [pending[name] for name in step.inputs]
         before = sources[0]
@@ -132,7 +133,7 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
             gone.add(step.name)
         elif step.kind in AFFINE:
             if not before.nothing:
-                changed[step.name] = _absorbed(step, before)
+                changed[step.name] = absorbed(step, before)
             pending[step.name] = None
         else:
             pending[step.name] = _passed(step, before)
@@ -167,7 +168,7 @@ def _rebuilt(model: Model, changed: dict[str, list[FloatArray]], gone: set[str])
     return folded
 
 
-def _require_none(step: Step, sources: list[_Pending | None]) -> None:
+def _require_none(step: Step, sources: list[Pending | None]) -> None:
     if any(source is not None and not source.nothing for source in sources):
         raise MappingError(
             step.name,
@@ -176,7 +177,7 @@ def _require_none(step: Step, sources: list[_Pending | None]) -> None:
         )
 
 
-def _passed(step: Step, before: _Pending) -> _Pending | None:
+def _passed(step: Step, before: Pending) -> Pending | None:
     """What is pending behind a layer without weights; None where the input's region ends."""
     if step.kind in LINEAR_PASS or (step.kind == "Activation" and step.layer.activation.__name__ == "linear"):
         return before
@@ -200,8 +201,14 @@ def _shown(values: FloatArray) -> str:
     return ", ".join(f"{value:g}" for value in np.unique(values)[:3])
 
 
-def _absorbed(step: Step, before: _Pending) -> list[FloatArray]:
-    """Weights of an affine layer with the factor and the summand before it multiplied in."""
+def absorbed(step: Step, before: Pending) -> list[FloatArray]:
+    """Weights of an affine layer with the factor and the summand before it multiplied in.
+
+    Raises
+    ------
+    MappingError
+        If it pads with zeros what the summand shifts.
+    """
     layer = step.layer
     kernel, *rest = (np.asarray(w, dtype=np.float64) for w in layer.get_weights())
     shifted = bool(np.any(before.offset != 0))
@@ -214,7 +221,7 @@ def _absorbed(step: Step, before: _Pending) -> list[FloatArray]:
     axis = kernel.ndim - 2
     if kernel.shape[axis] != before.scale.size and np.ptp(before.scale) == np.ptp(before.offset) == 0:
         # a grouped convolution sees a part of the channels, all alike
-        before = _Pending(before.scale[: kernel.shape[axis]], before.offset[: kernel.shape[axis]])
+        before = Pending(before.scale[: kernel.shape[axis]], before.offset[: kernel.shape[axis]])
     elif kernel.shape[axis] != before.scale.size:
         raise MappingError(
             step.name, "is grouped, and the input's channels differ in scale", "Use one convolution for all"

@@ -36,10 +36,11 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
     from trigger_ml.compression.fold import fold_batch_norm
     from trigger_ml.compression.pruning import prunable
     from trigger_ml.compression.quantization import quantized_twin, snap_weights
+    from trigger_ml.compression.split import split_layers
     from trigger_ml.firmware.extract import extract
     from trigger_ml.models.heads import without_squashing
 
-    plain = without_squashing(model)
+    plain = split_layers(without_squashing(model))
     prunable(plain, config.compression.pruning)
     require_outputs(plain, config.task)
     input_type = config.events.input.dtype
