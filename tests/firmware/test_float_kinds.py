@@ -1,4 +1,4 @@
-"""Kinds of layers of a float model: folded, quantized and read off, each is the quantized model bit for bit."""
+"""Kinds of layers of a float model: folded, quantized and read off, each is its quantized model."""
 
 import numpy as np
 import pytest

@@ -81,15 +81,29 @@ def test_a_model_of_fractions_is_left_alone() -> None:
 
 
 REFUSED: dict[str, tuple[list[Any], Any, Any, str]] = {
-    "shifted zeros": ([conv(padding="same")], 1.0, 0.5, "conv: pads with zeros an input shifted by 0.5"),
-    "normalized zeros": ([normalizing("batch"), conv(padding="same")], 1.0, 0.0, "conv: pads with zeros"),
-    "zeros after a shift": ([normalizing("scale"), K.ZeroPadding2D(1, name="pad"), conv()], 1.0, 0.0, "pad"),
-    "the largest turned round": ([normalizing("batch"), K.MaxPooling2D(2, name="pool")], 1.0, 0.0, "pool: "),
-    "a curve": ([K.Activation("tanh", name="curve"), conv()], 2.0, 0.0, "curve: a Activation layer reads"),
     "another axis": (
         [K.BatchNormalization(axis=1, name="rows"), conv()], 1.0, 0.0, r"rows: normalizes along axes \(1,\)",
     ),
 }  # fmt: skip
+
+
+STANDING: dict[str, tuple[list[Any], Any, Any, str]] = {
+    "shifted zeros": ([conv(padding="same")], 1.0, 0.5, "conv"),
+    "normalized zeros": ([normalizing("batch"), conv(padding="same")], 1.0, 0.0, "conv"),
+    "zeros after a shift": ([normalizing("scale"), K.ZeroPadding2D(1, name="pad"), conv()], 1.0, 0.0, "pad"),
+    "the largest turned round": ([normalizing("batch"), K.MaxPooling2D(2, name="pool")], 1.0, 0.0, "pool"),
+    "a curve": ([K.Activation("tanh", name="curve"), conv()], 2.0, 0.0, "curve"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STANDING)
+def test_what_no_weights_can_take_is_a_layer_of_its_own(case: str) -> None:
+    layers, scale, offset, name = STANDING[case]
+    given = model(*layers)
+    folded = fold_front(given, scale, offset)
+    expected = given((V * np.asarray(scale) + np.asarray(offset)).astype(np.float32)).numpy()
+    np.testing.assert_allclose(folded(V.astype(np.float32)), expected, rtol=2e-5, atol=2e-5)
+    assert folded.get_layer(f"{name}_front").kernel_size == (1, 1)
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -61,6 +61,7 @@ class _Plan:
     factors: dict[str, float] = field(default_factory=dict)  # value in the twin / value in the float model
     exponents: dict[str, int] = field(default_factory=dict)
     fractions: dict[str, int] = field(default_factory=dict)  # fraction bits in the twin
+    fronts: set[str] = field(default_factory=set)  # a factor and a summand of the input
     curved: set[str] = field(default_factory=set)  # read by a function of one number
 
 
@@ -158,6 +159,8 @@ def _plan(model: Model, signed_input: bool) -> _Plan:
                 f"Use layers of {', '.join(['ReLU', *CURVE_LAYERS, *SUMMING, *SELECTING])}",
             )
         _check(step)
+        if step.kind == "DepthwiseConv2D" and tuple(step.layer.kernel_size) == (1, 1):
+            plan.fronts.update({name} if model.get_layer(inputs[0]) is model.layers[0] else ())
         if step.kind == "GlobalAveragePooling2D" and all(r.kind == "Dense" for r in readers[name]):
             # any other reader gets the average itself, which is then rounded like a function's value
             height, width = step.layer.input_shape[1:3]
@@ -227,6 +230,9 @@ class _Builder:
             bits = self.bits(step.name)
             if step.kind in AVERAGING and step.name not in self.config.layers:
                 bits = bits.model_copy(update={"activations": self.config.pooled_bits})
+            elif step.name in self.plan.fronts:
+                # none of the counts' bits are lost before the first weights
+                bits = self._front(bits)
             elif step.name in self.plan.curved and step.name not in self.config.layers:
                 bits = bits.model_copy(update={"activations": max(bits.activations, _CURVE_BITS)})
             x = self._quantize(step.name, x, f"{step.name}_q", bits, pooled="Pool" in step.kind)
@@ -238,6 +244,12 @@ class _Builder:
         if _is_curve(step) or cells.bit_count() != 1:
             return _CURVE_FRACTION
         return self.fractions[step.name] + cells.bit_length() - 1
+
+    def _front(self, bits: BitsConfig) -> BitsConfig:
+        """Widths of a factor and a summand of the counts themselves."""
+        counts = self.input_type.width + int(not self.input_type.signed)
+        least = {"weights": 10, "bias": 16, "activations": counts}
+        return bits.model_copy(update={key: max(getattr(bits, key), n) for key, n in least.items()})
 
     def _input(self, step: Step) -> Any:
         x = tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
@@ -272,6 +284,8 @@ class _Builder:
 
     def _affine(self, step: Step, x: Any) -> Any:
         bits = self.bits(step.name)
+        if step.name in self.plan.fronts and step.name not in self.config.layers:
+            bits = self._front(bits)
         kernel, bias = (np.asarray(w, dtype=np.float64) for w in step.layer.get_weights())
         kernel = kernel / self.plan.factors.get(step.inputs[0], 1.0)
         calibrate = self.config.calibrate

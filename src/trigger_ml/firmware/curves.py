@@ -18,8 +18,10 @@ from trigger_ml.firmware.ir.ops import Conv2D, Dense, Lookup, Node, Quantize
 from trigger_ml.firmware.ir.ops.lookup import MAX_ENTRIES
 from trigger_ml.models.quantizers import refuse
 
-__all__ = ["Curve", "Numbers", "curve_of", "exact_table", "is_curve", "quantized_curve"]
+__all__ = ["LINE", "Curve", "Numbers", "curve_of", "exact_table", "is_curve", "quantized_curve"]
 
+LINE = "_line"
+"""Ends the name of a node that stands for a straight line of the model, before its quantizer."""
 FINEST, COARSEST = 30, -20
 """Fraction bits among which the type of a table's entries is looked for."""
 WIDEST = 16
@@ -197,7 +199,7 @@ def quantized_curve(
     lines = [curve.line for curve in curves if curve.line is not None]
     if numbers.count > SMALL_TABLE and len(lines) == len(curves):
         nodes = _line(
-            numbers, f"{layer.name}_line", layer.name, dtype, np.atleast_2d(table), _composed(lines)
+            numbers, f"{layer.name}{LINE}", layer.name, dtype, np.atleast_2d(table), _composed(lines)
         )
         if nodes:
             return nodes

@@ -41,14 +41,14 @@ class Feed:
         self, order: NDArray[np.int64], batch_size: int, rng: np.random.Generator | None = None
     ) -> Any:
         """Batches in an order; with a generator, each event through a symmetry that it draws."""
-        height, width, channels = self.counts.shape[1:]
+        shape = tuple(self.counts.shape[1:])
 
         def take(rows: Tensor, turn: Tensor) -> Tensor:
             x = tf.gather(self.counts, rows)
             if self.symmetries is not None and rng is not None:
-                flat = tf.reshape(x, (-1, height * width, channels))
+                flat = tf.reshape(x, (-1, int(np.prod(shape[:-1])), shape[-1]))
                 flat = tf.gather(flat, tf.gather(self.symmetries, turn), batch_dims=1)
-                x = tf.reshape(flat, (-1, height, width, channels))
+                x = tf.reshape(flat, (-1, *shape))
             return tf.cast(x, tf.float32) * self.scale, tf.gather(self.target, rows)
 
         turns = np.zeros(len(order), dtype=np.int32)

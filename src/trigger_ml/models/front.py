@@ -3,7 +3,7 @@
 Firmware's model takes ``v = counts * 2**-bits``. A model of an owner takes ``x = scale * v + offset``, and
 may begin with a Rescaling, a Normalization or a BatchNormalization. All of that is one factor and one summand
 for each channel, which go into the first layers with weights: ``w (a v + b) + c = (w a) v + (w b + c)``.
-Where it would not be exact (a summand before zeros that a convolution pads with), it is refused.
+Where it would not be exact (a summand before zeros that a convolution pads with), it is a layer of its own.
 """
 
 from dataclasses import dataclass
@@ -106,7 +106,9 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
     Returns
     -------
     tf_keras.Model
-        Layers keep their names; ``model`` itself if there is nothing to fold.
+        Layers keep their names; ``model`` itself if there is nothing to fold. Where no weights can take the
+        factor and the summand, as before zeros that a convolution pads with, they become a depthwise
+        convolution of 1 x 1, called ``<layer>_front``.
 
     Raises
     ------
@@ -118,6 +120,7 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
     pending: dict[str, Pending | None] = {}
     changed: dict[str, list[FloatArray]] = {}
     gone: set[str] = set()
+    stems: dict[str, Pending] = {}
     for step in plan:
         if step.kind == "InputLayer":
             start = (np.broadcast_to(np.asarray(v, dtype=np.float64), (channels,)) for v in (scale, offset))
@@ -131,6 +134,8 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
         elif step.kind in SCALERS:
             pending[step.name] = before.then(*scale_and_offset(step.layer))
             gone.add(step.name)
+        elif _must_stand(step, before):
+            stems[step.name], pending[step.name] = before, None
         elif step.kind in AFFINE:
             if not before.nothing:
                 changed[step.name] = absorbed(step, before)
@@ -142,19 +147,39 @@ def fold_front(model: Model, scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) ->
             raise MappingError(
                 name, "leaves the model before any weights", "End the model with a dense layer"
             )
-    if not changed and not gone:
+    if not changed and not gone and not stems:
         return model
-    return _rebuilt(model, changed, gone)
+    return _rebuilt(model, changed, gone, stems)
 
 
-def _rebuilt(model: Model, changed: dict[str, list[FloatArray]], gone: set[str]) -> Model:
-    made: list[tuple[Layer, Layer]] = []
+def _must_stand(step: Step, before: Pending) -> bool:
+    """Whether what is pending becomes a layer of its own before ``step``: no weights of a map can take it."""
+    if before.nothing or len(step.layer.input_shape) != 4:
+        return False
+    shifted = bool(np.any(before.offset != 0))
+    if step.kind in AFFINE:
+        return shifted and step.layer.padding != "valid" and max(step.layer.kernel_size) > 1
+    try:
+        _passed(step, before)
+    except MappingError:
+        return True
+    return False
+
+
+def _rebuilt(
+    model: Model, changed: dict[str, list[FloatArray]], gone: set[str], stems: dict[str, Pending]
+) -> Model:
+    made: list[tuple[Layer, list[Any]]] = []
 
     def make(step: Step, sources: list[Tensor]) -> Tensor:
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
         if step.name in gone:
             return sources[0]
+        if stem := stems.get(step.name):
+            each = tf_keras.layers.DepthwiseConv2D(1, name=f"{step.name}_front")
+            sources = [each(sources[0])]
+            made.append((each, [stem.scale.reshape(1, 1, -1, 1), stem.offset]))
         weights = changed.get(step.name)
         with_bias = {} if weights is None else {"use_bias": len(weights) == 2}
         layer = fresh(step.layer, **with_bias)

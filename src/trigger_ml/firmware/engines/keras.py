@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from trigger_ml.core.fixed_point import IntArray, from_grid, to_float
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Model
+from trigger_ml.firmware.curves import LINE
 from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.engines.qkeras64 import predict_in_float64
 from trigger_ml.firmware.ir.exactness import prove_float32_exact
@@ -44,10 +45,15 @@ class KerasBackend(Backend):
         self._network = network
         self._batch = batch
         self._gamma_column = gamma_column
-        self._single = all(layer.exact for layer in prove_float32_exact(network))
+        # a line stands for what the model computes in float32, whatever that is
+        lines = {node.name for node in network.nodes if node.name.endswith(LINE)}
+        inexact = {layer.name for layer in prove_float32_exact(network) if not layer.exact} - lines
+        self._single = all(lines.intersection(network[name].inputs) for name in inexact)
 
     def _evaluate(self, model: Model, counts: NDArray[np.integer]) -> list[NDArray[Any]]:
-        x = to_float(counts, self._network.input.dtype.fraction)
+        # a series is a map of one row in the network, a vector may be told as a map
+        shaped = counts.reshape(len(counts), *model.input_shape[1:])
+        x = to_float(shaped, self._network.input.dtype.fraction)
         if self._single:
             results = model.predict(x.astype(np.float32), batch_size=self._batch, verbose=0)
         else:
