@@ -101,7 +101,6 @@ KINDS = {
     "max pooling": lambda x: layers.MaxPooling2D(2, name="pool")(x),
     "average pooling": lambda x: signed(layers.AveragePooling2D(2, name="pool")(x), "pool_q"),
     "global average pooling": pooled,
-    "global max pooling": lambda x: layers.GlobalMaxPooling2D(name="pool")(signed(conv(x), "conv_q")),
     "flatten + dense": lambda x: x,
     "unsigned types": lambda x: unsigned(conv(x), "conv_q"),
     "dense on a vector": None,

@@ -171,7 +171,10 @@ HLS = Registry[Callable[[Setting, Any], None]](
         ),
         MaxPool2D: _maximum,
         AveragePool2D: _pool,
-        GlobalMaxPool: _any,
+        GlobalMaxPool: Refused(
+            "hls4ml's code for it has not been compared with the layer",
+            "Use global average pooling, or firmware.rtl and firmware.hls: null",
+        ),
         GlobalAveragePool: _any,
         Flatten: _any,
     },
