@@ -169,7 +169,7 @@ def _must_stand(step: Step, before: Pending) -> bool:
 def _rebuilt(
     model: Model, changed: dict[str, list[FloatArray]], gone: set[str], stems: dict[str, Pending]
 ) -> Model:
-    made: list[tuple[Layer, list[Any]]] = []
+    made: list[tuple[Layer, list[FloatArray]]] = []
 
     def make(step: Step, sources: list[Tensor]) -> Tensor:
         if step.kind == "InputLayer":
