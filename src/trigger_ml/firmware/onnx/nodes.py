@@ -40,8 +40,8 @@ from trigger_ml.firmware.ir.ops import (
     Quantize,
 )
 from trigger_ml.firmware.ir.registry import Registry
+from trigger_ml.firmware.onnx.choosing import global_maximum, lookup, max_pool, multiply, own_unit
 from trigger_ml.firmware.onnx.graph import Graph, Value, split_kernel
-from trigger_ml.firmware.onnx.selecting import global_maximum, lookup, max_pool, multiply, own_unit
 from trigger_ml.firmware.onnx.units import Units
 
 __all__ = ["ONNX", "Translation", "translate"]
