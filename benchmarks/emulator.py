@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ from trigger_ml.firmware.hls.project import HlsProject, write_project
 from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.ir.interpreter import logits
 from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.ops import Affine
+from trigger_ml.firmware.native.library import TARGETS as LIBRARY_TARGETS
 from trigger_ml.firmware.native.library import NativeEmulator, best_target
 from trigger_ml.firmware.onnx.emulator import Emulator, run_batches, session, write_emulator
+from trigger_ml.firmware.toolchain import cxx, run_program
 from trigger_ml.models.batches import predict
 from trigger_ml.models.export import export_onnx
 from trigger_ml.models.files import load_model
@@ -63,8 +67,8 @@ def from_run(run: Path) -> Subject:
     return Subject(str(run.name), network, model, onnx / "emulator.onnx", onnx / "float.onnx", project)
 
 
-def representative(folder: Path, size: int, seed: int, sparsity: float = 0.5) -> Subject:
-    """Random weights, a part of them zero: what a network of the default topology costs."""
+def default_network(size: int, seed: int, sparsity: float) -> tuple[Any, Any, Network]:
+    """The default topology with random weights, a part of them zero: float model, twin and network."""
     from trigger_ml.compression.fold import fold_batch_norm
     from trigger_ml.compression.quantization import quantized_twin
     from trigger_ml.models.registry import build_model
@@ -77,12 +81,85 @@ def representative(folder: Path, size: int, seed: int, sparsity: float = 0.5) ->
         layer.set_weights([w * (rng.random(w.shape) >= sparsity) if w.ndim > 1 else w for w in weights])
     calibration = rng.random((64, size, size, 1)).astype(np.float32)
     twin = quantized_twin(model, QuantizationConfig(), input_type, calibration)
-    network = extract(twin, input_type=input_type)
+    return model, twin, extract(twin, input_type=input_type)
+
+
+def representative(folder: Path, size: int, seed: int, sparsity: float = 0.5) -> Subject:
+    """What a network of the default topology costs."""
+    model, twin, network = default_network(size, seed, sparsity)
     write_emulator(network, folder / "emulator.onnx")
     export_onnx(model, folder / "float.onnx")
     project = write_project(twin, network, HlsConfig(), folder / "hls")
     name = f"default topology, {size} x {size}, random weights"
     return Subject(name, network, twin, folder / "emulator.onnx", folder / "float.onnx", project)
+
+
+BOUND = """
+#include "lanes.h"
+MORE
+#include <cstdio>
+#include <ctime>
+int main(int argc, char **) {
+    // sums and factors that fit the registers, no two products alike; factors that the compiler cannot know
+    V<std::uint16_t> sums[6] = {}, factors[6];
+    for (int i = 0; i < 6; ++i) factors[i] = all<std::uint16_t>((std::uint16_t)(argc + 3 * i));
+    const long turns = 30000000;
+    const std::clock_t start = std::clock();
+    V<std::uint16_t> v = factors[1];
+    for (long n = 0; n < turns; ++n) {
+        v += factors[0];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) sums[i] += MULTIPLY(v, factors[i]);
+    }
+    const double seconds = double(std::clock() - start) / CLOCKS_PER_SEC;
+    unsigned sum = 0;
+    for (int i = 0; i < 6; ++i) for (int k = 0; k < kLanes; ++k) sum += sums[i][k];
+    std::printf("%.6g %u", turns * 6.0 * kLanes * PRODUCTS / seconds, sum);
+}
+"""
+# two products of bytes in one lane, which saturate, and one product of 16 bits
+PAIRS = (
+    "TML_INLINE V<std::uint16_t> both(V<std::uint16_t> a, V<std::uint16_t> b) {\n"
+    "#if defined(__AVX512BW__)\n"
+    "    return (V<std::uint16_t>)_mm512_maddubs_epi16((__m512i)a, (__m512i)b);\n"
+    "#elif defined(__AVX2__)\n"
+    "    return (V<std::uint16_t>)_mm256_maddubs_epi16((__m256i)a, (__m256i)b);\n"
+    "#else\n"
+    "    return (a & (std::uint16_t)255) * (b & (std::uint16_t)255) + (a >> 8) * (b >> 8);\n"
+    "#endif\n}\n"
+)
+
+
+def machine() -> dict[str, float]:
+    """Integer multiply-adds per second of a processor, without memory: the bound of emulators like ours."""
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lanes = files("trigger_ml.firmware.native").joinpath("lanes.h").read_text(encoding="utf-8")
+        (folder / "lanes.h").write_text(lanes, encoding="utf-8")
+        kinds = {
+            "one by one": ("", "-DMULTIPLY(a,b)=((a)*(b))", 1),
+            "in pairs": (PAIRS, "-DMULTIPLY=both", 2),
+        }
+        for kind, (more, multiply, products) in kinds.items():
+            code = BOUND.replace("MORE", more)
+            (folder / "bound.cpp").write_text(code, encoding="utf-8")
+            options = ["-std=c++17", "-O3", "-Wno-psabi", *LIBRARY_TARGETS[best_target()], multiply]
+            run_program(
+                [cxx(), *options, f"-DPRODUCTS={products}", "bound.cpp", "-o", "bound"], folder, "g++"
+            )
+            found[kind] = float(run_program([folder / "bound"], folder, "the bound").split()[0])
+    return found
+
+
+def multiply_adds(network: Network) -> int:
+    """Products with weights that are not zero, for each event."""
+    total = 0
+    for node in network.nodes:
+        if isinstance(node, Affine):
+            positions = int(np.prod(network.shapes[node.name][:-1]))
+            total += positions * int(np.count_nonzero(node.kernel))
+    return total
 
 
 def _cpu() -> float:
@@ -150,8 +227,12 @@ def measure(subject: Subject, events: int, csim_events: int, threads: int, seed:
     )
     rates, cpu = rates | slow, cpu | slow_cpu
     ratios = {name: cpu["native"] / cpu[name] for name in cpu if name != "native"}
+    bounds, products = machine(), multiply_adds(network)
     return {
         "network": subject.source,
+        "multiply_adds": products,
+        "machine": bounds,
+        "of_the_bound": {name: cpu["native"] * products / bound for name, bound in bounds.items()},
         "input": list(network.input.size),
         "parameters": sum(n.kernel.size + n.bias.size for n in network.nodes if hasattr(n, "kernel")),
         "events": events,
@@ -186,6 +267,10 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(f"native, emulator and csim equal the interpreter bit for bit: {result['equal']}")
     took = result["compiling"]
     console.print(f"compiled for {result['processor']} in {took['cpu_seconds']:.1f} s of a processor")
+    for kind, part in result["of_the_bound"].items():
+        console.print(
+            f"{100 * part:.0f} % of the machine's multiply-adds, {kind} ({result['machine'][kind]:.3g} / s)"
+        )
     for row in result.get("scan", []):
         console.print(
             f"sparsity {row['sparsity']:.2f}: native {row['native']:,.0f}, "
@@ -199,13 +284,15 @@ def scan(size: int, events: int, seed: int) -> list[dict[str, float]]:
     rows = []
     for sparsity in (0.0, 0.5, 0.8, 0.95):
         with tempfile.TemporaryDirectory() as name:
-            subject = representative(Path(name), size, seed, sparsity)
+            # no HLS project: writing and compiling it took most of the scan's time
+            network = default_network(size, seed, sparsity)[2]
+            write_emulator(network, Path(name) / "emulator.onnx")
             start = os.times()
-            native = NativeEmulator.compiled(subject.network, threads=1, cache=Path(name) / "cache")
+            native = NativeEmulator.compiled(network, threads=1, cache=Path(name) / "cache")
             compiling = os.times().children_user - start.children_user
-            emulator = Emulator(subject.emulator, threads=1)
+            emulator = Emulator(Path(name) / "emulator.onnx", threads=1)
             counts = np.random.default_rng(seed).integers(0, 256, (events, size, size, 1), dtype=np.uint8)
-            output = subject.network.outputs[0]
+            output = network.outputs[0]
             np.testing.assert_array_equal(
                 native.run(counts[:256])[output], emulator.run(counts[:256])[output]
             )

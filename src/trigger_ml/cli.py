@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -215,11 +215,9 @@ def emulate(
     ] = False,
     accept: Annotated[
         float | None,
-        typer.Option(help="Gammaness (or energy in TeV) from which an event is accepted.  [default: 0.5]"),
+        typer.Option(help="Least gammaness (or energy in TeV) of accepted events.  [default: 0.5]"),
     ] = None,
-    write: Annotated[
-        str, typer.Option(help="all events, accepted ones alone, or these with their images.")
-    ] = "all",
+    write: Annotated[Literal["all", "accepted", "images"], typer.Option(help="Of which events.")] = "all",
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out files that cannot be read; exit code 1 then.")
     ] = False,
@@ -230,8 +228,6 @@ def emulate(
     """Run the firmware's emulator over events and write its answers; goes on where it was ended."""
     from trigger_ml.pipeline.emulate import Write, emulate_files
 
-    if write not in list(Write):
-        raise typer.BadParameter(f"one of {', '.join(Write)}", param_hint="--write")
     summary = emulate_files(
         network,
         inputs,

@@ -20,7 +20,9 @@ from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.evaluation.direction import sky_direction
 from trigger_ml.events.dl1 import write_dl1
 from trigger_ml.events.table import EventTable
+from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.ir.network import Dense, Network
+from trigger_ml.firmware.native import library
 from trigger_ml.firmware.onnx.writer import build_emulator
 from trigger_ml.instrument.digicam import sst1m_subarray
 from trigger_ml.pipeline import crew
@@ -321,3 +323,19 @@ def test_progress_is_told_in_logs(
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith(f"{4 * N - 3} events, ")
     assert "100 % of the files, about 0 s left" in lines[-1]
+
+
+def test_the_second_start_does_not_compile(
+    files: list[Path], network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "network.npz"
+    serialize.save(network, path)
+    emulate_files(path, files[:1], tmp_path / "first.h5")
+    ran, run = [], library.run_program
+    monkeypatch.setattr(
+        library, "run_program", lambda command, *more: ran.append(command) or run(command, *more)
+    )
+    emulate_files(path, files[:1], tmp_path / "second.h5")
+    assert all("-dumpfullversion" in command for command in ran)
+    assert content_of(tmp_path / "first.h5") == content_of(tmp_path / "second.h5")

@@ -32,7 +32,7 @@ EXPERIMENT: dict[str, Any] = {
     "train": {"epochs": 2, "tensorboard": False},
     "compression": {"epochs": 2},
     "firmware": {"vectors": 4, "rtl": {}, "synthesis": {"timing": False, "frames": 2}},
-    "verify": {"csim_events": 4, "rtl_events": 4, "random_corners": 4},
+    "verify": {"csim_events": 4, "rtl_events": 4, "random_corners": 4, "random_events": 64},
     "evaluation": {"bootstrap": 20},
 }
 

@@ -15,7 +15,7 @@ from trigger_ml.core.documents.base import write
 from trigger_ml.core.documents.verification import VERIFICATION
 from trigger_ml.core.errors import StageError, VerificationError
 from trigger_ml.core.fixed_point import OFF_GRID, FixedPoint
-from trigger_ml.firmware.corners import corner_inputs
+from trigger_ml.firmware.corners import corner_inputs, random_inputs
 from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.engines.csim import CsimBackend
 from trigger_ml.firmware.engines.keras import KerasBackend
@@ -26,7 +26,7 @@ from trigger_ml.firmware.ir.interpreter import evaluate, logits
 from trigger_ml.firmware.onnx.emulator import write_emulator
 from trigger_ml.firmware.verify import Check, require_equal, verify
 
-CONFIG = VerifyConfig(random_corners=6)
+CONFIG = VerifyConfig(random_corners=6, random_events=3000)
 
 
 @dataclass
@@ -232,6 +232,50 @@ def test_a_wrong_project_is_found_through_its_own_layers(simulated, counts):
     difference = result.backends["csim"].difference
     assert difference.layer == "a"
     assert difference.found_type.startswith("ap_fixed<")
+
+
+def test_random_inputs_go_through_two_engines(simulated, emulator, counts):
+    network = simulated.network
+    native, onnx = Tampered(network, "", name="native"), OnnxBackend(emulator, network)
+    result = verify(network, counts[:4], [Check(native), Check(onnx)], CONFIG, seed=4)
+    require_equal(result)
+    assert result.random_inputs.inputs == CONFIG.random_events
+    assert result.random_inputs.mismatches == 0
+    assert result.random_inputs.engines == ("native", "onnx")
+    # one of them alone proves nothing
+    assert verify(network, counts[:4], [Check(onnx)], CONFIG, seed=4).random_inputs is None
+
+    # what no corner input and no event shows: a cell of one odd value
+    def rare(x):
+        return x[:, 2, 3, 0] == 77
+
+    odd = Tampered(network, network.outputs[0], when=rare, name="native")
+    result = verify(network, counts[:4], [Check(odd), Check(onnx)], CONFIG, seed=4)
+    assert result.backends["native"].mismatches == 0
+    assert 0 < result.random_inputs.mismatches == result.mismatches < 100
+    assert result.random_inputs.difference.layer == network.outputs[0]
+    assert result.random_inputs.difference.event.startswith("random input ")
+    with pytest.raises(VerificationError, match="native and onnx differ in"):
+        require_equal(result)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        ir.Input("x", (), FixedPoint(False, 8, 8), (12, 10, 2)),
+        ir.Input("x", (), FixedPoint(True, 4, 0), (5,)),
+        ir.Input("x", (), FixedPoint(True, 12, 0), (3, 3, 1)),
+    ],
+)
+def test_random_inputs_span_the_type_and_are_of_all_kinds(node):
+    values = random_inputs(node, 4001, np.random.default_rng(0))
+    assert values.shape == (4001, *node.size)
+    assert (values.min(), values.max()) == (node.dtype.minimum, node.dtype.maximum)
+    extreme = np.isin(values, (node.dtype.minimum, node.dtype.maximum)).reshape(4001, -1).mean(axis=1)
+    dark = (values == 0).reshape(4001, -1).mean(axis=1)
+    assert extreme[1::4].mean() > 0.85 > 0.3 > extreme[0::4].mean()
+    assert dark[2::4].mean() > 0.8
+    np.testing.assert_array_equal(values, random_inputs(node, 4001, np.random.default_rng(0)))
 
 
 def test_corner_inputs():

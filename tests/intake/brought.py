@@ -12,7 +12,7 @@ from trigger_ml.core.keras2 import tf_keras
 # no hls4ml: its compilation is a test of its own
 SETTINGS = {
     "firmware": {"hls": None, "vectors": 4},
-    "verify": {"rtl_events": 10, "random_corners": 4},
+    "verify": {"rtl_events": 10, "random_corners": 4, "random_events": 64},
     "random_inputs": 40,
 }
 

@@ -47,7 +47,7 @@ EXPERIMENT = {
     "train": {"epochs": 1, "tensorboard": False},
     "compression": {"epochs": 1},
     "firmware": {"vectors": 4},
-    "verify": {"csim_events": 30, "random_corners": 4},
+    "verify": {"csim_events": 30, "random_corners": 4, "random_events": 500},
     "evaluation": {"bootstrap": 20},
 }
 
@@ -221,7 +221,11 @@ def test_hls_build_exports_the_projects(run: Path, config: Path, tmp_path: Path)
 def test_rtl_is_verified_and_measured(run: Path, config: Path, tmp_path: Path) -> None:
     directory, path = copy_of(run, tmp_path / "run"), tmp_path / "rtl.yaml"
     firmware = {"vectors": 4, "hls": None, "rtl": {"pixels_per_clock": 2}}
-    settings = {**EXPERIMENT, "firmware": firmware, "verify": {"rtl_events": 40, "random_corners": 4}}
+    settings = {
+        **EXPERIMENT,
+        "firmware": firmware,
+        "verify": {"rtl_events": 40, "random_corners": 4, "random_events": 500},
+    }
     path.write_text(yaml.safe_dump(settings))
     code, output = invoke("hls-build", path, "--run", directory, "--output", tmp_path / "projects")
     assert code == 0, output

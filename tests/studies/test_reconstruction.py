@@ -122,7 +122,7 @@ EXPERIMENT = {
     "train": {"epochs": 1, "tensorboard": False},
     "compression": {"epochs": 1, "pruning": {"epochs": 0, "begin": 0.0, "end": 0.5}},
     "firmware": {"vectors": 4},
-    "verify": {"csim_events": 10, "random_corners": 4},
+    "verify": {"csim_events": 10, "random_corners": 4, "random_events": 64},
     "evaluation": {"bootstrap": 20, "bins_per_decade": 2, "irf": {"signal_offset": [0.0, 2.0]}},
 }
 

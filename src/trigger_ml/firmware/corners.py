@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.firmware.ir.network import Input
 
-__all__ = ["corner_inputs"]
+__all__ = ["corner_inputs", "random_inputs"]
 
 
 def _patterns(shape: tuple[int, ...]) -> dict[str, NDArray[np.bool_]]:
@@ -73,3 +73,37 @@ def corner_inputs(node: Input, *, random: int, seed: int) -> tuple[NDArray[np.in
             values = np.where(rng.random(shape) < 0.9, rng.choice([low, high], size=shape), values)
         inputs[f"random {number}"] = values
     return np.stack(list(inputs.values())), list(inputs)
+
+
+def random_inputs(node: Input, n: int, rng: np.random.Generator) -> NDArray[np.integer]:
+    """Random inputs of four kinds, one after the other.
+
+    Independent cells; cells of which nine in ten are extremes; few cells lit, as by a shower; and corner
+    inputs in which one cell in thirty-two is random.
+
+    Parameters
+    ----------
+    node : Input
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n, *node.size)
+        Of the narrowest type.
+    """
+    low, high = node.dtype.minimum, node.dtype.maximum
+    kind = np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))
+    shape = (n, *node.size)
+    values = rng.integers(low, high, size=shape, endpoint=True, dtype=kind)
+    chance = rng.integers(0, 256, size=shape, dtype=np.uint8)
+    extremes, lit, corners = slice(1, None, 4), slice(2, None, 4), slice(3, None, 4)
+    values[extremes] = np.where(
+        chance[extremes] < 230, np.where(chance[extremes] & 1, low, high).astype(kind), values[extremes]
+    )
+    share = rng.integers(0, 64, size=(len(values[lit]), *(1 for _ in node.size)), dtype=np.uint8)
+    values[lit] = np.where(chance[lit] < share, values[lit], kind.type(max(low, 0)))
+    patterns, _ = corner_inputs(node, random=1, seed=0)
+    chosen = patterns.astype(kind)[rng.integers(0, len(patterns), len(values[corners]))]
+    values[corners] = np.where(chance[corners] < 8, values[corners], chosen)
+    return np.asarray(values)

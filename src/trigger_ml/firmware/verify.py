@@ -16,11 +16,12 @@ from trigger_ml.core.documents.verification import (
     BackendResult,
     Difference,
     LayerBound,
+    RandomInputs,
     Verification,
 )
 from trigger_ml.core.errors import StageError, VerificationError
 from trigger_ml.core.fixed_point import OFF_GRID, IntArray, to_float
-from trigger_ml.firmware.corners import corner_inputs
+from trigger_ml.firmware.corners import corner_inputs, random_inputs
 from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.float_comparison import compare_with_float
 from trigger_ml.firmware.ir.exactness import prove_float32_exact
@@ -28,6 +29,13 @@ from trigger_ml.firmware.ir.interpreter import evaluate, logits
 from trigger_ml.firmware.ir.network import Network
 
 __all__ = ["Check", "require_equal", "verify"]
+
+FAST = ("native", "onnx")
+"""Engines that are fast enough for random inputs; each evaluates the network in a way of its own."""
+RANDOM_CHUNK = 4096
+"""Random inputs made at a time."""
+RANDOM_STREAM = 7
+"""Of the random numbers, beside that of the corner inputs."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,13 @@ def require_equal(result: Verification) -> None:
     VerificationError
         Naming backend, layer, event, both values and both types of the first difference.
     """
+    random = result.random_inputs
+    if random is not None and random.difference is not None:
+        raise VerificationError(
+            str(random.difference),
+            f"{' and '.join(random.engines)} differ in {random.mismatches} of {random.inputs} random inputs",
+            "See verification.json; build again if a file was changed",
+        )
     for backend in result.backends.values():
         if backend.difference is not None:
             raise VerificationError(
@@ -164,7 +179,7 @@ def verify(
         Test events.
     checks : sequence of Check
     config : VerifyConfig
-        Its ``random_corners`` is used here.
+        Its ``random_corners`` and ``random_events`` are used here.
     seed : int
         Of the random corner inputs.
     event_ids : sequence of str, optional
@@ -223,7 +238,28 @@ def verify(
         all(layer.exact for layer in proof),
         tuple(LayerBound(p.name, p.op, p.bound, p.limit, p.exact) for p in proof),
         against,
+        _random(network, {check.backend.name: check.backend for check in checks}, config.random_events, seed),
     )
+
+
+def _random(network: Network, backends: Mapping[str, Backend], inputs: int, seed: int) -> RandomInputs | None:
+    """Random inputs through two engines that share no code; the interpreter says which one is right."""
+    if not inputs or not set(FAST) <= set(backends):
+        return None
+    rng = np.random.default_rng([seed, RANDOM_STREAM])
+    first, second = (backends[name] for name in FAST)
+    mismatches, difference = 0, None
+    for start in range(0, inputs, RANDOM_CHUNK):
+        counts = random_inputs(network.input, min(RANDOM_CHUNK, inputs - start), rng)
+        wrong = np.flatnonzero(_different(first.run(counts), second.run(counts)))
+        mismatches += len(wrong)
+        if len(wrong) and difference is None:
+            row = int(wrong[0])
+            one = counts[row : row + 1]
+            for backend in (first, second):
+                name = f"random input {start + row}"
+                difference = difference or _check(network, backend, one, logits(network, one), [name])[2]
+    return RandomInputs(inputs, mismatches, FAST, difference)
 
 
 def _against_float(

@@ -189,6 +189,11 @@ def write_verification(result: Verification, path: Path, console: Console) -> No
             f"{backend.mismatches} mismatches",
             markup=False,
         )
+    if (random := result.random_inputs) is not None:
+        engines = " and ".join(random.engines)
+        console.print(
+            f"  {engines}: {random.inputs} random inputs, {random.mismatches} mismatches", markup=False
+        )
     require_equal(result)
 
 

@@ -229,7 +229,7 @@ def _verified(verification: Verification | None) -> list[tuple[str, object]]:
         return []
     shown = plain(verification, everything=True)
     assert isinstance(shown, dict)
-    elsewhere = ("backends", "events", "corner_inputs", "proof")
+    elsewhere = ("backends", "events", "corner_inputs", "proof", "random_inputs")
     return _flatten(
         {key: value for key, value in shown.items() if key not in elsewhere and value is not None}
     )

@@ -121,6 +121,9 @@ def _verification_rows(verification: Verification) -> list[tuple[str, str]]:
         if disturbance:
             text += f", {' and '.join(f'{k} {100 * v:g} %' for k, v in disturbance.items())} of the clocks"
         rows.append((f"{name}, bit for bit", text))
+    if (random := verification.random_inputs) is not None:
+        text = f"{random.mismatches} mismatches in {random.inputs} random inputs"
+        rows.append((f"{' and '.join(random.engines)}, bit for bit", text))
     return rows
 
 

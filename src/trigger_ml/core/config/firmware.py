@@ -96,3 +96,6 @@ class VerifyConfig(Section):
     """Test events sent through the RTL simulation, once back to back and once with random gaps and stalls."""
     random_corners: int = Field(32, gt=0)
     """Random full-range inputs among the corner inputs."""
+    random_events: int = Field(100_000, ge=0)
+    """Random inputs, and corner inputs with random cells, on which the compiled and the ONNX emulator must
+    agree (where there is a C++ compiler)."""

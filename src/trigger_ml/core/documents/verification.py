@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 
 from trigger_ml.core.documents.base import Kind
 
-__all__ = ["VERIFICATION", "AgainstFloat", "BackendResult", "Difference", "LayerBound", "Verification"]
+__all__ = [
+    "VERIFICATION",
+    "AgainstFloat",
+    "BackendResult",
+    "Difference",
+    "LayerBound",
+    "RandomInputs",
+    "Verification",
+]
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,26 @@ class BackendResult:
     corner_inputs: int | None = None
     difference: Difference | None = None
     disturbance: Mapping[str, int | float] | None = None
+
+
+@dataclass(frozen=True)
+class RandomInputs:
+    """Random and corner inputs that went through two independent exact engines.
+
+    Parameters
+    ----------
+    inputs : int
+    mismatches : int
+        Inputs on which they differ in any bit of any output.
+    engines : tuple of str
+    difference : Difference, optional
+        The first one, of the engine that is not the interpreter's.
+    """
+
+    inputs: int
+    mismatches: int
+    engines: tuple[str, ...]
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +165,8 @@ class Verification:
         Bound of the partial sums of each layer.
     against_float : mapping of str to AgainstFloat
         By output; of the backend named in it against the float model.
+    random_inputs : RandomInputs, optional
+        None where they were not sent.
     """
 
     backends: Mapping[str, BackendResult]
@@ -145,11 +175,13 @@ class Verification:
     exact_float32: bool | None = None
     proof: tuple[LayerBound, ...] = ()
     against_float: Mapping[str, AgainstFloat] = field(default_factory=dict)
+    random_inputs: RandomInputs | None = None
 
     @property
     def mismatches(self) -> int:
-        """Over all backends."""
-        return sum(result.mismatches for result in self.backends.values())
+        """Over all backends, and between the two that got random inputs."""
+        random = 0 if self.random_inputs is None else self.random_inputs.mismatches
+        return sum(result.mismatches for result in self.backends.values()) + random
 
 
 VERIFICATION = Kind(Verification, "list of mismatches", 1, "verify", explicit=True)

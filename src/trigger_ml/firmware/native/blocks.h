@@ -7,8 +7,8 @@
 extern "C" std::size_t TML_JOIN(TRIGGER_ML_NAME(size_), TML_TARGET)() { return sizeof(Workspace) + 64; }
 
 extern "C" void TML_JOIN(TRIGGER_ML_NAME(blocks_), TML_TARGET)(const void *counts, std::size_t events,
-                                                               std::int64_t *logits, int tap,
-                                                               std::int64_t *tapped, void *workspace) {
+                                                               std::int64_t *logits,
+                                                               std::int64_t *const *tapped, void *workspace) {
     using Count = TRIGGER_ML_NAME(count);
     const auto address = reinterpret_cast<std::uintptr_t>(workspace);
     auto &w = *reinterpret_cast<Workspace *>((address + 63) / 64 * 64);
@@ -22,7 +22,6 @@ extern "C" void TML_JOIN(TRIGGER_ML_NAME(blocks_), TML_TARGET)(const void *count
             // lanes without an event repeat the last one
             rows[i] = all_counts + (first + (i < n ? i : n - 1)) * std::size_t(TRIGGER_ML_VALUES);
         }
-        std::int64_t *const mine = tapped == nullptr ? nullptr : tapped + first * tapped_size(tap);
-        block(w, rows, n, logits + first * kOutputs, tap, mine);
+        block(w, rows, n, logits + first * kOutputs, tapped, first);
     }
 }

@@ -10,7 +10,7 @@
 #define TML_SIZE(target) TML_JOIN(TRIGGER_ML_NAME(size_), target)
 
 #define TML_DECLARE(target)                                                                             \
-    extern "C" void TML_BLOCKS(target)(const void *, std::size_t, std::int64_t *, int, std::int64_t *, void *); \
+    extern "C" void TML_BLOCKS(target)(const void *, std::size_t, std::int64_t *, std::int64_t *const *, void *); \
     extern "C" std::size_t TML_SIZE(target)();
 
 // which of these were compiled is said by the build
@@ -26,7 +26,7 @@ TML_DECLARE(plain)
 
 namespace {
 
-using Blocks = void (*)(const void *, std::size_t, std::int64_t *, int, std::int64_t *, void *);
+using Blocks = void (*)(const void *, std::size_t, std::int64_t *, std::int64_t *const *, void *);
 
 Blocks chosen() {
 #ifdef TML_WITH_AVX512
@@ -51,7 +51,7 @@ bool outside(const T *counts, std::size_t values, std::int64_t low, std::int64_t
     return found;
 }
 
-int evaluate(const void *counts, std::size_t events, std::int64_t *logits, int tap, std::int64_t *tapped,
+int evaluate(const void *counts, std::size_t events, std::int64_t *logits, std::int64_t *const *tapped,
              void *workspace) {
     if (events == 0) return TRIGGER_ML_OK;
     if (counts == nullptr || logits == nullptr || workspace == nullptr) return TRIGGER_ML_NULL;
@@ -61,7 +61,7 @@ int evaluate(const void *counts, std::size_t events, std::int64_t *logits, int t
     const auto *values = static_cast<const TRIGGER_ML_NAME(count) *>(counts);
     if (outside(values, events * TRIGGER_ML_VALUES, TRIGGER_ML_LOW, TRIGGER_ML_HIGH)) return TRIGGER_ML_RANGE;
 #endif
-    blocks(counts, events, logits, tap, tapped, workspace);
+    blocks(counts, events, logits, tapped, workspace);
     return TRIGGER_ML_OK;
 }
 
@@ -90,13 +90,13 @@ std::size_t TRIGGER_ML_NAME(workspace)(void) {
 
 int TRIGGER_ML_NAME(run)(const TRIGGER_ML_NAME(count) *counts, std::size_t events, std::int64_t *logits,
                          void *workspace) {
-    return evaluate(counts, events, logits, -1, nullptr, workspace);
+    return evaluate(counts, events, logits, nullptr, workspace);
 }
 
-int TRIGGER_ML_NAME(tap)(const TRIGGER_ML_NAME(count) *counts, std::size_t events, std::int64_t *logits, int node,
-                         std::int64_t *values, void *workspace) {
-    if (node < 0 || node >= TRIGGER_ML_NODES || values == nullptr) return TRIGGER_ML_NULL;
-    return evaluate(counts, events, logits, node, values, workspace);
+int TRIGGER_ML_NAME(taps)(const TRIGGER_ML_NAME(count) *counts, std::size_t events, std::int64_t *logits,
+                          std::int64_t *const *values, void *workspace) {
+    if (values == nullptr) return TRIGGER_ML_NULL;
+    return evaluate(counts, events, logits, values, workspace);
 }
 
 }  // extern "C"

@@ -184,7 +184,7 @@ class NativeEmulator:
             raise InputError(str(self.library), "is not the library that was compiled", again)
         try:
             library = ctypes.CDLL(str(self.library))
-            found = {key: getattr(library, name + key) for key in ("facts", "workspace", "run", "tap")}
+            found = {key: getattr(library, name + key) for key in ("facts", "workspace", "run", "taps")}
         except OSError as error:
             raise InputError(
                 str(self.library), f"is no library that can be loaded ({error})", again
@@ -242,23 +242,23 @@ class NativeEmulator:
             counts = counts.astype(self._count)
         return np.ascontiguousarray(counts)
 
-    def _call(self, counts: NDArray[np.integer], node: int | None) -> tuple[IntArray, IntArray | None]:
+    def _call(self, counts: NDArray[np.integer], taps: Mapping[int, IntArray] | None = None) -> IntArray:
         n = len(counts)
         logits = np.empty((n, self._outputs), dtype=np.int64)
         arguments = [counts.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(n), _pointer(logits)]
-        values = None
-        if node is not None:
-            size = int(np.prod(self.network.shapes[self.network.nodes[node].name]))
-            values = np.empty((n, size), dtype=np.int64)
-            arguments += [ctypes.c_int(node), _pointer(values)]
-        function = self._functions["run" if node is None else "tap"]
+        if taps is not None:
+            places = (ctypes.c_void_p * len(self.network.nodes))()
+            for node, values in taps.items():
+                places[node] = values.ctypes.data
+            arguments.append(places)
+        function = self._functions["run" if taps is None else "taps"]
         code = function(*arguments, _pointer(self._workspace()))
         if code == 2:
             dtype = self.network.input.dtype
             raise ValueError(f"inputs span [{counts.min()}, {counts.max()}], outside {dtype}")
         if code:
             raise StageError(str(self.library), CODES.get(code, f"code {code}"), "Report this as a defect")
-        return logits, values
+        return logits
 
     def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         """Outputs for counts.
@@ -282,9 +282,9 @@ class NativeEmulator:
         if self.threads > 1 and len(parts) > 1:
             # a call lets other threads work
             with ThreadPoolExecutor(self.threads) as pool:
-                found = list(pool.map(lambda part: self._call(part, None)[0], parts))
+                found = list(pool.map(lambda part: self._call(part), parts))
         else:
-            found = [self._call(part, None)[0] for part in parts]
+            found = [self._call(part) for part in parts]
         logits = np.concatenate(found) if found else np.empty((0, self._outputs), dtype=np.int64)
         result, at = {}, 0
         for name in self.network.outputs:
@@ -296,11 +296,9 @@ class NativeEmulator:
     def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
         """Values of every node that is stored; sums that go straight to their quantizer are not."""
         counts = self._prepared(counts)
-        found = {}
-        for name, buffer in self._plan.buffers.items():
-            values = self._call(counts, buffer.index)[1]
-            assert values is not None
-            found[name] = values.reshape(-1, *self.network.shapes[name])
+        shapes, n = self.network.shapes, len(counts)
+        found = {name: np.empty((n, *shapes[name]), dtype=np.int64) for name in self._plan.buffers}
+        self._call(counts, {self._plan.buffers[name].index: values for name, values in found.items()})
         return found
 
 

@@ -31,8 +31,8 @@ def driver(plan: Plan) -> list[str]:
     lines = [
         f"constexpr std::size_t kOutputs = {offset};",
         "",
-        "TML_INLINE void keep(Workspace &w, int node, int y, int events, std::int64_t *out, int tap,"
-        " std::int64_t *tapped) {",
+        "TML_INLINE void keep(Workspace &w, int node, int y, int events, std::int64_t *out,"
+        " std::int64_t *const *tapped, std::size_t first) {",
         "    switch (node) {",
     ]
     for name, b in plan.buffers.items():
@@ -41,7 +41,9 @@ def driver(plan: Plan) -> list[str]:
         place = f"&w.n{b.index}[{f'y % {b.rows}' if b.rows > 1 else '0'}][{b.left * b.per_column}]"
         gather = "collect_pairs" if b.paired else f"collect<{b.ctype}>"
         wanted = [
-            f"        if (tap == {b.index}) {gather}({place}, {length}, events, tapped + y * {length}, {size});"
+            f"        if (tapped != nullptr && tapped[{b.index}] != nullptr)",
+            f"            {gather}({place}, {length}, events, tapped[{b.index}] + first * {size} + y * {length},"
+            f" {size});",
         ]
         wanted += [
             f"        {gather}({place}, {length}, events, out + {at} + y * {length}, kOutputs);"
@@ -52,8 +54,8 @@ def driver(plan: Plan) -> list[str]:
     lines += ["    }", "}", ""]
     counts = f"{given.ctype}"
     lines += [
-        f"static void block(Workspace &w, const {counts} *const *events, int n, std::int64_t *out, int tap,"
-        " std::int64_t *tapped) {",
+        f"static void block(Workspace &w, const {counts} *const *events, int n, std::int64_t *out,"
+        " std::int64_t *const *tapped, std::size_t first) {",
     ]
     last = max(plan.turns.values())
     every = [node for turn in range(last + 1) for node in plan.maps(turn)]
@@ -63,7 +65,7 @@ def driver(plan: Plan) -> list[str]:
         f"    for (int y = 0; y < {given.height}; ++y) {{",
         f"        spread<{counts}>(events, std::size_t(y) * {row}, {row},"
         f" &w.n{given.index}[{f'y % {given.rows}' if given.rows > 1 else '0'}][{given.left * given.channels}]);",
-        f"        keep(w, {given.index}, y, n, out, tap, tapped);",
+        f"        keep(w, {given.index}, y, n, out, tapped, first);",
     ]
     if plan.maps(0):
         lines.append("        const int d0 = y + 1;")
@@ -76,7 +78,10 @@ def driver(plan: Plan) -> list[str]:
             lines.append("    }")
         for node in plan.vectors(turn):
             i = plan.index[plan.result(node).name]
-            lines += [f"    step{plan.index[node.name]}(w, 0);", f"    keep(w, {i}, 0, n, out, tap, tapped);"]
+            lines += [
+                f"    step{plan.index[node.name]}(w, 0);",
+                f"    keep(w, {i}, 0, n, out, tapped, first);",
+            ]
     return [*lines, "}"]
 
 
@@ -100,7 +105,7 @@ def _rows(plan: Plan, node: Node) -> list[str]:
         f"            step{plan.index[node.name]}(w, d{i});",
     ]
     if made.is_map:
-        lines.append(f"            keep(w, {i}, d{i}, n, out, tap, tapped);")
+        lines.append(f"            keep(w, {i}, d{i}, n, out, tapped, first);")
     else:
-        lines.append(f"            if (d{i} == {total - 1}) keep(w, {i}, 0, n, out, tap, tapped);")
+        lines.append(f"            if (d{i} == {total - 1}) keep(w, {i}, 0, n, out, tapped, first);")
     return [*lines, "        }"]

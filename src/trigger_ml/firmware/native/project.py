@@ -14,7 +14,7 @@ from trigger_ml.firmware.native.plan import Plan, storage
 
 __all__ = ["ABI", "prefix", "sources"]
 
-ABI = 1
+ABI = 2
 """Version of the C interface; raised when a caller has to change."""
 FIXED = ("lanes.h", "blocks.h", "emulator.cpp")
 KINDS = {"uint8_t": 1, "int8_t": 1, "uint16_t": 2, "int16_t": 2, "uint32_t": 4, "int32_t": 4}
@@ -36,7 +36,7 @@ HEADER = Template("""\
 
 enum {
     TRIGGER_ML_OK = 0,
-    TRIGGER_ML_NULL = 1,      /* a pointer is null, or a node has no such number */
+    TRIGGER_ML_NULL = 1,      /* a pointer is null */
     TRIGGER_ML_RANGE = 2,     /* a count is outside the input type */
     TRIGGER_ML_PROCESSOR = 3  /* compiled for another processor */
 };
@@ -50,7 +50,7 @@ typedef struct {
     int64_t count_low, count_high; /* values of a count that are allowed */
     int outputs;                   /* integers for each event, in units of 2^-output_fraction */
     int output_fraction;
-    int nodes;                     /* nodes of the network, by `tap` */
+    int nodes;                     /* nodes of the network, by `taps` */
     const char *const *node_names;
     const int *node_sizes;         /* integers for each event; 0 where a node's sums are never stored */
 } trigger_ml_facts;
@@ -71,8 +71,9 @@ size_t ${prefix}workspace(void);
 /* Logits of events that lie one after the other; returns one of the codes above. */
 int ${prefix}run(const ${prefix}count *counts, size_t events, int64_t *logits, void *workspace);
 
-/* As run, and the values of one node, event after event: to find where something differs. */
-int ${prefix}tap(const ${prefix}count *counts, size_t events, int64_t *logits, int node, int64_t *values,
+/* As run, and the values of nodes, event after event: to find where something differs. values has a pointer for
+ * each node; null where its values are not wanted. */
+int ${prefix}taps(const ${prefix}count *counts, size_t events, int64_t *logits, int64_t *const *values,
     void *workspace);
 
 #ifdef __cplusplus
@@ -124,7 +125,6 @@ def _private(network: Network, plan: Plan) -> str:
         "",
         f"static const char *const tml_node_names[] = {{{names}}};",
         f"static const int tml_node_sizes[] = {{{', '.join(map(str, sizes))}}};",
-        "static inline int tapped_size(int node) { return node < 0 ? 0 : tml_node_sizes[node]; }",
         "static const char tml_metadata[] =",
         f"        {_quoted(json.dumps(dict(network.metadata), sort_keys=True))};",
         "#define TRIGGER_ML_FACTS \\",
