@@ -184,7 +184,6 @@ REFUSED = {
     "global pool": ([layers.GlobalAveragePooling2D(name="bad")], "quantizer behind it"),
     "padded average": ([layers.AveragePooling2D(4, padding="same", name="bad")], "pads"),
     "padding": ([layers.ZeroPadding2D(1), QActivation(quantized_relu(4), name="bad")], "zero-padded"),
-    "nested": ([tf_keras.Sequential([layers.Flatten()], name="bad")], "nested"),
 }
 
 

@@ -8,9 +8,11 @@ from trigger_ml.core.config import RtlConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.ir.network import Conv2D, Flatten
-from trigger_ml.firmware.rtl.dataflow import Stream, output_lanes
+from trigger_ml.firmware.ir.ops import GlobalMaxPool
+from trigger_ml.firmware.rtl.dataflow import FifoModule, Stream, output_lanes
 from trigger_ml.firmware.rtl.plan import identifier
 from trigger_ml.firmware.rtl.project import outline
+from trigger_ml.firmware.rtl.timing import timing
 
 
 def refused(network, match, **options):
@@ -79,3 +81,18 @@ def test_fewest_kernels_that_keep_up():
     source = Stream(48, 48, 1, 16, FixedPoint(False, 8, 8))
     # 24 x 24 positions in 144 clocks are four per clock
     assert output_lanes(source, 2, network.shapes[name][0], 144) == 4
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+@pytest.mark.parametrize("size", [(12, 12), (20, 20), (9, 7)])
+def test_attention_takes_a_frame_of_memory_and_no_rate(size, lanes):
+    b = Builder(np.random.default_rng(0), (*size, 1), FixedPoint(False, 5, 5))
+    x = b.quantize(b.conv("input", 3), FixedPoint(True, 5, 2))
+    b.dense(b.add(GlobalMaxPool("largest", (b.excited(x, positions=False),))), 1)
+    pipeline = outline(b.network(), RtlConfig(pixels_per_clock=lanes))
+    frame = pipeline.input.beats
+    waits = max(m.capacity for m in pipeline.modules if isinstance(m, FifoModule))
+    assert frame < waits < frame + 40
+    clocks = timing(pipeline)
+    assert clocks.interval == frame
+    assert clocks.latency == clocks.sustained_latency > 2 * frame

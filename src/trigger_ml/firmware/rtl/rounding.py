@@ -150,6 +150,8 @@ def product(a: FVariable, b: FVariable) -> FVariable:
 
 def tabulated(value: FVariable, table: IntArray, low: int) -> FVariable:
     """The table's entry ``table[n - low]`` of an integer ``n``; beyond its ends it does not matter which."""
+    if _is_constant(value):
+        return constant(float(table[min(max(int(value.low) - low, 0), len(table) - 1)]))
     first, last, step = (int(n) for n in (value.low, value.high, value.step))
     places = np.clip(np.arange(first, last + 1, step) - low, 0, len(table) - 1)
     found = table[places].astype(np.float64)

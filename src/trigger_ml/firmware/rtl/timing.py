@@ -293,6 +293,7 @@ def buffer_sizes(pipeline: Pipeline, frames: int = 3) -> dict[tuple[str, int], i
         direct |= {("", i): name for i, name in enumerate(pipeline.outputs)}
     if not direct:
         return {}
+    waiting = {s.name for s in pipeline.modules if isinstance(s, PointModule) and s.held}
     unlimited = pipeline.input.beats * (frames + 1)
     models = _build(with_fifos(pipeline, dict.fromkeys(direct, unlimited), lambda key: f"{key[0]}|{key[1]}"))
     outputs = tuple(m.module.name for m in models if not m.readers)
@@ -309,6 +310,9 @@ def buffer_sizes(pipeline: Pipeline, frames: int = 3) -> dict[tuple[str, int], i
         # that wait for each other would stop the stream
         readers = len(pipeline.consumers(source)) + pipeline.outputs.count(source)
         sizes[key] = 0 if held <= 1 and readers == 1 else held + 1
+        if key[0] in waiting:
+            # the next frame's beat gets there while this one's is held, and what it serves takes a clock longer
+            sizes[key] = held + 2
     return sizes
 
 
