@@ -89,7 +89,7 @@ def representative(folder: Path, size: int, seed: int, sparsity: float = 0.5) ->
     model, twin, network = default_network(size, seed, sparsity)
     write_emulator(network, folder / "emulator.onnx")
     export_onnx(model, folder / "float.onnx")
-    project = write_project(twin, network, HlsConfig(), folder / "hls")
+    project = write_project(network, HlsConfig(), folder / "hls")
     name = f"default topology, {size} x {size}, random weights"
     return Subject(name, network, twin, folder / "emulator.onnx", folder / "float.onnx", project)
 

@@ -211,5 +211,5 @@ def simulated(tmp_path_factory):
     model = residual_model(size=(7, 6))
     network = extract(model, input_type=FixedPoint(False, 8, 8))
     config = HlsConfig()
-    project = write_project(model, network, config, tmp_path_factory.mktemp("hls") / "residual")
+    project = write_project(network, config, tmp_path_factory.mktemp("hls") / "residual")
     return SimpleNamespace(model=model, network=network, config=config, project=project, csim=Csim(project))

@@ -139,7 +139,7 @@ def outcome(kind, backend, io_type, directory):
     config = HlsConfig(backend=backend, io_type=io_type)
     try:
         network = extract(model, input_type=FixedPoint(False, 8, 6))
-        project = write_project(model, network, config, directory)
+        project = write_project(network, config, directory)
     except TriggerMLError as error:
         return Outcome("refused", error.why)
     if backend not in CSIM_BACKENDS:

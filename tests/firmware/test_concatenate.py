@@ -122,7 +122,7 @@ def test_keras_and_onnx_are_equal(compressed, network, tmp_path):
 
 @pytest.mark.parametrize("io_type", ["io_stream", pytest.param("io_parallel", marks=pytest.mark.slow)])
 def test_the_c_simulation_is_equal(io_type, compressed, network, tmp_path):
-    project = write_project(compressed[1], network, HlsConfig(io_type=io_type), tmp_path / "hls")
+    project = write_project(network, HlsConfig(io_type=io_type), tmp_path / "hls")
     script = project.directory / "build_lib.sh"
     # the same integers with any optimization, in a fraction of the time
     script.write_text(script.read_text().replace("-O3", "-O0"))

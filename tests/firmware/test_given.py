@@ -103,9 +103,10 @@ def test_a_relu_before_the_last_layer_stays(squash: str) -> None:
 
 def test_a_scaled_head_is_refused_by_its_own_name() -> None:
     x = tf_keras.Input((16,), name="counts")
-    z = QDense(2, kernel_quantizer=quantized_bits(4, 0, 1), bias_quantizer=quantized_bits(4), name="head")(x)
+    auto = quantized_bits(4, 0, 1, alpha="auto")
+    z = QDense(2, kernel_quantizer=auto, bias_quantizer=quantized_bits(4), name="head")(x)
     model = without_squashing(tf_keras.Model(x, K.Softmax()(z)))
-    with pytest.raises(MappingError, match=r"layer head .* alpha='auto_po2'"):
+    with pytest.raises(MappingError, match=r"layer head .* alpha='auto'"):
         extract(model, input_type=INPUT)
 
 
@@ -135,6 +136,24 @@ def test_wide_numbers_are_qkeras_in_float64() -> None:
     single = model.predict((counts / 4096).astype(np.float32), verbose=0).astype(np.float64) * 2.0**27
     assert (single != expected).any()
     assert tf_keras.backend.floatx() == "float32"
+
+
+def test_what_no_file_keeps_holds_in_float64_too() -> None:
+    """An upper bound counts only with is_quantized_clip off, which QKeras writes into no configuration."""
+    x = tf_keras.Input((16,), name="counts")
+    bits = quantized_bits(16, 0, alpha=1)
+    y = QDense(8, kernel_quantizer=bits, bias_quantizer=bits, name="hidden")(x)
+    bounded = quantized_relu(14, 2, relu_upper_bound=0.5, is_quantized_clip=False)
+    y = QActivation(bounded, name="relu")(y)
+    y = QDense(1, kernel_quantizer=bits, bias_quantizer=bits, name="head")(y)
+    model = tf_keras.Model(x, y)
+    network = extract(model, input_type=FixedPoint(False, 12, 12))
+    counts = np.random.default_rng(2).integers(0, 4096, (40, 16))
+    backend = KerasBackend(model, network)
+    assert backend.type_of("head") == "float64"
+    relu = backend.taps(counts)["relu"]
+    assert relu.max() == 1 << (network.types["relu"].fraction - 1)
+    np.testing.assert_array_equal(backend.run(counts)["head"], logits(network, counts)["head"])
 
 
 def test_sequential_models_are_models(tmp_path: Path) -> None:

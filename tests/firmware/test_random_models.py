@@ -75,7 +75,7 @@ def test_a_random_model_is_equal_in_every_backend(seed, make, tmp_path):
     model = drawn(seed)
     network = extract(model, input_type=FixedPoint(False, 8, 8))
     counts = make.counts(network, 20)
-    project = write_project(model, network, HlsConfig(), tmp_path / "hls")
+    project = write_project(network, HlsConfig(), tmp_path / "hls")
     script = project.directory / "build_lib.sh"
     # the same integers with any optimization, in a fraction of the time
     script.write_text(script.read_text().replace("-O3", "-O0"))

@@ -225,9 +225,7 @@ def test_a_wrong_project_is_found_through_its_own_layers(simulated, counts):
     kernel[1, 1, 0, 0] += 1 if kernel[1, 1, 0, 0] < 0 else -1
     nodes = tuple(replace(n, kernel=kernel) if n is changed else n for n in simulated.network.nodes)
     network = ir.Network(nodes, simulated.network.outputs)
-    backend = CsimBackend(
-        simulated.project, simulated.model, simulated.network, simulated.config, progress=False
-    )
+    backend = CsimBackend(simulated.project, simulated.network, simulated.config, progress=False)
     result = verify(network, counts, [Check(backend, 5)], CONFIG, seed=4)
     difference = result.backends["csim"].difference
     assert difference.layer == "a"

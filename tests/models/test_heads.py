@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 
+from trigger_ml.core.classes import class_scores, decisions, scores_of_probabilities
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.models.heads import loss, start_at, without_squashing
+from trigger_ml.models.heads import before_squashing, loss, start_at, without_squashing
 from trigger_ml.models.registry import build_model
 
 
@@ -42,9 +43,48 @@ def test_a_linear_model_is_returned_as_it_is() -> None:
     assert without_squashing(model) is model
 
 
-def test_three_classes_are_refused() -> None:
+@pytest.mark.parametrize("settings", [{"activation": "softmax"}, {"layer": "Softmax"}])
+def test_a_softmax_of_three_classes_is_cut(settings: dict, images) -> None:
+    model = model_ending_with(units=3, **settings)
+    for cut in (without_squashing(model), before_squashing(model)):
+        logits = cut(images).numpy()
+        np.testing.assert_allclose(softmax(logits, axis=1), model(images), atol=1e-6)
+        assert (decisions(logits) == model(images).numpy().argmax(axis=1)).all()
+        np.testing.assert_allclose(expit(class_scores(logits)), model(images), atol=1e-6)
+        np.testing.assert_allclose(scores_of_probabilities(model(images)), class_scores(logits), atol=1e-4)
+
+
+def test_every_output_is_cut(images) -> None:
+    layers = tf_keras.layers
+    x = tf_keras.Input((4, 4, 1), name="counts")
+    flat = layers.Flatten(name="flatten")(x)
+    shared = layers.Dense(2, name="shared", bias_initializer="normal")(flat)
+    outputs = {
+        "type": layers.Softmax(name="a")(shared),
+        "kind": layers.Dense(3, activation="softmax", name="b")(flat),
+        "both": shared,
+        "quality": layers.Activation("sigmoid", name="d")(layers.Dense(1, name="c")(flat)),
+    }
+    model = tf_keras.Model(x, outputs)
+    expected = {name: values.numpy() for name, values in model(images).items()}
+    found = dict(zip(sorted(outputs), without_squashing(model)(images), strict=True))
+    np.testing.assert_allclose(expit(found["type"][:, 0]), expected["type"][:, 1], atol=1e-6)
+    np.testing.assert_allclose(softmax(found["kind"], axis=1), expected["kind"], atol=1e-6)
+    np.testing.assert_allclose(found["both"], expected["both"], atol=1e-6)
+    np.testing.assert_allclose(expit(found["quality"]), expected["quality"], atol=1e-6)
+
+
+def test_a_softmax_that_other_layers_read_is_refused() -> None:
+    x = tf_keras.Input((3,), name="counts")
+    classes = tf_keras.layers.Dense(2, activation="softmax", name="classes")(x)
+    model = tf_keras.Model(x, [classes, tf_keras.layers.Dense(1, name="next")(classes)])
+    with pytest.raises(MappingError, match=r"classes: other layers read"):
+        without_squashing(model)
+
+
+def test_a_softmax_over_one_value_is_refused() -> None:
     with pytest.raises(MappingError, match="dense: softmax"):
-        without_squashing(model_ending_with(units=3, activation="softmax"))
+        without_squashing(model_ending_with(units=1, activation="softmax"))
 
 
 def test_losses_are_those_of_the_task() -> None:

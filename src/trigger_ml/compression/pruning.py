@@ -15,7 +15,7 @@ from trigger_ml.core.errors import ConfigError, StageError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Layer, Model
-from trigger_ml.models.quantizers import integer_weights, quantized_weights
+from trigger_ml.models.quantized import integer_weights, quantized_weights
 
 __all__ = [
     "LayerSparsity",

@@ -37,7 +37,8 @@ from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
 from trigger_ml.models.layers import AVERAGING, CURVE_LAYERS, QUANTIZED, SELECTING, SUMMING, is_plain_relu
-from trigger_ml.models.quantizers import quantized_weights, quantizer_of
+from trigger_ml.models.quantized import quantized_weights
+from trigger_ml.models.quantizers import quantizer_of
 
 __all__ = ["QUANTIZED_LAYERS", "quantized_twin", "snap_weights"]
 

@@ -18,7 +18,7 @@ from trigger_ml.firmware.ir.ops import Conv2D, Dense, Lookup, Node, Quantize
 from trigger_ml.firmware.ir.ops.lookup import MAX_ENTRIES
 from trigger_ml.models.quantizers import refuse
 
-__all__ = ["LINE", "Curve", "Numbers", "curve_of", "exact_table", "is_curve", "quantized_curve"]
+__all__ = ["LINE", "Curve", "Numbers", "curve_of", "exact_table", "quantized_curve"]
 
 LINE = "_line"
 """Ends the name of a node that stands for a straight line of the model, before its quantizer."""
@@ -84,15 +84,6 @@ class Numbers:
         between = (1, 1) if self.rank == 3 else ()
         column = np.ldexp(numbers, -self.bounds.fraction).astype(np.float32).reshape(-1, *between, 1)
         return np.broadcast_to(column, (self.count, *between, len(self.bounds.low))).copy()
-
-
-QUANTIZED_CURVES = ("quantized_tanh", "quantized_sigmoid", "quantized_hswish")
-"""Quantizers of QKeras that are a function and the rounding of its values in one."""
-
-
-def is_curve(quantizer: Any) -> bool:
-    """Whether a quantizer is a function of one number that is more than a conversion to a type."""
-    return type(quantizer).__name__ in QUANTIZED_CURVES
 
 
 def curve_of(layer: Layer) -> Curve:

@@ -15,12 +15,13 @@ from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import NO_PADDING
 from trigger_ml.firmware.layers import KERAS
 from trigger_ml.models.graph import functional, steps
+from trigger_ml.models.heads import before_squashing, squashings
 from trigger_ml.models.quantizers import refuse
 
 __all__ = ["extract"]
 
 
-def _check(network: Network, model: Model, tensors: Mapping[str, Padded], symmetric: Sequence[str]) -> None:
+def _check(network: Network, model: Model, tensors: Mapping[str, Padded]) -> None:
     shapes = network.shapes
     for layer in model.layers:
         tensor = tensors[layer.name]
@@ -35,16 +36,24 @@ def _check(network: Network, model: Model, tensors: Mapping[str, Padded], symmet
                 "Use the layer's default options",
             )
     try:
-        bounds = network.bounds
+        _ = network.bounds
     except OverflowError as error:
         raise MappingError(f"layer {error}", "its exact sum is too wide", "Use fewer bits") from None
-    for name in symmetric:
-        if int(bounds[name].low.min()) <= network.types[name].minimum:
-            raise MappingError(
-                f"layer {name} (QActivation)",
-                "symmetric=True saturates one step above the smallest integer, which no type here does",
-                "Set symmetric=False",
-            )
+
+
+def _heads(model: Model, nodes: Sequence[str]) -> dict[str, object]:
+    """What is told of outputs that have names of their own, or a softmax or sigmoid that was cut."""
+    structure = model.output
+    names = sorted(structure) if isinstance(structure, dict) else model.output_names
+    kinds = squashings(model)
+    if len(names) == 1 and kinds == ["linear"]:
+        return {}
+    return {
+        "outputs": {
+            name: {"node": node, "activation": kind}
+            for name, node, kind in zip(names, nodes, kinds, strict=True)
+        }
+    }
 
 
 def extract(
@@ -53,6 +62,7 @@ def extract(
     input_type: FixedPoint,
     outputs: Sequence[str] | None = None,
     metadata: Mapping[str, object] | None = None,
+    given: Model | None = None,
 ) -> Network:
     """Extract the fixed-point network of a QKeras model.
 
@@ -66,6 +76,9 @@ def extract(
         Names of the layers whose results leave the firmware; default: the model's outputs.
     metadata : mapping, optional
         JSON values stored in the network.
+    given : tf_keras.Model, optional
+        As its owner has it, where softmax and sigmoid were cut from ``model`` before: the metadata tell of
+        its outputs.
 
     Returns
     -------
@@ -82,7 +95,8 @@ def extract(
         raise MappingError(
             f"{type(model).__name__}", "is no Keras 2 model", "Load it with trigger_ml's own functions"
         )
-    model = functional(model)
+    owner = functional(model if given is None else given)
+    model = before_squashing(model)
     inputs = [layer for layer in model.layers if type(layer).__name__ == "InputLayer"]
     if len(inputs) != 1:
         raise MappingError(
@@ -103,6 +117,7 @@ def extract(
                 "Put a quantizer behind it, or end at the logit: probabilities are computed off-chip",
             )
     final = tuple(dict.fromkeys(state.tensors[name].name for name in names))
-    network = Network(tuple(state.nodes), final, dict(metadata or {}))
-    _check(network, model, state.tensors, state.symmetric)
+    heads = _heads(owner, [state.tensors[name].name for name in names]) if outputs is None else {}
+    network = Network(tuple(state.nodes), final, {**(metadata or {}), **heads})
+    _check(network, model, state.tensors)
     return network

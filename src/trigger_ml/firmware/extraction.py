@@ -1,13 +1,13 @@
 """The network while it is read off a Keras model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras_types import Layer
 from trigger_ml.firmware.curves import Curve, Numbers, exact_table
 from trigger_ml.firmware.ir.bounds import Bounds
-from trigger_ml.firmware.ir.network import Network
+from trigger_ml.firmware.ir.network import require_some
 from trigger_ml.firmware.ir.ops import NO_PADDING, Node, Padding, Shape
 from trigger_ml.models.quantizers import refuse
 
@@ -40,19 +40,38 @@ class Extraction:
     input_type: FixedPoint
     nodes: list[Node] = field(default_factory=list)
     tensors: dict[str, Padded] = field(default_factory=dict)
-    symmetric: list[str] = field(default_factory=list)
-
-    def network(self, outputs: Sequence[str] = ()) -> Network:
-        """The network so far."""
-        return Network(tuple(self.nodes), tuple(outputs))
+    _found: dict[str, tuple[Node, Shape, Bounds]] = field(default_factory=dict)
 
     def shape(self, name: str) -> Shape:
         """Shape of a node's output."""
-        return self.network().shapes[name]
+        return self._facts(name)[1]
 
     def bounds(self, name: str) -> Bounds:
-        """Interval of a node's output."""
-        return self.network().bounds[name]
+        """Interval of a node's output.
+
+        Raises
+        ------
+        MappingError
+            If a sum before it is too wide.
+        """
+        return self._facts(name)[2]
+
+    def _facts(self, name: str) -> tuple[Node, Shape, Bounds]:
+        """A node with its shape and bounds, each computed once."""
+        for node in self.nodes:
+            if node.name in self._found and self._found[node.name][0] is node:
+                continue
+            sources = [self._found[source] for source in node.inputs]
+            shapes = [shape for _, shape, _ in sources]
+            shape = node.shape(shapes)
+            require_some(node, shape)
+            try:
+                bounds = node.bounds([bounds for *_, bounds in sources], shapes)
+            except OverflowError as error:
+                why = f"its exact sum is too wide: {error}"
+                raise MappingError(f"layer {node.name} ({node.op})", why, "Use fewer bits") from None
+            self._found[node.name] = node, shape, bounds
+        return self._found[name]
 
     def numbers(self, tensor: Padded) -> Numbers:
         """What a tensor's functions are applied to."""

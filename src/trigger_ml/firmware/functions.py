@@ -9,26 +9,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import FixedPoint, Rounding
-from trigger_ml.core.keras_types import Layer
-from trigger_ml.firmware.curves import Curve, curve_of, exact_table, is_curve, quantized_curve
+from trigger_ml.core.keras_types import Layer, Quantizer
+from trigger_ml.firmware.activations import direct, quantize, require_definite
+from trigger_ml.firmware.curves import Curve, curve_of, exact_table, quantized_curve
 from trigger_ml.firmware.extraction import Extraction, Padded
 from trigger_ml.firmware.ir.ops import Flatten, Multiply, Quantize
 from trigger_ml.models.front import scale_and_offset
-from trigger_ml.models.quantizers import quantizer_type, refuse
+from trigger_ml.models.quantizers import fixed_point_of, refuse
 
-__all__ = ["OFF_CHIP", "activation", "curve", "multiply", "quantized", "relabel", "relu", "scaler"]
+__all__ = ["OFF_CHIP", "activation", "behind", "curve", "inside", "multiply", "relabel", "relu", "scaler"]
 
 OFF_CHIP = "End the model at the logit: probabilities are computed off-chip"
 
 
-def quantized(state: Extraction, layer: Layer, tensor: Padded) -> None:
-    """A quantizer that is a function of one number, or stands behind one."""
-    if is_curve(layer.quantizer):
-        state.add(exact_table((*tensor.curves, Curve(layer, layer.quantizer)), state.numbers(tensor)))
+def behind(state: Extraction, layer: Layer, quantizer: Quantizer, tensor: Padded) -> None:
+    """A quantizer behind a tensor: conversions and exact sums, or a table of it and of what stands before."""
+    if not tensor.curves and direct(quantizer):
+        quantize(state, layer, quantizer, tensor.name, layer.name)
         return
-    dtype = quantizer_type(layer, layer.quantizer)
-    for node in quantized_curve(tensor.curves, state.numbers(tensor), layer, layer.quantizer, dtype):
+    require_definite(layer, quantizer)
+    dtype, numbers = fixed_point_of(quantizer), state.numbers(tensor)
+    if dtype is None:
+        state.add(exact_table((*tensor.curves, Curve(layer, quantizer)), numbers))
+        return
+    for node in quantized_curve(tensor.curves, numbers, layer, quantizer, dtype):
         state.add(node)
+
+
+def inside(state: Extraction, layer: Layer, function: Any, source: str) -> None:
+    """The activation that a layer has inside, behind its sums."""
+    name = getattr(function, "__name__", "")
+    if hasattr(function, "get_config"):
+        behind(state, layer, function, Padded(source))
+    elif name == "softmax":
+        raise refuse(layer, "softmax is no function of one number", OFF_CHIP)
+    elif name == "relu":
+        _positive(state, layer, source)
+    else:
+        curve = Curve(layer, lambda x: np.asarray(function(x)))
+        state.tensors[layer.name] = Padded(source, curves=(curve,))
 
 
 def activation(state: Extraction, layer: Layer, sources: list[str]) -> None:
@@ -135,8 +154,11 @@ def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _exact_relu(state: Extraction, layer: Layer, sources: list[str]) -> None:
+    _positive(state, layer, state.plain(layer, sources[0]))
+
+
+def _positive(state: Extraction, layer: Layer, source: str) -> None:
     """A ReLU that loses no bits: conversion to the unsigned type that holds every possible value."""
-    source = state.plain(layer, sources[0])
     bounds = state.bounds(source)
     dtype = FixedPoint.holding(0, max(int(bounds.high.max()), 0), bounds.fraction)
     state.add(Quantize(layer.name, (source,), dtype, rounding=Rounding.TRN))

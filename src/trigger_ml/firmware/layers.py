@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from qkeras import QDepthwiseConv2D
 
 from trigger_ml.core.fixed_point import FixedPoint, IntArray
 from trigger_ml.core.keras_types import Layer
-from trigger_ml.firmware.curves import is_curve
+from trigger_ml.firmware.activations import ADDED
 from trigger_ml.firmware.extraction import Extraction, Padded
 from trigger_ml.firmware.functions import (
     OFF_CHIP,
     activation,
+    behind,
     curve,
+    inside,
     multiply,
-    quantized,
     relabel,
     relu,
     scaler,
@@ -41,10 +43,12 @@ from trigger_ml.firmware.ir.ops import (
     Node,
     Padding,
     Quantize,
+    same_padding,
 )
-from trigger_ml.firmware.pooling import average, global_average, global_maximum, maximum, pair, same_padding
+from trigger_ml.firmware.pooling import average, global_average, global_maximum, maximum, pair
 from trigger_ml.models.layers import IDENTITY
-from trigger_ml.models.quantizers import integer_weights, quantized_weights, quantizer_type, refuse
+from trigger_ml.models.quantized import integer_weights, quantized_weights
+from trigger_ml.models.quantizers import fixed_point_of, refuse
 
 __all__ = ["KERAS", "KerasLayers"]
 
@@ -73,15 +77,15 @@ def _weights(layer: Layer) -> tuple[IntArray, FixedPoint, IntArray, FixedPoint]:
     return *kernel, np.zeros(layer.output_shape[-1], dtype=np.int64), FixedPoint(False, 1, 0)
 
 
-def _require_linear(layer: Layer) -> None:
-    activation = getattr(layer, "activation", None)
-    name = getattr(activation, "__name__", type(activation).__name__)
-    if activation is not None and name != "linear":
-        raise refuse(
-            layer,
-            f"has the activation {name} inside",
-            "Put the activation in a QActivation layer of its own after it",
-        )
+def _activated(state: Extraction, layer: Layer, make: Callable[[str], Node]) -> None:
+    """A layer's sums, and the activation that it has inside."""
+    function = getattr(layer, "activation", None)
+    if function is None or getattr(function, "__name__", "") == "linear":
+        state.add(make(layer.name))
+        return
+    sums = make(f"{layer.name}/sum")
+    state.add(sums)
+    inside(state, layer, function, sums.name)
 
 
 def _require_defaults(layer: Layer, **defaults: object) -> None:
@@ -106,13 +110,12 @@ def _conv_padding(layer: Layer, size: Sequence[int], window: tuple[int, int], be
 
 
 def _conv2d(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    _require_linear(layer)
     _require_defaults(layer, groups=1, data_format="channels_last")
     kernel, kernel_type, bias, bias_type = _weights(layer)
     types = kernel_type, bias, bias_type
     if kernel.ndim == 3:
         kernel = kernel[np.newaxis]
-    depthwise = type(layer).__name__ == "QDepthwiseConv2D"
+    depthwise = isinstance(layer, QDepthwiseConv2D)
     if depthwise and kernel.shape[3] > 1:
         kernel, depthwise = _separate(kernel), False
     kernel = _dilated(kernel, pair(layer.dilation_rate))
@@ -124,10 +127,15 @@ def _conv2d(state: Extraction, layer: Layer, sources: list[str]) -> None:
             raise refuse(
                 layer, "slides a window over a single position", "Use a 1 x 1 convolution, or a Dense"
             )
-        state.add(Dense(layer.name, (state.plain(layer, sources[0]),), kernel[0, 0], *types))
+        vector = state.plain(layer, sources[0])
+        _activated(state, layer, lambda name: Dense(name, (vector,), kernel[0, 0], *types))
         return
     padding = _conv_padding(layer, shape, window, source.padding)
-    state.add(Conv2D(layer.name, (source.name,), kernel, *types, strides, padding, depthwise))
+    _activated(
+        state,
+        layer,
+        lambda name: Conv2D(name, (source.name,), kernel, *types, strides, padding, depthwise),
+    )
 
 
 def _separate(kernel: IntArray) -> IntArray:
@@ -150,36 +158,32 @@ def _dilated(kernel: IntArray, rate: tuple[int, int]) -> IntArray:
 
 
 def _dense(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    _require_linear(layer)
     source = state.plain(layer, sources[0])
     kernel, kernel_type, bias, bias_type = _weights(layer)
     types = kernel_type, bias, bias_type
     if len(state.shape(source)) == 1:
-        state.add(Dense(layer.name, (source,), kernel, *types))
+        _activated(state, layer, lambda name: Dense(name, (source,), kernel, *types))
     else:
         # Keras applies it to each position of a map
-        state.add(Conv2D(layer.name, (source,), kernel[np.newaxis, np.newaxis], *types))
+        pointwise = kernel[np.newaxis, np.newaxis]
+        _activated(state, layer, lambda name: Conv2D(name, (source,), pointwise, *types))
 
 
 def _qactivation(state: Extraction, layer: Layer, sources: list[str]) -> None:
-    tensor = state.unpadded(layer, sources[0])
-    if tensor.curves or is_curve(layer.quantizer):
-        quantized(state, layer, tensor)
-        return
-    source = tensor.name
-    dtype = quantizer_type(layer, layer.quantizer)
+    tensor, quantizer = state.unpadded(layer, sources[0]), layer.quantizer
+    dtype = fixed_point_of(quantizer)
     input_node = state.nodes[0]
     assert isinstance(input_node, Input)
     bounds = input_node.bounds([], [])
-    if source == input_node.name and dtype.fraction >= bounds.fraction:
+    direct = tensor.name == input_node.name and not tensor.curves
+    if direct and dtype is not None and dtype.fraction >= bounds.fraction:
         fine = bounds.aligned(dtype.fraction)
-        if dtype.contains(int(fine.low.min()), int(fine.high.max())):
+        lowest = int(fine.low.min()) - int(bool(getattr(quantizer, "symmetric", False)) and dtype.signed)
+        if dtype.contains(lowest, int(fine.high.max())):
             # it changes no input value, so the firmware has no use for it
             state.alias(layer, sources[0])
             return
-    state.add(Quantize(layer.name, (source,), dtype))
-    if getattr(layer.quantizer, "symmetric", False) and dtype.signed:
-        state.symmetric.append(layer.name)
+    behind(state, layer, quantizer, tensor)
 
 
 def _add(state: Extraction, layer: Layer, sources: list[str]) -> None:
@@ -266,7 +270,7 @@ class KerasLayers:
         return [f"{backend} the op {op}" for op, cls in ops.items() if cls not in given]
 
 
-_CONVOLUTION = KerasLayer(_conv2d, (Conv2D, Dense))
+_CONVOLUTION = KerasLayer(_conv2d, (Conv2D, Dense, *ADDED))
 _CURVE = KerasLayer(curve)
 _SCALER = KerasLayer(scaler)
 _AVERAGE = KerasLayer(average, (AveragePool2D, Conv2D))
@@ -280,9 +284,11 @@ KERAS = KerasLayers(
         "InputLayer": KerasLayer(_input, (Input,)),
         "QConv2D": _CONVOLUTION,
         "QConv1D": _CONVOLUTION,
+        "QConv2DBatchnorm": _CONVOLUTION,
         "QDepthwiseConv2D": _CONVOLUTION,
-        "QDense": KerasLayer(_dense, (Dense, Conv2D)),
-        "QActivation": KerasLayer(_qactivation, (Quantize, Lookup, Conv2D, Dense)),
+        "QDepthwiseConv2DBatchnorm": _CONVOLUTION,
+        "QDense": KerasLayer(_dense, (Dense, Conv2D, *ADDED)),
+        "QActivation": KerasLayer(_qactivation, (Lookup, *ADDED)),
         "Activation": KerasLayer(activation, (Quantize,)),
         "ReLU": KerasLayer(relu, (Quantize,)),
         "LeakyReLU": _CURVE,
@@ -312,7 +318,6 @@ KERAS = KerasLayers(
         **dict.fromkeys(IDENTITY, _NOTHING),
     },
     {
-        "QConv2DBatchnorm": "Fold batch normalization into the weights and use QConv2D",
         "PruneLowMagnitude": "Strip the pruning wrappers first (tfmot.sparsity.keras.strip_pruning)",
         "Conv2D": "Use QConv2D with quantized_bits kernels and biases",
         "Dense": "Use QDense with quantized_bits kernels and biases",

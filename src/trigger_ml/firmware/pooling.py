@@ -17,23 +17,17 @@ from trigger_ml.firmware.ir.ops import (
     GlobalMaxPool,
     MaxPool2D,
     Padding,
+    same_padding,
 )
 from trigger_ml.models.quantizers import refuse
 
-__all__ = ["average", "global_average", "global_maximum", "maximum", "pair", "same_padding"]
+__all__ = ["average", "global_average", "global_maximum", "maximum", "pair"]
 
 
 def pair(values: Any, other: int = 1) -> tuple[int, int]:
     """Rows and columns of a setting of a layer of two dimensions, or of one, whose map has one row."""
     found = tuple(int(v) for v in (values if isinstance(values, (tuple, list)) else (values,)))
     return (found[0], found[1]) if len(found) == 2 else (other, found[0])
-
-
-def same_padding(size: tuple[int, ...], window: tuple[int, int], strides: tuple[int, int]) -> Padding:
-    """What TensorFlow's padding 'same' puts around a map of a height and width."""
-    total = [max((-(-n // s) - 1) * s + k - n, 0) for n, s, k in zip(size[:2], strides, window, strict=True)]
-    (top, left), (bottom, right) = [t // 2 for t in total], [t - t // 2 for t in total]
-    return (top, bottom), (left, right)
 
 
 def _window(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trigger_ml.core.classes import class_scores
 from trigger_ml.core.config.firmware import VerifyConfig
 from trigger_ml.core.documents.verification import (
     AgainstFloat,
@@ -270,14 +271,15 @@ def _against_float(
     labels: ArrayLike | None,
     gamma_efficiency: float,
 ) -> dict[str, AgainstFloat]:
-    """One comparison for each output number."""
-    columns = {
-        name if values[name].shape[1] == 1 else f"{name}[{i}]": to_float(
-            values[name][:, i], network.types[name].fraction
-        )
-        for name in network.outputs
-        for i in range(values[name].shape[1])
-    }
+    """One comparison for each output number; of classes, for the score of each against the rest."""
+    columns = {}
+    for name in network.outputs:
+        found = to_float(values[name], network.types[name].fraction)
+        if found.shape[1] == 1:
+            columns[name] = found[:, 0]
+            continue
+        found = class_scores(found) if name in network.softmaxes else found
+        columns |= {f"{name}[{i}]": found[:, i] for i in range(found.shape[1])}
     reference = np.asarray(float_logits, dtype=np.float64).reshape(-1, len(columns))
     return {
         name: compare_with_float(

@@ -84,8 +84,7 @@ def deliver(
     console.print(f"{model}: {brought.framework}", highlight=False, soft_wrap=True, markup=False)
     subject = converted(brought, config, inputs)
     name = project_name(brought, config)
-    config, refused = _possible(subject, config)
-    for note in (*subject.notes, *refused):
+    for note in subject.notes:
         console.print(f"  {note}", highlight=False, soft_wrap=True, markup=False)
     with atomic_directory(output) as folder:
         with naming(str(model)):
@@ -99,7 +98,7 @@ def deliver(
             str(subject.network.input.dtype),
             subject.inputs.origin,
             round(time.perf_counter() - start, 2),
-            (*subject.notes, *refused),
+            subject.notes,
             agreement,
         )
         write(folder / layout.DELIVERY, DELIVERY, made)
@@ -115,7 +114,7 @@ def _make(
     network, counts = subject.network, subject.inputs.counts
     serialize.save(network, folder / layout.NETWORK)
     write_emulator(network, folder / layout.EMULATOR)
-    source = Source(name, network, subject.model)
+    source = Source(name, network)
     console.print("[bold]build[/bold]")
     vectors = counts[:: max(1, len(counts) // config.firmware.vectors)][: config.firmware.vectors]
     write_projects(source, vectors, None, config.firmware, folder)
@@ -138,7 +137,7 @@ def _agreement(subject: Subject, own: np.ndarray) -> Agreement:
     columns = [
         to_float(found[name], network.types[name].fraction).reshape(len(own), -1) for name in network.outputs
     ]
-    firmware = np.concatenate(columns, axis=1)
+    firmware = subject.brought.given.comparable(columns)
     difference = firmware - own
     if own.shape[1] > 1:
         same = np.mean(firmware.argmax(axis=1) == own.argmax(axis=1))
@@ -155,15 +154,6 @@ def _measured(config: IntakeConfig, synthesize: bool) -> IntakeConfig:
     off = {"tool": None, "vendor": False, "place_and_route": False}
     synthesis = config.firmware.synthesis.model_copy(update=off)
     return config.model_copy(update={"firmware": config.firmware.model_copy(update={"synthesis": synthesis})})
-
-
-def _possible(subject: Subject, config: IntakeConfig) -> tuple[IntakeConfig, list[str]]:
-    """The projects that can be made of what was brought, and why another cannot."""
-    if subject.model is not None or config.firmware.hls is None:
-        return config, []
-    firmware = config.firmware.model_copy(update={"hls": None})
-    why = "no HLS project: hls4ml makes it from a Keras model, and a network alone was given"
-    return config.model_copy(update={"firmware": firmware}), [why]
 
 
 def _require_ours(output: Path) -> None:

@@ -170,14 +170,15 @@ def converted(brought: Brought, config: IntakeConfig, inputs_path: Path | None =
     inputs, notes = _inputs(brought, config, inputs_path)
     if brought.network is not None:
         return Subject(brought, brought.network, None, inputs, tuple(notes))
+    from trigger_ml.core.keras2 import tf
     from trigger_ml.firmware.extract import extract
 
     with naming(str(brought.path)):
         given = brought.given
         model = given.model
         sample = inputs.values[:SAMPLE]
-        found = np.asarray(model(sample.astype(np.float32), training=False), dtype=np.float64)
-        given.require_same(given.outputs(sample), found, str(brought.path))
+        outputs = tf.nest.flatten(model(sample.astype(np.float32), training=False))
+        given.require_same(given.outputs(sample), given.comparable(outputs), str(brought.path))
         if not brought.quantized:
             bits = config.quantization.default
             widths = f"weights {bits.weights} bits, activations {bits.activations} bits"
@@ -188,7 +189,7 @@ def converted(brought: Brought, config: IntakeConfig, inputs_path: Path | None =
                 )
             model = _quantized(model, config, inputs)
         metadata = {"name": project_name(brought, config), "framework": brought.framework}
-        network = extract(model, input_type=inputs.dtype, metadata=metadata)
+        network = extract(model, input_type=inputs.dtype, metadata=metadata, given=given.twin)
     return Subject(brought, network, model, inputs, tuple(notes))
 
 

@@ -1,15 +1,18 @@
 """A model that its owner brings: as their framework has it, and as what comes after takes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from trigger_ml.core.classes import class_scores, scores_of_probabilities
 from trigger_ml.core.errors import StageError
+from trigger_ml.core.keras2 import tf
 from trigger_ml.core.keras_types import Model
-from trigger_ml.models.heads import Squashing, squashing, without_squashing
+from trigger_ml.models.heads import Squashing, squashing, squashings, without_squashing
 
 __all__ = ["GivenModel"]
 
@@ -45,6 +48,11 @@ class GivenModel:
     def squashing(self) -> Squashing:
         """What the owner's output went through at last."""
         return squashing(self.twin)
+
+    @cached_property
+    def squashings(self) -> list[Squashing]:
+        """The same for each output."""
+        return squashings(self.twin)
 
     @cached_property
     def model(self) -> Model:
@@ -94,23 +102,45 @@ class GivenModel:
 
         Returns
         -------
-        numpy.ndarray of float64, shape (events, outputs)
-            The logit of a probability that float32 cannot tell from 1 is that of the last one below, 16.6.
+        numpy.ndarray of float64, shape (events, columns)
+            Of all outputs, one after the other. The logit of a probability that float32 cannot tell from 1 is
+            that of the last one below, 16.6.
         """
         if not len(x):
-            return np.zeros((0, self.model.output_shape[-1]))
+            return np.zeros((0, sum(tensor.shape[-1] for tensor in self.model.outputs)))
         parts = []
         for i in range(0, len(x), _BATCH):
             # called as it is: neither framework's `predict` gains what it takes to compile
             found = self.native(np.asarray(x[i : i + _BATCH], dtype=np.float32), training=False)
-            if isinstance(found, dict):
-                (found,) = found.values()
-            parts.append(np.asarray(found, dtype=np.float64).reshape(len(found), -1))
-        values = np.concatenate(parts)
-        if self.squashing == "softmax":
-            logs = np.log(np.maximum(values, _TINY))
-            return np.asarray(logs[:, 1:] - logs[:, :1])
-        if self.squashing == "sigmoid":
-            # float32 has no number between 1 and this below it
-            return np.asarray(np.log(np.maximum(values, _TINY)) - np.log(np.maximum(1 - values, _BELOW_ONE)))
-        return values
+            columns = [np.asarray(tensor, dtype=np.float64) for tensor in tf.nest.flatten(found)]
+            parts.append([values.reshape(len(values), -1) for values in columns])
+        outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        kinds = zip(outputs, self.squashings, strict=True)
+        return np.concatenate([_unsquashed(values, kind) for values, kind in kinds], axis=1)
+
+    def comparable(self, outputs: Sequence[ArrayLike]) -> NDArray[np.float64]:
+        """What :meth:`outputs` gives, from those of a model or network without softmax and sigmoid.
+
+        Parameters
+        ----------
+        outputs : sequence of array_like of float, shape (events, columns)
+            One for each output.
+        """
+        columns = []
+        for values, kind in zip(outputs, self.squashings, strict=True):
+            z = np.asarray(values, dtype=np.float64).reshape(len(np.asarray(values)), -1)
+            columns.append(class_scores(z) if kind == "softmax" and z.shape[1] > 1 else z)
+        return np.concatenate(columns, axis=1)
+
+
+def _unsquashed(values: FloatArray, kind: Squashing) -> FloatArray:
+    """Logits from what a softmax or sigmoid gives; over more than two classes the scores against the rest."""
+    if kind == "softmax" and values.shape[1] > 2:
+        return scores_of_probabilities(values)
+    if kind == "softmax":
+        logs = np.log(np.maximum(values, _TINY))
+        return np.asarray(logs[:, 1:] - logs[:, :1])
+    if kind == "sigmoid":
+        # float32 has no number between 1 and this below it
+        return np.asarray(np.log(np.maximum(values, _TINY)) - np.log(np.maximum(1 - values, _BELOW_ONE)))
+    return values

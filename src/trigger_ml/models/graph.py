@@ -163,8 +163,19 @@ def consumers(model: Model) -> dict[str, list[Step]]:
 
 
 def fresh(layer: Layer, **changes: Any) -> Any:
-    """Unbuilt copy of a layer, with changes to its configuration."""
-    return type(layer).from_config({**layer.get_config(), **changes})
+    """Unbuilt copy of a layer, with changes to its configuration.
+
+    It has the layer's own quantizers where these are not changed: QKeras does not write all that they are
+    told into a configuration (``is_quantized_clip``, ``scale_axis``).
+    """
+    copy = type(layer).from_config({**layer.get_config(), **changes})
+    for name, value in vars(layer).items():
+        inside = name in ("quantizer", "activation") and hasattr(value, "get_config")
+        if inside or name.endswith("_quantizer_internal"):
+            key = "activation" if inside else name.removesuffix("_internal")
+            if key not in changes:
+                setattr(copy, name, value)
+    return copy
 
 
 def rebuild(model: Model, make: Callable[[Step, list[Any]], Any]) -> Any:

@@ -1,5 +1,8 @@
 """From the last feature map to the outputs, and what each task learns with."""
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +23,7 @@ __all__ = [
     "before_squashing",
     "loss",
     "squashing",
+    "squashings",
     "start_at",
     "without_squashing",
 ]
@@ -80,19 +84,23 @@ def start_at(model: Model, target: NDArray[np.floating]) -> None:
 
 
 def squashing(model: Model) -> Squashing:
-    """What a model's output goes through at last: a softmax, a sigmoid, or nothing that is to be cut.
+    """What a model's (first) output goes through at last: a softmax, a sigmoid, or nothing that is to be cut.
 
     Parameters
     ----------
     model : tf_keras.Model
     """
-    model = functional(model)
-    found = _activation(model.get_layer(model.output_names[0]))
-    return found if found in ("softmax", "sigmoid") else "linear"  # type: ignore[return-value]
+    return squashings(functional(model))[0]
+
+
+def squashings(model: Model) -> list[Squashing]:
+    """For each output of a functional model."""
+    found = [_activation(model.get_layer(name)) for name in model.output_names]
+    return [name if name in ("softmax", "sigmoid") else "linear" for name in found]  # type: ignore[misc]
 
 
 def before_squashing(model: Model) -> Model:
-    """A model up to its softmax or sigmoid, made of the same layers: all its columns, before they are joined.
+    """A model up to the softmax or sigmoid of each output, made of the same layers: all its columns.
 
     Parameters
     ----------
@@ -102,33 +110,74 @@ def before_squashing(model: Model) -> Model:
     Returns
     -------
     tf_keras.Model
+        With outputs in the order of the model's; several are a list.
     """
     model = functional(model)
-    if squashing(model) == "linear":
+    kinds = squashings(model)
+    if set(kinds) == {"linear"}:
         return model
-    last = model.get_layer(model.output_names[0])
-    if not _squashes_itself(last):
-        return tf_keras.Model(model.inputs, last.input, name=model.name)
-    linear = fresh(last, activation=None)
-    output = linear(last.input)
-    linear.set_weights(last.get_weights())
-    return tf_keras.Model(model.inputs, output, name=model.name)
+    outputs = []
+    for name, tensor, kind in zip(model.output_names, model.outputs, kinds, strict=True):
+        last = model.get_layer(name)
+        if kind == "linear":
+            outputs.append(tensor)
+        elif not _squashes_itself(last):
+            outputs.append(last.input)
+        else:
+            linear = fresh(last, activation=None)
+            outputs.append(linear(last.input))
+            linear.set_weights(last.get_weights())
+    return tf_keras.Model(model.inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """The last layers of an output that is squashed.
+
+    Parameters
+    ----------
+    last, head : Step
+        The layer with the softmax or sigmoid, and the one that gives the columns: the same where a layer
+        squashes its own sums.
+    joins : bool
+        Whether two columns become one.
+    """
+
+    last: Step
+    head: Step
+    joins: bool
+
+
+def _ending(model: Model, plan: Mapping[str, Step], name: str, kind: Squashing) -> _Ending:
+    last = plan[name]
+    head = last if _squashes_itself(last.layer) else plan[last.inputs[0]]
+    units = head.layer.output_shape[-1]
+    if kind == "sigmoid" or (isinstance(units, int) and units > 2):
+        return _Ending(last, head, joins=False)
+    if not isinstance(head.layer, (tf_keras.layers.Dense, QActivation)) or units != 2:
+        raise MappingError(
+            last.name,
+            f"{kind} is not over a dense layer of two units or more",
+            "Train with a head of two classes or more, or with one logit",
+        )
+    return _Ending(last, head, joins=True)
 
 
 def without_squashing(model: Model, gamma_column: int = 1) -> Model:
-    """The model with one logit in place of a sigmoid, or of a softmax over two classes.
+    """The model with logits in place of sigmoid and softmax; over two classes with the one that decides.
 
     ``softmax(z)[g] = sigmoid(z[g] - z[1 - g])``, so the logit's weights are the difference of the
     columns: the classification is the same. The difference of quantized columns is that of their quantized
-    weights, every bit of it (see `trigger_ml.models.difference`). A model that ends linearly is returned as
-    it is, a sequential one as functional.
+    weights, every bit of it (see `trigger_ml.models.difference`). A softmax over more classes is cut: its
+    logits order the classes as it does. A model that ends linearly is returned as it is, a sequential one as
+    functional.
 
     Parameters
     ----------
     model : tf_keras.Model
-        One output.
+        One output or several.
     gamma_column : int
-        Column of the softmax that means gamma.
+        Column of a softmax over two classes that means gamma.
 
     Returns
     -------
@@ -137,47 +186,56 @@ def without_squashing(model: Model, gamma_column: int = 1) -> Model:
     Raises
     ------
     MappingError
-        If the softmax has not two classes or does not follow a dense layer.
+        If a softmax is over one value, or over two that no dense layer gives.
     """
     model = functional(model)
-    activation = squashing(model)
-    if activation == "linear":
+    kinds = squashings(model)
+    if set(kinds) == {"linear"}:
         return model
     plan = {step.name: step for step in steps(model)}
-    last = plan[model.output_names[0]]
-    head = last if _squashes_itself(last.layer) else plan[last.inputs[0]]
-    units = 2 if activation == "softmax" else 1
-    if (
-        not isinstance(head.layer, (tf_keras.layers.Dense, QActivation))
-        or head.layer.output_shape[-1] != units
-    ):
-        raise MappingError(
-            last.name,
-            f"{activation} is not over a dense layer of {units} units",
-            "Train with a two-class head, or with one logit",
-        )
-    made: dict[str, tuple[Layer, Layer]] = {}
+    endings = [
+        _ending(model, plan, name, kind)
+        for name, kind in zip(model.output_names, kinds, strict=True)
+        if kind != "linear"
+    ]
+    last = {ending.last.name: ending for ending in endings if ending.last is not ending.head}
+    heads = {ending.head.name: ending for ending in endings}
+    uses = Counter(source for step in plan.values() for source in step.inputs) + Counter(model.output_names)
+    for ending in endings:
+        if ending.last is ending.head and uses[ending.head.name] > 1:
+            raise MappingError(
+                ending.head.name,
+                "other layers read what its softmax or sigmoid gives",
+                "Firmware has no probabilities: let them read what comes before",
+            )
+    made: dict[str, tuple[Any, Any]] = {}
+    joined: set[str] = set()
 
     def make(step: Step, sources: list[Tensor]) -> Tensor:
-        if step.name == last.name and last is not head:
+        if step.name in last:
+            if last[step.name].joins and last[step.name].head.name not in joined:
+                return column_difference(f"{last[step.name].head.name}_difference", gamma_column)(sources[0])
             return sources[0]
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
-        layer, weights, difference = fresh(step.layer), step.layer.get_weights(), None
-        if step.name == head.name:
+        layer, weights, ending = fresh(step.layer), step.layer.get_weights(), heads.get(step.name)
+        one = None
+        if ending is not None:
+            inside = ending.last is ending.head
             # an activation of its own before a softmax or sigmoid layer is part of the function
-            if last is head and isinstance(step.layer, tf_keras.layers.Dense):
+            plain = inside or step.layer.activation in (None, tf_keras.activations.linear)
+            if inside:
                 layer = fresh(step.layer, activation=None)
-            if activation == "softmax":
-                plain = last is head or step.layer.activation in (None, tf_keras.activations.linear)
-                joined = joined_columns(step.layer, gamma_column) if plain else None
-                if joined is None:
-                    difference = column_difference(f"{step.name}_difference", gamma_column)
-                else:
-                    layer, weights = joined
+            if ending.joins and plain and uses[step.name] == 1:
+                one = joined_columns(step.layer, gamma_column)
+        if one is not None:
+            joined.add(step.name)
+            layer, weights = one
         made[step.name] = (layer, weights)
         result = layer(sources if len(sources) > 1 else sources[0])
-        return result if difference is None else difference(result)
+        if ending is not None and inside and ending.joins and one is None:
+            return column_difference(f"{step.name}_difference", gamma_column)(result)
+        return result
 
     result = rebuild(model, make)
     for layer, weights in made.values():

@@ -54,7 +54,7 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
     if firmware.hls is not None:
         from trigger_ml.firmware.hls.project import preflight
 
-        preflight(twin, network, firmware.hls)
+        preflight(network, firmware.hls)
     if firmware.rtl is not None:
         from trigger_ml.firmware.rtl.project import outline
 

@@ -38,13 +38,10 @@ class Source:
     name : str
         Of the projects.
     network : Network
-    model : tf_keras.Model, optional
-        Quantized, that the network was extracted from; hls4ml needs it.
     """
 
     name: str
     network: "Network"
-    model: Model | None
 
 
 def write_projects(
@@ -79,7 +76,7 @@ def write_projects(
     if config.hls is not None:
         from trigger_ml.firmware.hls.project import write_project
 
-        project = write_project(source.model, network, config.hls, path / layout.HLS, name=source.name)
+        project = write_project(network, config.hls, path / layout.HLS, name=source.name)
         write_testbench(network, counts, project.directory)
     if config.rtl is not None:
         build_rtl(network, config.rtl, counts.astype(np.int64), path / layout.RTL)
@@ -131,7 +128,7 @@ def backends(
 
         project = HlsProject.open(path / layout.HLS)
         if project.manifest["backend"] in CSIM_BACKENDS or not only_present:
-            found.append(CsimBackend(project, source.model, network, config.hls, progress=progress))
+            found.append(CsimBackend(project, network, config.hls, progress=progress))
     if config.rtl is not None and ((path / layout.RTL).is_dir() or not only_present):
         from trigger_ml.firmware.engines.rtl import RtlBackend
 

@@ -121,7 +121,7 @@ def trace_run(directory: Path, event: str, output: Path | None, console: Console
     name = f"{test.obs_id[row]}/{test.event_id[row]}/{test.tel_id[row]}"
     network = serialize.load(directory / layout.NETWORK)
     model = load_model(directory / layout.COMPRESSED_MODEL)
-    source = Source(config.name, network, model)
+    source = Source(config.name, network)
     trace = trace_event(
         network,
         backends(source, model, config.firmware, directory, console, progress=False, only_present=True),

@@ -9,6 +9,7 @@ from trigger_ml.core.config import HlsConfig, RtlConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.firmware.cost.ops import PREDICTION, kernel_features
+from trigger_ml.firmware.hls.model import KERAS_OF
 from trigger_ml.firmware.hls.support import HLS, Setting
 from trigger_ml.firmware.ir.interpreter import evaluate
 from trigger_ml.firmware.ir.network import Flatten, Input, Network
@@ -32,6 +33,7 @@ TABLES = {
     "RTL, streaming": STREAMING,
     "RTL, unrolled": UNROLLED,
     "the prediction of resources": PREDICTION,
+    "the model for hls4ml": KERAS_OF,
 }
 
 
@@ -76,7 +78,7 @@ def test_an_op_that_only_the_interpreter_knows_is_evaluated(network):
     ("backend", "use"),
     [
         ("ONNX", build_emulator),
-        ("hls4ml", lambda n: HLS.of(n["minus"])(Setting(None, n, HlsConfig()), n["minus"])),
+        ("hls4ml", lambda n: HLS.of(n["minus"])(Setting(n, HlsConfig()), n["minus"])),
         ("the native emulator", lambda n: TRANSLATIONS.of(n["minus"])),
         ("RTL arithmetic", lambda n: outline(n, RtlConfig())),
         ("RTL, streaming", lambda n: plan(n, RtlConfig())),

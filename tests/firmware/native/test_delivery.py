@@ -48,7 +48,7 @@ def test_others_build_check_and_use_it(tmp_path: Path) -> None:
         done = run(*command, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert run("build/selfcheck", cwd=folder).stdout == "40 events, 0 of 40 logits differ\n"
-    assert run("build/example", cwd=folder).stdout.startswith("logit of a dark event: ")
+    assert run("build/example", cwd=folder).stdout.startswith(f"{network.outputs[0]} of a dark event: ")
     library = folder / "build" / f"lib{prefix(network).rstrip('_')}.so"
     done = run(sys.executable, "example.py", library, cwd=folder)
     assert done.stdout == "code 0: 0 of 40 logits differ\n", done.stderr

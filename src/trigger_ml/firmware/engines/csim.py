@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.config.firmware import HlsConfig
 from trigger_ml.core.fixed_point import IntArray
-from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.hls.csim import Csim
 from trigger_ml.firmware.hls.project import MANIFEST, HlsProject, write_project
@@ -22,7 +21,7 @@ class CsimBackend(Backend):
     Parameters
     ----------
     project : HlsProject
-    model, network, config
+    network, config
         What the project was written from; needed only to look into it where it differs, through a second
         project beside the first that records every layer.
     progress : bool
@@ -34,14 +33,13 @@ class CsimBackend(Backend):
     def __init__(
         self,
         project: HlsProject,
-        model: Model = None,
         network: Network | None = None,
         config: HlsConfig | None = None,
         *,
         progress: bool = True,
     ) -> None:
         self.project = project
-        self._sources = (model, network, config)
+        self._sources = (network, config)
         self._progress = progress
         self._csim = Csim(project)
 
@@ -52,21 +50,19 @@ class CsimBackend(Backend):
     @override
     def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray] | None:
         """A second project that records every layer is written and compiled for it."""
-        model, network, config = self._sources
-        if model is None or network is None or config is None:
+        network, config = self._sources
+        if network is None or config is None:
             return None
-        return Csim(self._traced(model, network, config)).taps(counts)
+        return Csim(self._traced(network, config)).taps(counts)
 
-    def _traced(self, model: Model, network: Network, config: HlsConfig) -> HlsProject:
+    def _traced(self, network: Network, config: HlsConfig) -> HlsProject:
         """The project that records layers, written anew if this one is newer."""
         directory = self.project.directory
         folder = directory.with_name(f"{directory.name}-trace")
         written, own = folder / MANIFEST, directory / MANIFEST
         if written.is_file() and written.stat().st_mtime_ns > own.stat().st_mtime_ns:
             return HlsProject.open(folder)
-        return write_project(
-            model, network, config, folder, name=self.project.manifest["project"], trace=True
-        )
+        return write_project(network, config, folder, name=self.project.manifest["project"], trace=True)
 
     @override
     def type_of(self, layer: str) -> str:

@@ -6,16 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import IntArray, from_grid, to_float
-from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.core.keras2 import tf, tf_keras
 from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.curves import LINE
 from trigger_ml.firmware.engines.base import Backend
 from trigger_ml.firmware.engines.qkeras64 import predict_in_float64
 from trigger_ml.firmware.ir.exactness import prove_float32_exact
 from trigger_ml.firmware.ir.network import Network
-from trigger_ml.models.heads import before_squashing, squashing
+from trigger_ml.models.heads import before_squashing
 
 __all__ = ["KerasBackend"]
+
+
+def _predict(model: Model, x: NDArray[np.float32], batch: int) -> list[NDArray[Any]]:
+    """Outputs at inference; what would be compiled for one batch is called as it is."""
+    if len(x) > batch:
+        return list(tf.nest.flatten(model.predict(x, batch_size=batch, verbose=0)))
+    return [tensor.numpy() for tensor in tf.nest.flatten(model(x, training=False))]
 
 
 class KerasBackend(Backend):
@@ -40,9 +47,11 @@ class KerasBackend(Backend):
     name = "qkeras"
 
     def __init__(self, model: Model, network: Network, *, batch: int = 256, gamma_column: int = 1) -> None:
-        self._joins = squashing(model) == "softmax"
         self._model = before_squashing(model)
         self._network = network
+        given = list(self._model.output_names)
+        # an output has the name of its node, unless what it ends with changes no value
+        self._names = list(network.outputs) if len(given) == len(network.outputs) else given
         self._batch = batch
         self._gamma_column = gamma_column
         # a line stands for what the model computes in float32, whatever that is
@@ -55,22 +64,24 @@ class KerasBackend(Backend):
         shaped = counts.reshape(len(counts), *model.input_shape[1:])
         x = to_float(shaped, self._network.input.dtype.fraction)
         if self._single:
-            results = model.predict(x.astype(np.float32), batch_size=self._batch, verbose=0)
-        else:
-            results = predict_in_float64(model, x, self._batch)
-        return list(results) if isinstance(results, list) else [results]
+            return _predict(model, x.astype(np.float32), self._batch)
+        return predict_in_float64(model, x, self._batch)
 
     @override
     def run(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:
-        results = [result.astype(np.float64) for result in self._evaluate(self._model, counts)]
-        if self._joins:
-            gamma = self._gamma_column
-            results = [result[..., [gamma]] - result[..., [1 - gamma]] for result in results]
-        network = self._network
+        results = dict(zip(self._names, self._evaluate(self._model, counts), strict=True))
+        types = self._network.types
         return {
-            name: from_grid(result, network.types[name].fraction)
-            for name, result in zip(network.outputs, results, strict=True)
+            name: from_grid(self._joined(name, results[name].astype(np.float64)), types[name].fraction)
+            for name in self._network.outputs
         }
+
+    def _joined(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """An output's columns, or the difference of two where the network has that."""
+        if values.shape[1:] == (2,) and self._network.shapes[name] == (1,):
+            gamma = self._gamma_column
+            return values[:, [gamma]] - values[:, [1 - gamma]]
+        return values
 
     @override
     def taps(self, counts: NDArray[np.integer]) -> dict[str, IntArray]:

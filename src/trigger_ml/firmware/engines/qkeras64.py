@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.keras2 import tf, tf_keras
 from trigger_ml.core.keras_types import Model
-from trigger_ml.models.graph import functional
+from trigger_ml.models.graph import fresh, functional
 
 __all__ = ["predict_in_float64"]
 
@@ -53,7 +53,7 @@ def _float64() -> Iterator[None]:
         backend.set_floatx(before)
 
 
-def predict_in_float64(model: Model, x: NDArray[np.float64], batch: int) -> Any:
+def predict_in_float64(model: Model, x: NDArray[np.float64], batch: int) -> list[NDArray[np.float64]]:
     """Outputs of a QKeras model whose every operation is done in float64.
 
     Parameters
@@ -66,18 +66,16 @@ def predict_in_float64(model: Model, x: NDArray[np.float64], batch: int) -> Any:
 
     Returns
     -------
-    numpy.ndarray of float64, or list of them
-        As ``model.predict`` gives them.
+    list of numpy.ndarray of float64
+        One for each output.
     """
     model = functional(model)
     with _float64():
         double = tf_keras.models.clone_model(
             model,
-            clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float64"}),
+            clone_function=lambda layer: fresh(layer, dtype="float64"),
         )
         double.set_weights(model.get_weights())
         parts = [double(x[i : i + batch], training=False) for i in range(0, max(len(x), 1), batch)]
-    several = isinstance(parts[0], (list, tuple))
-    columns = zip(*parts, strict=True) if several else [parts]
-    found = [np.concatenate([part.numpy() for part in column]) for column in columns]
-    return found if several else found[0]
+    columns = zip(*(tf.nest.flatten(part) for part in parts), strict=True)
+    return [np.concatenate([part.numpy() for part in column]) for column in columns]

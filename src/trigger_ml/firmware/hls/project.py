@@ -1,4 +1,4 @@
-"""The hls4ml project: written from the QKeras model, with every type that the network prescribes.
+"""The hls4ml project: written from the network, with every type that it prescribes.
 
 hls4ml is always asked for bit-exact types: its default silently loses precision. The types of the input
 and of every quantizer are set from the network's own, since hls4ml guesses some of them wrongly (an
@@ -24,7 +24,6 @@ from trigger_ml.core.errors import InputError, MappingError, ToolMissingError
 from trigger_ml.core.files import atomic_directory, write_json
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import hls4ml_sees_keras2
-from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.hls import rules
 from trigger_ml.firmware.hls.backends import (
     CSIM_BACKENDS,
@@ -35,11 +34,10 @@ from trigger_ml.firmware.hls.backends import (
     settle,
     stamped,
 )
-from trigger_ml.firmware.hls.model import project_name, twin_for_hls4ml
-from trigger_ml.firmware.hls.support import HLS, Setting, lacking, require_layer
+from trigger_ml.firmware.hls.model import Twin, project_name, twin_for_hls4ml
+from trigger_ml.firmware.hls.support import HLS, Setting, lacking
 from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.ir.network import Network, Quantize
-from trigger_ml.models.quantizers import quantizer_type, refuse
 
 __all__ = ["CSIM_BACKENDS", "MANIFEST", "HlsProject", "preflight", "write_project"]
 
@@ -84,7 +82,7 @@ class HlsProject:
             ) from None
 
 
-def preflight(model: Model, network: Network, config: HlsConfig) -> None:
+def preflight(network: Network, config: HlsConfig) -> None:
     """Find what hls4ml cannot represent, before any work is done.
 
     Raises
@@ -94,24 +92,27 @@ def preflight(model: Model, network: Network, config: HlsConfig) -> None:
     ToolMissingError
         If the strategy needs a package that is not installed.
     """
+    _twin(network, config)
+
+
+def _twin(network: Network, config: HlsConfig) -> Twin:
+    """The model for hls4ml, if all of it can be represented; see :func:`preflight`."""
     require_backend(config.backend, config.io_type)
-    known = {*hls4ml.converters.get_supported_keras_layers(), "InputLayer", "QActivation", "Dropout"}
-    names = {layer.name for layer in model.layers}
-    for layer in model.layers:
-        kind = type(layer).__name__
-        if kind not in known:
-            raise refuse(layer, "hls4ml has no such layer", "Leave it out of the firmware's model")
-        if reason := lacking(config.backend, config.io_type, kind):
-            raise refuse(layer, reason, "Use another backend, io_type or layer")
-    setting = Setting(model, network, config)
+    setting = Setting(network, config)
     for node in network.nodes:
         HLS.of(node)(setting, node)
-        require_layer(setting, node)
+    twin = twin_for_hls4ml(network)
+    own = {theirs: ours for ours, theirs in twin.names.items()}
+    for layer in twin.model.layers:
+        if layer.name in own and (reason := lacking(config.backend, config.io_type, type(layer).__name__)):
+            node = network[own[layer.name]]
+            raise setting.refuse(node, reason, "Use another backend, io_type or layer")
+    names = set(twin.names)
     for name, settings in config.layers.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             remedy = f"Did you mean `{near[0]}`?" if near else f"Layers: {', '.join(sorted(names))}"
-            raise MappingError(f"firmware.hls.layers.{name}", "no such layer in the model", remedy)
+            raise MappingError(f"firmware.hls.layers.{name}", "no such layer in the network", remedy)
         if unknown := [key for key in settings if key not in SETTINGS]:
             raise MappingError(
                 f"firmware.hls.layers.{name}.{unknown[0]}",
@@ -124,18 +125,17 @@ def preflight(model: Model, network: Network, config: HlsConfig) -> None:
             "hls4ml's strategy Distributed_Arithmetic needs it and it is not installed",
             "Use strategy Latency or Resource, or the RTL project, which does the same without it",
         )
+    return twin
 
 
 def _precision(dtype: FixedPoint, modes: str = "") -> str:
     return str(dtype).replace(">", f"{modes}>")
 
 
-def _hls_config(
-    model: Model, names: Mapping[str, str], network: Network, config: HlsConfig, trace: bool
-) -> dict[str, Any]:
-    """hls4ml's settings for the twin ``model``, whose layers have other ``names``."""
+def _hls_config(twin: Twin, network: Network, config: HlsConfig, trace: bool) -> dict[str, Any]:
+    """hls4ml's settings for the twin."""
     settings: dict[str, Any] = hls4ml.utils.config_from_keras_model(
-        model,
+        twin.model,
         granularity="name",
         backend=config.backend,
         default_precision="fixed<16,6>",
@@ -143,12 +143,12 @@ def _hls_config(
     )
     settings["Model"]["Strategy"] = config.strategy
     settings["Model"][rules.TRUST_INPUT] = True
-    layers = settings["LayerName"]
+    layers, names = settings["LayerName"], twin.names
     layers[names[network.input.name]]["Precision"]["result"] = _precision(network.input.dtype)
-    for layer in model.layers:
-        if type(layer).__name__ == "QActivation":
-            dtype = quantizer_type(layer, layer.quantizer)
-            layers[layer.name]["Precision"]["result"] = _precision(dtype, ",RND_CONV,SAT")
+    for node in network.nodes:
+        if isinstance(node, Quantize):
+            modes = f",{node.rounding},{node.overflow}"
+            layers[names[node.name]]["Precision"]["result"] = _precision(node.dtype, modes)
     for name, extra in config.layers.items():
         layers[names[name]].update(extra)
     for values in layers.values():
@@ -217,7 +217,6 @@ def _manifest(
 
 
 def write_project(
-    model: Model,
     network: Network,
     config: HlsConfig,
     directory: Path,
@@ -225,12 +224,10 @@ def write_project(
     name: str = "trigger",
     trace: bool = False,
 ) -> HlsProject:
-    """Write the hls4ml project of a QKeras model.
+    """Write the hls4ml project of a network.
 
     Parameters
     ----------
-    model : tf_keras.Model
-        The model that ``network`` was extracted from; its outputs are the network's.
     network : Network
     config : HlsConfig
     directory : Path
@@ -245,16 +242,15 @@ def write_project(
     MappingError, ToolMissingError
         See :func:`preflight`.
     """
-    preflight(model, network, config)
+    twin = _twin(network, config)
     name = project_name(name)
-    twin, names = twin_for_hls4ml(model)
     with atomic_directory(directory) as partial:
         with hls4ml_sees_keras2(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
             # hls4ml saves the model, and QKeras registers its quantizers as constraints
             warnings.simplefilter("ignore", UserWarning)
             graph = hls4ml.converters.convert_from_keras_model(
-                twin,
-                hls_config=_hls_config(twin, names, network, config, trace),
+                twin.model,
+                hls_config=_hls_config(twin, network, config, trace),
                 output_dir=str(partial),
                 project_name=name,
                 backend=config.backend,
@@ -267,7 +263,7 @@ def write_project(
             graph.config.trace_output = trace
             with stamped(serialize.digest(network), config.model_dump(mode="json"), name, trace):
                 graph.write()
-        require_code(graph, names)
+        require_code(graph, twin.names)
         settle(partial, name, config.backend)
-        write_json(partial / MANIFEST, _manifest(graph, names, network, config, name))
+        write_json(partial / MANIFEST, _manifest(graph, twin.names, network, config, name))
     return HlsProject.open(directory)

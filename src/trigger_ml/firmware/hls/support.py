@@ -1,4 +1,4 @@
-"""What hls4ml makes of each op and of each kind of layer, and what it cannot.
+"""What hls4ml makes of each op, and what it cannot.
 
 The refusals are those that a comparison of every kind of layer in every backend found
 (``docs/hls-backends.md`` holds its outcome; a test makes it again).
@@ -10,7 +10,6 @@ from typing import Any
 
 from trigger_ml.core.config.firmware import HlsConfig
 from trigger_ml.core.errors import MappingError
-from trigger_ml.core.keras_types import Model
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import (
     Add,
@@ -30,9 +29,8 @@ from trigger_ml.firmware.ir.ops import (
     SlidingNode,
 )
 from trigger_ml.firmware.ir.registry import Refused, Registry
-from trigger_ml.models.quantizers import refuse
 
-__all__ = ["DROPPED", "HLS", "PAIRWISE", "Setting", "lacking", "require_layer"]
+__all__ = ["DROPPED", "HLS", "Setting", "lacking"]
 
 DROPPED = "hls4ml's {} backend writes no code for it with {}, and leaves the layer out without a word"
 UNEQUAL = "the code of hls4ml's {} backend gives other values than the layer with {}"
@@ -54,8 +52,6 @@ LACKING: dict[tuple[str, str], dict[str, str]] = {
 }
 # where joined vectors are not those of the layer; joined maps are
 UNEQUAL_VECTORS = {("Catapult", "io_stream")}
-PAIRWISE = frozenset({"Add", "Concatenate"})
-"""Kinds of Keras layers of any number of inputs that hls4ml takes two of."""
 # a fully parallel convolution has one multiplier for each weight and position; beyond this, compilers
 # (g++ for the C simulation as well as HLS) take hours or fail
 PARALLEL_LIMIT = 4_000_000
@@ -69,15 +65,14 @@ def lacking(backend: str, io_type: str, kind: str) -> str | None:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where an op is to be: its model and network, and the project's configuration."""
+    """Where an op is to be: its network, and the project's configuration."""
 
-    model: Model
     network: Network
     config: HlsConfig
 
     def refuse(self, node: Node, why: str, remedy: str) -> MappingError:
-        """Error that names the model's layer; to be raised by the caller."""
-        return refuse(self.model.get_layer(node.name), why, remedy)
+        """Error that names the layer; to be raised by the caller."""
+        return MappingError(f"layer {node.name} ({node.op})", why, remedy)
 
 
 def _any(setting: Setting, node: Node) -> None:
@@ -125,31 +120,6 @@ def _concatenate(setting: Setting, node: Concatenate) -> None:
             f"{UNEQUAL.format(backend, io_type)} where it joins vectors",
             "Join maps, or use another backend or io_type",
         )
-
-
-# ops that are made of other kinds of layers than hls4ml is given for them
-SAME = {Conv2D: ("QConv2D", "QDepthwiseConv2D"), Dense: ("QDense",), AveragePool2D: ("AveragePooling2D",)}
-
-
-def require_layer(setting: Setting, node: Node) -> None:
-    """Refuse a node that is not one layer of the model: hls4ml reads the model.
-
-    Raises
-    ------
-    MappingError
-    """
-    layers = {layer.name: layer for layer in setting.model.layers}
-    layer = layers.get(node.name)
-    if layer is None:
-        raise MappingError(
-            f"layer {node.name} ({node.op})",
-            "it is a part of a layer for which hls4ml has no exact code",
-            "Use firmware.rtl, or set firmware.hls: null",
-        )
-    kinds = SAME.get(type(node), (type(layer).__name__,))
-    dilated = tuple(getattr(layer, "dilation_rate", (1, 1))) != (1, 1)
-    if type(layer).__name__ not in kinds or dilated or getattr(layer, "depth_multiplier", 1) != 1:
-        raise refuse(layer, "hls4ml has no exact code for it", "Use firmware.rtl, or set firmware.hls: null")
 
 
 HLS = Registry[Callable[[Setting, Any], None]](

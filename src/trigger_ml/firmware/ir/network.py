@@ -35,11 +35,26 @@ from trigger_ml.firmware.ir.ops import (
 # the ops' usual names, so that who builds a network needs one import
 __all__ = [
     "FORMAT_VERSION", "NODE_TYPES", "Add", "Affine", "AveragePool2D", "Conv2D", "Dense", "Flatten",
-    "GlobalAveragePool", "Input", "MaxPool2D", "Network", "Node", "Quantize", "Shape",
+    "GlobalAveragePool", "Input", "MaxPool2D", "Network", "Node", "Quantize", "Shape", "require_some",
 ]  # fmt: skip
 
 FORMAT_VERSION = max(cls.since for cls in NODE_TYPES.values())
 """Newest version of the file format: that of the op that came last."""
+
+
+def require_some(node: Node, shape: Shape) -> None:
+    """Refuse a node whose output is empty, as that of a window larger than its map.
+
+    Raises
+    ------
+    MappingError
+    """
+    if min(shape, default=1) < 1:
+        raise MappingError(
+            f"layer {node.name} ({node.op})",
+            f"its output {shape} is empty",
+            "Use a smaller window or 'same' padding, fewer strides before it, or a larger input",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +96,7 @@ class Network:
         if unknown := set(self.outputs) - seen:
             raise ValueError(f"outputs {sorted(unknown)} are not nodes of the network")
         for node in self.nodes:
-            if min(self.shapes[node.name], default=1) < 1:
-                raise MappingError(
-                    f"layer {node.name} ({node.op})",
-                    f"its output {self.shapes[node.name]} is empty",
-                    "Use a smaller window or 'same' padding, fewer strides before it, or a larger input",
-                )
+            require_some(node, self.shapes[node.name])
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
@@ -132,6 +142,13 @@ class Network:
     def types(self) -> dict[str, FixedPoint]:
         """Type of every node's output: the declared one, or the smallest that holds the exact result."""
         return {node.name: node.result_type(self.bounds[node.name]) for node in self.nodes}
+
+    @property
+    def softmaxes(self) -> frozenset[str]:
+        """Outputs that are logits of a softmax, as the metadata tell."""
+        told = self.metadata.get("outputs")
+        heads = told.values() if isinstance(told, Mapping) else ()
+        return frozenset(str(head["node"]) for head in heads if head["activation"] == "softmax")
 
     @property
     def format(self) -> int:

@@ -14,7 +14,7 @@ from trigger_ml.firmware.native.plan import Plan, storage
 
 __all__ = ["ABI", "prefix", "sources"]
 
-ABI = 2
+ABI = 3
 """Version of the C interface; raised when a caller has to change."""
 FIXED = ("lanes.h", "blocks.h", "emulator.cpp")
 KINDS = {"uint8_t": 1, "int8_t": 1, "uint16_t": 2, "int16_t": 2, "uint32_t": 4, "int32_t": 4}
@@ -48,8 +48,11 @@ typedef struct {
     int height, width, channels;   /* of the input; its last index runs fastest */
     int count_bytes, count_signed; /* type of a count */
     int64_t count_low, count_high; /* values of a count that are allowed */
-    int outputs;                   /* integers for each event, in units of 2^-output_fraction */
-    int output_fraction;
+    int outputs;                   /* integers for each event, one output of the network after the other */
+    const int *output_fractions;   /* of each of these integers: it counts 2^-fraction */
+    int heads;                     /* outputs of the network */
+    const char *const *head_names;
+    const int *head_sizes;         /* integers of each */
     int nodes;                     /* nodes of the network, by `taps` */
     const char *const *node_names;
     const int *node_sizes;         /* integers for each event; 0 where a node's sums are never stored */
@@ -107,8 +110,12 @@ def _private(network: Network, plan: Plan) -> str:
     every = dtype.width == 8 * size and dtype.signed == signed
     height, width, channels = (1, 1, *network.input.size)[-3:]
     sizes = [int(np.prod(network.shapes[n.name])) if n.name in plan.buffers else 0 for n in network.nodes]
-    outputs = sum(int(np.prod(network.shapes[output])) for output in network.outputs)
-    fraction = network.types[network.outputs[0]].fraction
+    heads = [int(np.prod(network.shapes[output])) for output in network.outputs]
+    fractions = [
+        network.types[output].fraction
+        for output, size in zip(network.outputs, heads, strict=True)
+        for _ in range(size)
+    ]
     names = ", ".join(_quoted(node.name) for node in network.nodes)
     lines = [
         "// What the code of this emulator knows of its network.",
@@ -125,12 +132,15 @@ def _private(network: Network, plan: Plan) -> str:
         "",
         f"static const char *const tml_node_names[] = {{{names}}};",
         f"static const int tml_node_sizes[] = {{{', '.join(map(str, sizes))}}};",
+        f"static const int tml_output_fractions[] = {{{', '.join(map(str, fractions))}}};",
+        f"static const char *const tml_head_names[] = {{{', '.join(map(_quoted, network.outputs))}}};",
+        f"static const int tml_head_sizes[] = {{{', '.join(map(str, heads))}}};",
         "static const char tml_metadata[] =",
         f"        {_quoted(json.dumps(dict(network.metadata), sort_keys=True))};",
         "#define TRIGGER_ML_FACTS \\",
         f'    {{{ABI}, "{digest(network)}", tml_metadata, {height}, {width}, {channels}, {size}, {int(signed)}, \\',
-        f"     {dtype.minimum}, {dtype.maximum}, {outputs}, {fraction}, {len(network.nodes)}, tml_node_names, \\",
-        "     tml_node_sizes}",
+        f"     {dtype.minimum}, {dtype.maximum}, {sum(heads)}, tml_output_fractions, {len(heads)}, \\",
+        f"     tml_head_names, tml_head_sizes, {len(network.nodes)}, tml_node_names, tml_node_sizes}}",
         "",
     ]
     return "\n".join(lines)

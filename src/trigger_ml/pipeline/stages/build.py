@@ -10,17 +10,15 @@ __all__ = ["STAGE"]
 def _work(workspace: Workspace) -> None:
     """Write the projects and the vectors of some test events."""
     from trigger_ml.firmware.ir import serialize
-    from trigger_ml.models.files import load_model
     from trigger_ml.pipeline.making import Source, write_projects
     from trigger_ml.pipeline.sample import load_sample
 
     config, path = workspace.config, workspace.path
     network = serialize.load(path / layout.NETWORK)
-    model = None if config.firmware.hls is None else load_model(path / layout.COMPRESSED_MODEL)
     sample = load_sample(workspace)
     dataset, splits = sample.dataset, sample.splits
     chosen = splits.test[:: max(1, len(splits.test) // config.firmware.vectors)][: config.firmware.vectors]
-    source = Source(config.name, network, model)
+    source = Source(config.name, network)
     write_projects(source, dataset.counts[chosen], dataset[chosen].names, config.firmware, path)
 
 

@@ -27,7 +27,7 @@ def _work(workspace: Workspace) -> None:
     order = np.random.default_rng(config.seed).permutation(splits.test)
     test = dataset[order]
     model = load_model(path / layout.COMPRESSED_MODEL)
-    source = Source(config.name, network, model)
+    source = Source(config.name, network)
     checks = engines(source, model, config.firmware, config.verify, path, config.seed, workspace.console)
     if config.model.weights is not None:
         float_logits = owner_outputs(config, path, test.counts)

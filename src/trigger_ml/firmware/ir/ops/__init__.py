@@ -8,12 +8,19 @@ from trigger_ml.firmware.ir.ops.pool import AveragePool2D, GlobalAveragePool, Gl
 from trigger_ml.firmware.ir.ops.quantize import Quantize
 from trigger_ml.firmware.ir.ops.reshape import Flatten
 from trigger_ml.firmware.ir.ops.source import Input
-from trigger_ml.firmware.ir.ops.window import NO_PADDING, Padding, SlidingNode, Window, window_shape
+from trigger_ml.firmware.ir.ops.window import (
+    NO_PADDING,
+    Padding,
+    SlidingNode,
+    Window,
+    same_padding,
+    window_shape,
+)
 
 __all__ = [
     "NODE_TYPES", "NO_PADDING", "Add", "Affine", "AveragePool2D", "Concatenate", "Conv2D", "Dense", "Flatten",
     "GlobalAveragePool", "GlobalMaxPool", "Input", "Lookup", "MaxPool2D", "Multiply", "Node", "Padding",
-    "Quantize", "Shape", "SlidingNode", "Window", "window_shape",
+    "Quantize", "Shape", "SlidingNode", "Window", "same_padding", "window_shape",
 ]  # fmt: skip
 
 NODE_TYPES: dict[str, type[Node]] = {

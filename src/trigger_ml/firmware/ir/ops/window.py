@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trigger_ml.core.fixed_point import IntArray
 from trigger_ml.firmware.ir.ops.base import Node, Shape
 
-__all__ = ["NO_PADDING", "Padding", "SlidingNode", "Window", "window_shape"]
+__all__ = ["NO_PADDING", "Padding", "SlidingNode", "Window", "same_padding", "window_shape"]
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 NO_PADDING: Padding = ((0, 0), (0, 0))
@@ -69,6 +69,17 @@ class Window:
 def window_shape(size: Shape, window: tuple[int, int], strides: tuple[int, int], padding: Padding) -> Shape:
     """Height and width of a sliding window's output."""
     return Window(window, strides, padding).shape(size)
+
+
+def same_padding(size: Shape, window: tuple[int, int], strides: tuple[int, int]) -> Padding:
+    """Zeros that TensorFlow's padding ``same`` puts around a map of a height and width."""
+    (top, bottom), (left, right) = (
+        (total // 2, total - total // 2)
+        for total in (
+            max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size[:2], window, strides, strict=True)
+        )
+    )
+    return (top, bottom), (left, right)
 
 
 @dataclass(frozen=True)
