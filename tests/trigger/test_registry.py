@@ -52,7 +52,8 @@ def brightest_samples(chosen, folder):
 
 
 def test_the_simulation_triggers_with_an_algorithm_from_outside(brightest, small, tmp_path):
-    assert TRIGGERS.names() == ["digital-sum", "brightest-pixel"]
+    assert TRIGGERS.names()[0] == "digital-sum"
+    assert TRIGGERS.names()[-1] == "brightest-pixel"
     chosen = config(waveforms=True, **settings())
     assert (chosen.trigger, chosen.trigger_threshold) == ("brightest-pixel", 400)
     found = brightest_samples(chosen, tmp_path / "brightest")

@@ -1,7 +1,7 @@
 """Trigger algorithms by name: the project's own, and those of installed packages."""
 
 from trigger_ml.core.plugins import Registry
-from trigger_ml.trigger import digital_sum
+from trigger_ml.trigger import digital_sum, flower_sum, neighbours
 from trigger_ml.trigger.algorithm import Algorithm
 
 __all__ = ["TRIGGERS", "trigger"]
@@ -10,7 +10,12 @@ TRIGGERS = Registry(
     kind="trigger algorithm",
     group="trigger_ml.triggers",
     product=Algorithm,
-    built_in={digital_sum.NAME: digital_sum.digital_sum},
+    built_in={
+        digital_sum.NAME: digital_sum.digital_sum,
+        flower_sum.NAME: flower_sum.flower_sum,
+        **neighbours.multiplicities(),
+        neighbours.CLUSTERING: neighbours.clustering,
+    },
 )
 
 
