@@ -83,8 +83,8 @@ def _until(
 
     config = load_experiment(config_path)
     if implementation is not None:
-        synthesis = config.firmware.synthesis.model_copy(update={"implementation": implementation})
-        firmware = config.firmware.model_copy(update={"synthesis": synthesis})
+        synthesis = config.hardware.synthesis.model_copy(update={"implementation": implementation})
+        firmware = config.hardware.model_copy(update={"synthesis": synthesis})
         config = config.model_copy(update={"firmware": firmware})
     directory = run or Path("runs") / config.name
     execute(config, directory, goal, console=console)

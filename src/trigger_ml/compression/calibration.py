@@ -14,6 +14,8 @@ __all__ = ["activation_exponents", "covering_exponent", "fitting_exponent"]
 
 # exponents outside are clipped: float32 values that matter to a network are far inside
 _LOWEST, _HIGHEST = -40, 40
+# numbers of a batch's outputs: a quarter of a gigabyte
+_VALUES = 2**26
 
 
 def exponent_counts(values: ArrayLike) -> NDArray[np.int64]:
@@ -86,8 +88,11 @@ def activation_exponents(
         return {}
     probe = tf_keras.Model(model.input, [model.get_layer(name).output for name in layers])
     counts = {name: np.zeros(_HIGHEST - _LOWEST + 1, dtype=np.int64) for name in layers}
-    for start in range(0, len(values), 64):
-        outputs = probe.predict_on_batch(values[start : start + 64])
+    # all outputs of a batch are in memory at once
+    event = sum(math.prod(model.get_layer(name).output_shape[1:]) for name in layers)
+    batch = int(np.clip(_VALUES // event, 1, 64))
+    for start in range(0, len(values), batch):
+        outputs = probe.predict_on_batch(values[start : start + batch])
         outputs = outputs if isinstance(outputs, list) else [outputs]
         for name, output in zip(layers, outputs, strict=True):
             if not np.isfinite(output).all():

@@ -22,6 +22,7 @@ TREES = TREES_FOLDER / "trees.npz"
 TREES_FACTS = TREES_FOLDER / "trees.json"
 
 NETWORK = Path("network/network.npz")
+OBSTACLES = Path("network/obstacles.json")
 EMULATOR = Path("onnx/emulator.onnx")
 FLOAT_ONNX = Path("onnx/float.onnx")
 

@@ -1,5 +1,6 @@
 """Counts to a model in batches: with targets for its training, and alone for its outputs."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from trigger_ml.core.fixed_point import input_scale, input_values
 from trigger_ml.core.keras2 import tf
 from trigger_ml.core.keras_types import Model, Tensor
 
-__all__ = ["Feed", "predict"]
+__all__ = ["Feed", "evaluation_batch", "predict"]
+
+_VALUES = 2**25
 
 
 class Feed:
@@ -58,8 +61,17 @@ class Feed:
         return data.map(take, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
+def evaluation_batch(model: Model) -> int:
+    """Events that a model is asked for at a time: 512, or fewer where its maps are large.
+
+    The largest output of a layer then takes at most an eighth of a gigabyte; several are in memory at once.
+    """
+    shapes = [output.shape[1:] for layer in model.layers for output in tf.nest.flatten(layer.output)]
+    return int(np.clip(_VALUES // max(math.prod(n or 1 for n in shape) for shape in shapes), 1, 512))
+
+
 def predict(
-    model: Model, counts: NDArray[np.unsignedinteger], bits: int, batch: int = 512
+    model: Model, counts: NDArray[np.unsignedinteger], bits: int, batch: int | None = None
 ) -> NDArray[np.float64]:
     """Outputs of a model.
 
@@ -69,8 +81,8 @@ def predict(
     counts : numpy.ndarray of uint8 or uint16, shape (events, height, width, channels)
     bits : int
         The model takes ``counts * 2**-bits``.
-    batch : int
-        Events at a time.
+    batch : int, optional
+        Events at a time; default: see `evaluation_batch`.
 
     Returns
     -------
@@ -78,6 +90,7 @@ def predict(
     """
     if not len(counts):
         return np.zeros((0, model.output_shape[-1]))
+    batch = batch or evaluation_batch(model)
     call = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
     parts = [
         call(tf.constant(input_values(counts[i : i + batch], bits))).numpy()

@@ -4,6 +4,7 @@ CTLearn nests a backbone model inside the full one and ends with a softmax over 
 The twin has one functional graph and ends with one logit, so that it can be compressed like any other.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.layers import IDENTITY, SETTINGS
 from trigger_ml.models.topology import require_harmless, topology
 
-__all__ = ["flat_twin", "from_keras3", "load_keras3", "read_keras3"]
+__all__ = ["flat_twin", "from_keras3", "load_keras3", "one_output", "read_keras3"]
 
 
 def read_keras3(path: Path, weights: Path | None = None) -> Any:
@@ -61,6 +62,42 @@ def from_keras3(model: Model) -> Any:
     return without_squashing(flat_twin(model))
 
 
+def one_output(model: Model, names: Collection[str]) -> Any:
+    """The model of one of a model's outputs: CTLearn trains several tasks in one.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Keras 3.
+    names : collection of str
+        Of the output that is wanted, any of them: in CTLearn's models the task is the name of its last dense
+        layer, and of the entry in the model's answer.
+
+    Returns
+    -------
+    keras.Model
+        ``model`` itself if it has one output.
+
+    Raises
+    ------
+    MappingError
+        If none, or more than one, of several outputs has such a name.
+    """
+    import keras
+
+    answer = getattr(model, "output", None)
+    if not isinstance(answer, dict) or len(answer) < 2:
+        return model
+    found = [name for name in answer if name in names]
+    if len(found) != 1:
+        raise MappingError(
+            f"model {model.name}",
+            f"has the outputs {', '.join(answer)}, of which {len(found)} are {' or '.join(names)}",
+            "Give a model of the run's task, or set `task` to one that it has",
+        )
+    return keras.Model(model.inputs, answer[found[0]], name=model.name)
+
+
 def flat_twin(model: Model) -> Model:
     """Flat tf_keras model of the same function, its softmax or sigmoid included.
 
@@ -78,7 +115,7 @@ def flat_twin(model: Model) -> Model:
     Raises
     ------
     MappingError
-        Naming the layer that has no equivalent, for instance those of Dual-SE attention.
+        Naming the layer that has no equivalent.
     """
     if not getattr(model, "built", True) or not getattr(model, "inputs", None):
         raise MappingError(
@@ -132,9 +169,8 @@ class _Converter:
         if kind not in SETTINGS:
             raise MappingError(
                 f"layer {prefix}{layer.name}",
-                f"{kind} has no equivalent in firmware",
-                "Train without attention (attention_mechanism=None), with layers of "
-                + ", ".join(k for k in SETTINGS if k not in IDENTITY),
+                f"{kind} is no layer that is taken over from Keras 3",
+                "Build the model of " + ", ".join(k for k in SETTINGS if k not in IDENTITY),
             )
         if name in self.names:
             raise MappingError(f"layer {name}", "is called more than once", "Use a layer for each place")

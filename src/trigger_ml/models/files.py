@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from trigger_ml.core.foreign import reading, reason
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Model
 from trigger_ml.models.constraints import KernelRule
-from trigger_ml.models.ctlearn import flat_twin, read_keras3
+from trigger_ml.models.ctlearn import flat_twin, one_output, read_keras3
 from trigger_ml.models.given import GivenModel
 from trigger_ml.models.graph import functional
 from trigger_ml.models.topology import KIND, require_harmless, require_weights_alone, topology
@@ -59,7 +60,7 @@ def _read_item(_: str, item: Any) -> None:
         item[()]
 
 
-def open_model(path: Path, weights: Path | None = None) -> GivenModel:
+def open_model(path: Path, weights: Path | None = None, outputs: Collection[str] = ()) -> GivenModel:
     """Read a model as its owner has it.
 
     Parameters
@@ -70,6 +71,8 @@ def open_model(path: Path, weights: Path | None = None) -> GivenModel:
         with the weights in a file of their own.
     weights : Path, optional
         HDF5 file of weights that belongs to a topology; by default the only one beside it of its name.
+    outputs : collection of str
+        Names of which one is to be taken where a model of Keras 3 has several outputs.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def open_model(path: Path, weights: Path | None = None) -> GivenModel:
     require_harmless(content, str(path))
     stored = _weights_of(path, weights)
     if version.startswith("3"):
-        native = read_keras3(path, stored)
+        native = one_output(read_keras3(path, stored), outputs)
         return GivenModel(f"Keras {version}", native, flat_twin(native))
     with reading(path, KIND, "Save the model again"):
         model = _read_keras2(path, content, stored)

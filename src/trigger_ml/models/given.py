@@ -12,6 +12,7 @@ from trigger_ml.core.classes import class_scores, scores_of_probabilities
 from trigger_ml.core.errors import StageError
 from trigger_ml.core.keras2 import tf
 from trigger_ml.core.keras_types import Model
+from trigger_ml.models.batches import evaluation_batch
 from trigger_ml.models.heads import Squashing, squashing, squashings, without_squashing
 
 __all__ = ["GivenModel"]
@@ -20,7 +21,6 @@ FloatArray = NDArray[np.float64]
 
 # outputs of a converted model may differ from the owner's by the rounding of float32 sums, not more
 ROUNDING = 1e-3
-_BATCH = 256
 # the least positive number of float32: what a probability that underflowed is taken for
 _TINY = 1e-45
 _BELOW_ONE = 2.0**-24
@@ -109,9 +109,10 @@ class GivenModel:
         if not len(x):
             return np.zeros((0, sum(tensor.shape[-1] for tensor in self.model.outputs)))
         parts = []
-        for i in range(0, len(x), _BATCH):
+        batch = evaluation_batch(self.twin)
+        for i in range(0, len(x), batch):
             # called as it is: neither framework's `predict` gains what it takes to compile
-            found = self.native(np.asarray(x[i : i + _BATCH], dtype=np.float32), training=False)
+            found = self.native(np.asarray(x[i : i + batch], dtype=np.float32), training=False)
             columns = [np.asarray(tensor, dtype=np.float64) for tensor in tf.nest.flatten(found)]
             parts.append([values.reshape(len(values), -1) for values in columns])
         outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -19,7 +19,7 @@ from trigger_ml.core.errors import InputError, StageError
 from trigger_ml.core.keras2 import tf, tf_keras
 from trigger_ml.core.keras_types import Model
 from trigger_ml.core.task import TASKS, Task
-from trigger_ml.models.batches import Feed
+from trigger_ml.models.batches import Feed, evaluation_batch
 from trigger_ml.models.checkpoint import Checkpoint
 from trigger_ml.models.heads import loss
 from trigger_ml.models.normalization import measure_averages
@@ -207,7 +207,7 @@ def fit(
     state = checkpoint.load()
     writer = tf.summary.create_file_writer(str(directory / "tensorboard")) if tensorboard else None
     feed, feed_val = Feed(x, target, plan.bits, plan.symmetries), Feed(x_val, target_val, plan.bits)
-    ordered = feed_val.batches(np.arange(len(x_val)), 512)
+    ordered = feed_val.batches(np.arange(len(x_val)), evaluation_batch(model))
     with _progress(plan, len(x)) as progress:
         for epoch in range(len(state.metrics.get("loss", [])), plan.epochs):
             losses = state.metrics.get("val_loss", [])

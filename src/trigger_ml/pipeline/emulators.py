@@ -86,6 +86,9 @@ def open_emulator(path: Path, console: Console | None = None, *, threads: int = 
 
     is_run = path.is_dir()
     onnx = path / layout.EMULATOR if is_run else path
+    if is_run and (path / layout.OBSTACLES).is_file():
+        why = "was made with `firmware: null`: its compressed model has no firmware to be emulated"
+        raise InputError(str(path), why, "Remove `firmware: null` from its configuration, and run it again")
     if is_run and not onnx.is_file():
         raise InputError(
             str(path), f"no {layout.EMULATOR} in it", "Run `trigger-ml compress CONFIG` for this run first"

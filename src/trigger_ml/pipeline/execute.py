@@ -45,27 +45,37 @@ def _why_again(run: RunDirectory) -> str | None:
 
 def stage_fingerprint(stage: Stage, config: ExperimentConfig, run: RunDirectory) -> str:
     """Fingerprint of what the stage's result depends on."""
-    above = [stage_fingerprint(STAGES[name], config, run) for name in stage.needs]
+    above = [stage_fingerprint(need, config, run) for need in _needs(stage, config.firmware is None)]
     return fingerprint(PIPELINE_VERSION, stage.name, stage.inputs(config, run), above)
 
 
-def _order(goals: tuple[str, ...]) -> list[Stage]:
+def _needs(stage: Stage, offline: bool) -> list[Stage]:
+    """Stages that a stage needs; where no firmware is asked for, without those that make and measure it."""
+    found = [STAGES[name] for name in stage.needs]
+    return [need for need in found if not (offline and need.hardware)]
+
+
+def _order(goals: tuple[str, ...], offline: bool) -> list[Stage]:
     """The goals and all that they need, in the order of ``STAGES``."""
     wanted: set[str] = set()
 
-    def add(name: str) -> None:
-        wanted.add(name)
-        for need in STAGES[name].needs:
+    def add(stage: Stage) -> None:
+        wanted.add(stage.name)
+        for need in _needs(stage, offline):
             add(need)
 
     for goal in goals:
-        add(goal)
+        add(STAGES[goal])
     return [stage for stage in STAGES.values() if stage.name in wanted]
+
+
+def _offline(run: RunDirectory) -> bool:
+    return "firmware" in (config := run.manifest().get("config", {})) and config["firmware"] is None
 
 
 def is_done_until(run: RunDirectory, goal: str) -> bool:
     """Whether a run holds a stage and all that it needs; each loses its record when it starts again."""
-    return all(run.record(stage.name) is not None for stage in _order((goal,)))
+    return all(run.record(stage.name) is not None for stage in _order((goal,), _offline(run)))
 
 
 def is_whole_until(run: RunDirectory, goal: str) -> bool:
@@ -73,7 +83,7 @@ def is_whole_until(run: RunDirectory, goal: str) -> bool:
 
     Unlike `is_done_until` it takes runs that were made before a stage existed.
     """
-    above = _order((goal,))
+    above = _order((goal,), _offline(run))
     return run.record(goal) is not None and not any(run.is_unfinished(stage.name) for stage in above)
 
 
@@ -127,11 +137,15 @@ def execute(
     RunDirectory
     """
     console = console or Console()
+    goals = (goal,) if isinstance(goal, str) else goal
+    stages = _order(goals, config.firmware is None)
+    if any(STAGES[name].hardware for name in goals):
+        # refused before anything is made
+        _ = config.hardware
     run = RunDirectory(directory)
     with run.lock():
         run.start(config, command_line())
         workspace = Workspace(config, run, console)
-        stages = _order((goal,) if isinstance(goal, str) else goal)
         if STAGES["synthesize"] in stages and (why := _why_again(run)):
             console.print(f"{why}: measuring the firmware again", markup=False)
             for name in ("synthesize", "report"):

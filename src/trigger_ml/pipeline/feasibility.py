@@ -16,6 +16,8 @@ _IMAGES = 4
 def require_feasible(model: Model, config: ExperimentConfig) -> None:
     """Fold, quantize, extract and plan a float model as the later stages will, whatever its weights are.
 
+    Without firmware (``firmware: null``) it is folded and quantized alone.
+
     Nothing is judged that depends on trained weights, as whether the part is large enough.
 
     Parameters
@@ -49,8 +51,14 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
     images = input_values(counts, input_type.fraction)
     twin = quantized_twin(fold_batch_norm(plain), config.compression.quantization, input_type, images)
     snap_weights(twin)
-    network = extract(twin, input_type=input_type)
     firmware = config.firmware
+    if firmware is None:
+        return
+    try:
+        network = extract(twin, input_type=input_type)
+    except MappingError as error:
+        remedy = f"{error.remedy.rstrip('.')}; or judge the model off-line: `firmware: null`"
+        raise MappingError(error.what, error.why, remedy) from None
     if firmware.hls is not None:
         from trigger_ml.firmware.hls.project import preflight
 

@@ -18,6 +18,7 @@ from trigger_ml.core.errors import ConfigError, InputError, MappingError
 from trigger_ml.core.files import atomic_path
 from trigger_ml.core.foreign import naming
 from trigger_ml.core.keras_types import Model
+from trigger_ml.core.task import Task
 from trigger_ml.evaluation.uncertainty import Interval, Resamples, intervals, resample_showers
 from trigger_ml.events.again import charges
 from trigger_ml.events.dataset import Dataset
@@ -27,6 +28,12 @@ __all__ = ["OwnerInput", "Prepared", "judge", "keep", "owner_input", "owner_outp
 
 FloatArray = NDArray[np.float64]
 
+HEADS: dict[Task, tuple[str, ...]] = {
+    "type": ("type",),
+    "energy": ("energy",),
+    "direction": ("skydirection",),
+}
+"""What CTLearn calls the output of each task; its sky directions are in our frame and unit."""
 FRACTION = UnitConfig(of="fraction")
 UNITS = (FRACTION, UnitConfig(of="counts"), UnitConfig(of="photo-electrons"))
 # relative spread of outputs that float32 cannot tell from none
@@ -117,7 +124,7 @@ def prepare(config: ExperimentConfig) -> Prepared:
 
     assert config.model.weights is not None
     owner = owner_input(config.model.input or FRACTION, config.events.input)
-    given = open_model(Path(config.model.weights))
+    given = open_model(Path(config.model.weights), HEADS[config.task])
     with naming(f"model.weights: {config.model.weights}"):
         for layer in given.twin.layers:
             if type(layer).__module__.startswith("qkeras"):
@@ -127,6 +134,12 @@ def prepare(config: ExperimentConfig) -> Prepared:
                     "Give the float model that it was made from",
                 )
         require_outputs(given.model, config.task)
+        if "cameradirection" in given.model.output_names:
+            raise ConfigError(
+                "its output cameradirection",
+                "is in metres of the camera, the task direction is in degrees of the sky",
+                "Train CTLearn's task skydirection",
+            )
         channels = len(config.events.input.channels)
         if given.model.input_shape[-1] != channels:
             raise ConfigError(
@@ -170,7 +183,7 @@ def owner_outputs(config: ExperimentConfig, directory: Path, counts: NDArray[Any
     from trigger_ml.models.files import open_model
 
     owner = owner_input(config.model.input or FRACTION, config.events.input)
-    return np.asarray(open_model(_kept(directory)).outputs(owner.of_counts(counts)))
+    return np.asarray(open_model(_kept(directory), HEADS[config.task]).outputs(owner.of_counts(counts)))
 
 
 def judge(

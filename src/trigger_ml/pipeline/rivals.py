@@ -114,15 +114,17 @@ def network_answers(
     from trigger_ml.models.batches import predict
     from trigger_ml.models.files import load_model
 
-    bits, emulator = config.events.input.bits, open_emulator(path)
+    bits = config.events.input.bits
 
     def keras(model: Model) -> Callable[[], FloatArray]:
         return lambda: predict(model, counts, bits)
 
-    found = {
-        "float": keras(load_model(path / layout.FLOAT_MODEL)),
-        "compressed": lambda: emulator.answer(counts),
-    }
+    found = {"float": keras(load_model(path / layout.FLOAT_MODEL))}
+    if config.firmware is None:
+        found["compressed"] = keras(load_model(path / layout.COMPRESSED_MODEL))
+    else:
+        emulator = open_emulator(path)
+        found["compressed"] = lambda: emulator.answer(counts)
     if (control := path / layout.CONTROL_MODEL).exists():
         found["control"] = keras(load_model(control))
     return found

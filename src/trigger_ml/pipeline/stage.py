@@ -34,6 +34,8 @@ class Stage:
         Reads the configuration and what earlier stages left, and writes the outputs.
     depends : callable
         What the result depends on, from the sections: some stages depend on the content of files, too.
+    hardware : bool
+        Whether it is left out where no firmware is asked for.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Stage:
     outputs: tuple[str, ...]
     work: Callable[[Workspace], None]
     depends: Callable[[ExperimentConfig, RunDirectory, Sections], Sections] = _nothing_else
+    hardware: bool = False
 
     def run(self, workspace: Workspace) -> None:
         """Do the work."""

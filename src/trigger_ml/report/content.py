@@ -8,6 +8,7 @@ from trigger_ml.core import layout
 from trigger_ml.core.documents.base import Kind, read, read_object
 from trigger_ml.core.documents.evaluation import EVALUATION, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY, ModelSummary
+from trigger_ml.core.documents.obstacles import OBSTACLES, Obstacles
 from trigger_ml.core.documents.resources import RESOURCES, Resources
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
 from trigger_ml.core.errors import InputError
@@ -40,6 +41,8 @@ class RunContent:
         None where the file is missing.
     missing : dict of str to str
         Reason for each of them that is missing.
+    offline : Obstacles, optional
+        What stands between the model and firmware; None where firmware was made.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class RunContent:
     verification: Verification | None = None
     evaluation: Evaluation | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    offline: Obstacles | None = None
 
     @property
     def config(self) -> Mapping[str, object]:
@@ -81,8 +85,12 @@ def read_run(directory: Path) -> RunContent:
         raise InputError(
             str(directory), f"no {layout.MANIFEST} in it", "Make the run with `trigger-ml run CONFIG`"
         )
+    obstacles = directory / layout.OBSTACLES
+    offline = read(obstacles, OBSTACLES) if obstacles.is_file() else None
     missing = {
-        key: f"{what}: there is no {name} in this run (`trigger-ml {verb}` leaves it)"
+        key: f"{what}: this run has no firmware (`firmware: null`)"
+        if offline is not None and key in ("verification", "resources")
+        else f"{what}: there is no {name} in this run (`trigger-ml {verb}` leaves it)"
         for key, (name, what, verb) in OPTIONAL.items()
         if not (directory / name).is_file()
     }
@@ -98,4 +106,5 @@ def read_run(directory: Path) -> RunContent:
         found("verification", VERIFICATION),
         found("evaluation", EVALUATION),
         missing,
+        offline,
     )

@@ -80,6 +80,11 @@ def _model_tiles(content: RunContent) -> list[Tile]:
 
 
 def _firmware_tiles(content: RunContent) -> list[Tile]:
+    if content.offline is not None:
+        number = len(content.offline.layers)
+        return [
+            Tile("Firmware", "none", f"{number} layers have no equivalent" if number else "not asked for")
+        ]
     label, found = "Firmware, bit for bit", exactness(content.verification)
     if found is None:
         tiles = [Tile(label, "not measured", "see the end of the page")]
@@ -223,6 +228,12 @@ def _comparisons(evaluation: Evaluation | None, task: str) -> dict[str, object]:
     }
 
 
+def _obstacles(content: RunContent) -> list[tuple[str, str, str, str]]:
+    """Layers that firmware lacks."""
+    found = () if content.offline is None else content.offline.layers
+    return [(item.layer, item.kind, item.why, item.remedy) for item in found]
+
+
 def _verified(verification: Verification | None) -> list[tuple[str, object]]:
     """What was verified beside the backends and the layers' bounds."""
     if verification is None:
@@ -292,4 +303,5 @@ def _write(content: RunContent, curves: Sequence[Curve]) -> Path:
         verification_rows=_verified(content.verification),
         config=configuration(content),
         gaps=_gaps(content),
+        obstacles=_obstacles(content),
     )

@@ -14,6 +14,7 @@ from trigger_ml.core.documents.base import read
 from trigger_ml.core.documents.estimates import Estimate
 from trigger_ml.core.documents.evaluation import EVALUATION, FLOAT, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY
+from trigger_ml.core.documents.obstacles import OBSTACLES
 from trigger_ml.core.documents.resources import RESOURCES, TOTAL, ResourceFigure, Resources, TimingFigure
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
 from trigger_ml.core.run import StageRecord
@@ -191,7 +192,6 @@ def print_summary(directory: Path, console: Console) -> None:
     """
     manifest = json.loads((directory / layout.MANIFEST).read_text())
     evaluation = read(directory / layout.EVALUATION, EVALUATION)
-    verification = read(directory / layout.VERIFICATION, VERIFICATION)
     model = read(directory / layout.MODEL_SUMMARY, MODEL_SUMMARY)
     content = 100 * evaluation.settings.confidence
     title = f"{manifest['name']}: {evaluation.events.used} test events, \\[{content:g} % intervals]"
@@ -209,13 +209,19 @@ def print_summary(directory: Path, console: Console) -> None:
         smaller = f"{large / small:.1f} x smaller"
         table.add_row("size", f"{large / 1000:.1f} kB → {small / 1000:.1f} kB ({smaller})")
     table.add_section()
-    for label, value in _verification_rows(verification):
-        table.add_row(label, escape(value))
-    exact = "proven for every layer" if verification.exact_float32 else "not proven: see verification.json"
-    table.add_row("float32 exact", exact)
-    table.add_section()
-    for label, value in resource_rows(read(directory / layout.RESOURCES, RESOURCES)):
-        table.add_row(label, escape(value))
+    if (directory / layout.OBSTACLES).is_file():
+        table.add_row("firmware", escape(read(directory / layout.OBSTACLES, OBSTACLES).sentence))
+    else:
+        verification = read(directory / layout.VERIFICATION, VERIFICATION)
+        for label, value in _verification_rows(verification):
+            table.add_row(label, escape(value))
+        exact = (
+            "proven for every layer" if verification.exact_float32 else "not proven: see verification.json"
+        )
+        table.add_row("float32 exact", exact)
+        table.add_section()
+        for label, value in resource_rows(read(directory / layout.RESOURCES, RESOURCES)):
+            table.add_row(label, escape(value))
     seconds = _busy(manifest["stages"].values())
     table.add_row("time of all stages", f"{seconds / 60:.1f} minutes")
     console.print(table)

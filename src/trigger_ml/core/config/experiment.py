@@ -36,7 +36,9 @@ class ExperimentConfig(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     compression: CompressionConfig = CompressionConfig()
-    firmware: FirmwareConfig = FirmwareConfig()
+    firmware: FirmwareConfig | None = FirmwareConfig()
+    """The firmware projects; null: the compressed model is judged off-line, as a QKeras model, and may hold
+    layers that firmware lacks (what these are stands in ``network/obstacles.json`` and in the report)."""
     verify: VerifyConfig = VerifyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
@@ -50,12 +52,30 @@ class ExperimentConfig(Section):
 
     @model_validator(mode="after")
     def _firmware_reads_pixels(self) -> "ExperimentConfig":
-        if self.events.input.mapping != "axial" and (self.firmware.hls or self.firmware.rtl):
+        asked = self.firmware is not None and (self.firmware.hls or self.firmware.rtl)
+        if self.events.input.mapping != "axial" and asked:
             raise ValueError(
                 "events.input.mapping: bilinear interpolates between pixels, which cannot be built into "
-                "firmware: set firmware.hls and firmware.rtl to null, or take the axial mapping"
+                "firmware: set firmware to null, or take the axial mapping"
             )
         return self
+
+    @property
+    def hardware(self) -> FirmwareConfig:
+        """The firmware that is asked for.
+
+        Raises
+        ------
+        ConfigError
+            If none is.
+        """
+        if self.firmware is None:
+            raise ConfigError(
+                "firmware",
+                "is null: this experiment ends off-line, without firmware",
+                "Remove `firmware: null`",
+            )
+        return self.firmware
 
     @model_validator(mode="after")
     def _unit_fits_channels(self) -> "ExperimentConfig":

@@ -17,9 +17,9 @@ def _work(workspace: Workspace) -> None:
     network = serialize.load(path / layout.NETWORK)
     sample = load_sample(workspace)
     dataset, splits = sample.dataset, sample.splits
-    chosen = splits.test[:: max(1, len(splits.test) // config.firmware.vectors)][: config.firmware.vectors]
+    chosen = splits.test[:: max(1, len(splits.test) // config.hardware.vectors)][: config.hardware.vectors]
     source = Source(config.name, network)
-    write_projects(source, dataset.counts[chosen], dataset[chosen].names, config.firmware, path)
+    write_projects(source, dataset.counts[chosen], dataset[chosen].names, config.hardware, path)
 
 
 STAGE = Stage(
@@ -28,4 +28,5 @@ STAGE = Stage(
     ("firmware.hls", "firmware.rtl", "firmware.vectors"),
     (str(layout.FIRMWARE),),
     _work,
+    hardware=True,
 )

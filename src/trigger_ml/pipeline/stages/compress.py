@@ -1,12 +1,16 @@
 """The compressed model, the fixed-point network and its emulator."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trigger_ml import __version__
 from trigger_ml.core import layout
+from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.documents.base import parse, plain, read, write
 from trigger_ml.core.documents.model import FLOAT_HISTORY, MODEL_SUMMARY
+from trigger_ml.core.documents.obstacles import OBSTACLES, Obstacles
 from trigger_ml.core.keras_types import Model
+from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline.stage import Stage
 from trigger_ml.pipeline.workspace import Workspace
 
@@ -18,12 +22,9 @@ __all__ = ["STAGE"]
 
 
 def _work(workspace: Workspace) -> None:
-    """Quantize and prune, extract the network, write the emulators."""
+    """Quantize and prune; extract the network and write the emulators, or say what firmware would lack."""
     from trigger_ml.compression.compress import compress
     from trigger_ml.compression.fold import fold_batch_norm
-    from trigger_ml.firmware.extract import extract
-    from trigger_ml.firmware.ir import serialize
-    from trigger_ml.firmware.onnx.emulator import write_emulator
     from trigger_ml.models.export import export_onnx
     from trigger_ml.models.files import load_model, save_model
     from trigger_ml.pipeline.sample import load_sample
@@ -41,11 +42,30 @@ def _work(workspace: Workspace) -> None:
         **sample.fine_tuning,
     )
     save_model(result.model, path / layout.COMPRESSED_MODEL)
-    network = extract(result.model, input_type=input_type, metadata=_metadata(sample))
-    serialize.save(network, path / layout.NETWORK)
-    write_emulator(network, path / layout.EMULATOR)
+    if config.firmware is None:
+        _write_obstacles(workspace, result.model)
+    else:
+        _write_network(path, result.model, sample)
     export_onnx(fold_batch_norm(model), path / layout.FLOAT_ONNX)
     _write_model_summary(workspace, model, result)
+
+
+def _write_network(path: Path, model: Model, sample: "Sample") -> None:
+    from trigger_ml.firmware.extract import extract
+    from trigger_ml.firmware.ir import serialize
+    from trigger_ml.firmware.onnx.emulator import write_emulator
+
+    network = extract(model, input_type=sample.config.events.input.dtype, metadata=_metadata(sample))
+    serialize.save(network, path / layout.NETWORK)
+    write_emulator(network, path / layout.EMULATOR)
+
+
+def _write_obstacles(workspace: Workspace, model: Model) -> None:
+    from trigger_ml.firmware.obstacles import obstacles
+
+    found = Obstacles(obstacles(model, workspace.config.events.input.dtype))
+    write(workspace.path / layout.OBSTACLES, OBSTACLES, found)
+    workspace.console.print(f"  no firmware: {found.sentence}", highlight=False, markup=False)
 
 
 def _metadata(sample: "Sample") -> dict[str, Any]:
@@ -84,6 +104,11 @@ def _write_model_summary(workspace: Workspace, float_model: Model, result: "Comp
     write(path, MODEL_SUMMARY, parse(content, MODEL_SUMMARY, str(path)))
 
 
+def _depends(config: ExperimentConfig, run: RunDirectory, sections: dict[str, Any]) -> dict[str, Any]:
+    # what of the firmware is asked for is no matter here, that none is, is
+    return sections | ({"firmware": None} if config.firmware is None else {})
+
+
 STAGE = Stage(
     "compress",
     ("train",),
@@ -98,4 +123,5 @@ STAGE = Stage(
         )
     ),
     _work,
+    _depends,
 )

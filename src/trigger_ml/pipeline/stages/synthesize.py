@@ -13,7 +13,7 @@ def _work(workspace: Workspace) -> None:
     from trigger_ml.pipeline.making import write_resources
 
     network = serialize.load(workspace.path / layout.NETWORK)
-    write_resources(network, workspace.config.firmware, workspace.path, workspace.console)
+    write_resources(network, workspace.config.hardware, workspace.path, workspace.console)
 
 
 STAGE = Stage(
@@ -22,4 +22,5 @@ STAGE = Stage(
     ("firmware.synthesis",),
     (str(layout.SYNTHESIS), str(layout.RESOURCES)),
     _work,
+    hardware=True,
 )

@@ -28,7 +28,7 @@ def _work(workspace: Workspace) -> None:
     test = dataset[order]
     model = load_model(path / layout.COMPRESSED_MODEL)
     source = Source(config.name, network)
-    checks = engines(source, model, config.firmware, config.verify, path, config.seed, workspace.console)
+    checks = engines(source, model, config.hardware, config.verify, path, config.seed, workspace.console)
     if config.model.weights is not None:
         float_logits = owner_outputs(config, path, test.counts)
     else:
@@ -48,4 +48,4 @@ def _work(workspace: Workspace) -> None:
     write_verification(result, path, workspace.console)
 
 
-STAGE = Stage("verify", ("build",), ("verify",), (str(layout.VERIFICATION),), _work)
+STAGE = Stage("verify", ("build",), ("verify",), (str(layout.VERIFICATION),), _work, hardware=True)
