@@ -65,7 +65,7 @@ def test_all_stages_run_once_in_order(tmp_path: Path, ran: list[str]) -> None:
 
 def test_a_goal_runs_only_what_it_needs(tmp_path: Path, ran: list[str]) -> None:
     go(tmp_path, goal="evaluate")
-    assert ran == ["simulate", "train", "compress", "control", "trees", "evaluate"]
+    assert ran == ["simulate", "train", "compress", "control", "post_training", "trees", "evaluate"]
 
 
 @pytest.mark.parametrize(

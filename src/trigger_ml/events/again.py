@@ -20,17 +20,15 @@ __all__ = ["charges", "read_again"]
 
 
 def read_again(
-    dataset: Dataset, config: EventsConfig, *, peak_time: bool = False
+    dataset: Dataset, config: EventsConfig
 ) -> Iterator[tuple[Indices, EventTable, CameraGeometry, CameraInput]]:
-    """Events with their images, dead pixels treated as for networks, in the order of the files.
+    """Events with all channels of the input, dead pixels treated as for networks, in the order of the files.
 
     Parameters
     ----------
     dataset : Dataset
     config : EventsConfig
         With which it was loaded.
-    peak_time : bool
-        Read the times of pixels, too.
 
     Yields
     ------
@@ -48,6 +46,8 @@ def read_again(
         If a file cannot be read again, or lacks the image of an event.
     """
     missing = np.ones(len(dataset), dtype=bool)
+    # what makes an event usable is asked of all channels again
+    peak_time = "peak_time" in config.input.channels
     for number, path in enumerate(dataset.files):
         of_file = np.flatnonzero(dataset.file_index == number)
         if not len(of_file):
@@ -93,6 +93,6 @@ def charges(dataset: Dataset, config: EventsConfig) -> Iterator[tuple[Indices, N
         Photo-electrons, and nanoseconds in the channel ``peak_time``; cells without a pixel are 0.
     """
     channels = config.input.channels
-    for rows, table, _, feed in read_again(dataset, config, peak_time="peak_time" in channels):
+    for rows, table, _, feed in read_again(dataset, config):
         layers = [feed.grid.to_grid(channel_values(table, channel)) for channel in channels]
         yield rows, np.stack(layers, axis=-1).astype(np.float32)

@@ -95,7 +95,8 @@ def one_output(model: Model, names: Collection[str]) -> Any:
             f"has the outputs {', '.join(answer)}, of which {len(found)} are {' or '.join(names)}",
             "Give a model of the run's task, or set `task` to one that it has",
         )
-    return keras.Model(model.inputs, answer[found[0]], name=model.name)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    return keras.Model(inputs, answer[found[0]], name=model.name)
 
 
 def flat_twin(model: Model) -> Model:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
+# the interpreter keeps all maps of a batch
+_LITERT_BATCH = 16
 
 
 def write_trees(
@@ -88,7 +91,7 @@ def answers(
     Returns
     -------
     dict of str to callable
-        ``float`` and ``compressed``; ``control`` and ``trees`` where the run has them.
+        ``float`` and ``compressed``; ``control``, ``trees`` and ``litert_SCHEME`` where the run has them.
     """
     from trigger_ml.models.trees import load_trees
 
@@ -127,7 +130,16 @@ def network_answers(
         found["compressed"] = lambda: emulator.answer(counts)
     if (control := path / layout.CONTROL_MODEL).exists():
         found["control"] = keras(load_model(control))
+    for scheme in config.compression.post_training:
+        if (file := path / layout.LITERT_FOLDER / f"{scheme}.tflite").exists():
+            found[f"litert_{scheme}"] = partial(_litert, file, counts, bits)
     return found
+
+
+def _litert(file: Path, counts: NDArray[np.unsignedinteger[Any]], bits: int) -> FloatArray:
+    from trigger_ml.compression.post_training import LiteRtModel
+
+    return LiteRtModel(file.read_bytes()).predict(counts, bits, _LITERT_BATCH)
 
 
 def night_sky_answers(path: Path, config: ExperimentConfig, night: NightSky | None) -> NightSkyAnswers | None:
@@ -150,12 +162,14 @@ def night_sky_answers(path: Path, config: ExperimentConfig, night: NightSky | No
 
 
 def not_judged(path: Path) -> dict[str, str]:
-    """Why a run has no control, or no trees."""
+    """Why a run has no control, no trees, or lacks a scheme of LiteRT."""
     found = {}
     for name, file in (("control", layout.CONTROL_HISTORY), ("trees", layout.TREES_FACTS)):
         if reason := json.loads((path / file).read_text()).get("reason"):
             found[name] = str(reason)
-    return found
+    facts = path / layout.LITERT_FACTS
+    refused = json.loads(facts.read_text())["refused"] if facts.exists() else {}
+    return found | {f"litert_{scheme}": str(why) for scheme, why in refused.items()}
 
 
 def given_facts(path: Path) -> Given | None:

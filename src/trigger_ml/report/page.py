@@ -33,6 +33,7 @@ from trigger_ml.report.reading import dig, histories, layer_rows, size
 from trigger_ml.report.reference import Curve, read_reference
 from trigger_ml.report.rendering import write_page
 from trigger_ml.report.rivals import (
+    NAMES,
     given_facts,
     rival_rows,
     rival_tiles,
@@ -134,7 +135,7 @@ def _gaps(content: RunContent) -> list[str]:
 def _not_judged(evaluation: Evaluation) -> list[str]:
     """What the evaluation could not tell, and why."""
     gaps = list(evaluation.flags)
-    names = {"control": "Float control", "trees": "Boosted trees"}
+    names = NAMES | {"trees": "Boosted trees"}
     gaps += [f"{names[key]}: {why}" for key, why in evaluation.not_judged.items()]
     gaps += robustness_gaps(evaluation)
     if evaluation.irf is None or not evaluation.irf.models:

@@ -8,13 +8,24 @@ from trigger_ml.evaluation.reference import CONTROL, REFERENCES, against_referen
 from trigger_ml.report import formatting
 from trigger_ml.report.facts import HEADLINES, PERCENTAGES, Tile
 
-__all__ = ["Table", "given_facts", "rival_rows", "rival_tiles", "training_facts", "training_sentences"]
+__all__ = [
+    "NAMES",
+    "Table",
+    "given_facts",
+    "rival_rows",
+    "rival_tiles",
+    "training_facts",
+    "training_sentences",
+]
 
 NAMES = {
     "trees": "Boosted trees on Hillas parameters",
     FLOAT: "Float",
     CONTROL: "Float control",
     COMPRESSED: "Compressed",
+    "litert_float16": "LiteRT, float16 weights",
+    "litert_dynamic": "LiteRT, 8-bit weights",
+    "litert_int8": "LiteRT, 8-bit weights and activations",
 }
 ON, BELOW, UNKNOWN = "on its plateau", "below its plateau", "not known to be on its plateau"
 PLATEAU = {True: ON, False: BELOW, None: UNKNOWN}

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from trigger_ml.core.config.base import Section
 
+Scheme = Literal["dynamic", "float16", "int8"]
+
 
 class BitsConfig(Section):
     """Widths of one layer's integers; ``integer`` counts bits left of the point, without the sign."""
@@ -96,8 +98,18 @@ class CompressionConfig(Section):
     control: bool = True
     """Give a copy of the float model the same extra epochs at the same learning rates, neither pruned nor
     quantized: what compression costs is measured against it, since the extra epochs alone change a model."""
+    post_training: tuple[Scheme, ...] = ()
+    """Quantizations of the float model by LiteRT, without training, judged beside the others. ``dynamic``:
+    weights of 8 bits; ``float16``: weights of 16 bits; ``int8``: weights and activations of 8 bits, with
+    ranges that training events show."""
     seed: int | None = Field(None, ge=0)
     """Of the events' order while compressing; null: the experiment's. Swept: how far trainings differ."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "CompressionConfig":
+        if len(set(self.post_training)) != len(self.post_training):
+            raise ValueError("post_training names a scheme twice")
+        return self
 
     @property
     def trainings(self) -> tuple[tuple[str, int, float], ...]:

@@ -105,7 +105,9 @@ def _write_model_summary(workspace: Workspace, float_model: Model, result: "Comp
 
 
 def _depends(config: ExperimentConfig, run: RunDirectory, sections: dict[str, Any]) -> dict[str, Any]:
-    # what of the firmware is asked for is no matter here, that none is, is
+    # what of the firmware is asked for is no matter here, that none is, is; LiteRT has a stage of its own
+    compression = {k: v for k, v in sections["compression"].items() if k != "post_training"}
+    sections = sections | {"compression": compression}
     return sections | ({"firmware": None} if config.firmware is None else {})
 
 

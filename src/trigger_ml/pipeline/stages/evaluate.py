@@ -90,7 +90,7 @@ def _work(workspace: Workspace) -> None:
 
 STAGE = Stage(
     "evaluate",
-    ("compress", "control", "trees"),
+    ("compress", "control", "post_training", "trees"),
     ("evaluation",),
     (str(layout.PREDICTIONS), str(layout.IRFS), str(layout.EVALUATION)),
     _work,
