@@ -8,6 +8,7 @@ EVENT_FILES = EVENTS / "files.json"
 
 MODELS = Path("model")
 MODEL_SUMMARY = MODELS / "model.json"
+SIZES = MODELS / "sizes.json"
 FLOAT_FOLDER = MODELS / "float"
 FLOAT_MODEL = FLOAT_FOLDER / "model.h5"
 FLOAT_HISTORY = FLOAT_FOLDER / "history.json"

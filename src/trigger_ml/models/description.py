@@ -20,8 +20,8 @@ def describe_model(model: Model) -> dict[str, Any]:
     -------
     dict
         ``parameters``, ``weights`` (kernels only), ``nonzero_weights``, ``n_layers``, ``layers``, ``macs``,
-        ``gflops`` and ``bytes`` (``dense`` as float32, ``gzip``, ``packed``; the last is None for a float
-        model).
+        ``gflops``, ``bit_operations`` and ``bytes`` (``dense`` as float32, ``gzip``, ``packed``; the last is
+        None for a float model).
     """
     size = model_size(model)
     return {
@@ -41,6 +41,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "macs": size.macs,
         "macs_nonzero": size.macs_nonzero,
         "gflops": size.gflops,
+        "bit_operations": size.bit_operations,
         "bytes": {"dense": size.bytes_float32, "gzip": size.bytes_gzip, "packed": size.bytes_packed},
     }
 

@@ -9,12 +9,15 @@ import numpy as np
 
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras_types import Layer, Model
-from trigger_ml.models.quantizers import fraction_bits
+from trigger_ml.models.graph import functional, steps
+from trigger_ml.models.layers import IDENTITY, SELECTING
+from trigger_ml.models.quantizers import fixed_point_of, fraction_bits
 
 __all__ = ["ModelSize", "model_size"]
 
 # operations of one multiplication and one addition
 _FLOPS_PER_MAC = 2
+_FLOAT_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class ModelSize:
         Multiplications (with their additions) for one event, zero weights included.
     macs_nonzero : int
         Those whose weight is not zero.
+    bit_operations : int
+        Bits of the weight times bits of the activation, over the multiplications by a weight that is not
+        zero; what is not quantized has 32.
     """
 
     parameters: int
@@ -49,6 +55,7 @@ class ModelSize:
     bytes_packed: int | None
     macs: int
     macs_nonzero: int
+    bit_operations: int
 
     @property
     def gflops(self) -> float:
@@ -74,16 +81,20 @@ def model_size(model: Model) -> ModelSize:
     """
     parts = [values for layer in model.layers for values in _effective_weights(layer)]
     flat = np.concatenate([p.ravel() for p, _ in parts]) if parts else np.zeros(0, dtype=np.float32)
-    weights = nonzero_weights = macs = macs_nonzero = 0
+    weights = nonzero_weights = macs = macs_nonzero = bit_operations = 0
+    activations = _activation_widths(model)
     for layer in model.layers:
-        kernel = _kernel(layer)
-        if kernel is None:
+        found = _kernel(layer)
+        if found is None:
             continue
+        kernel, width = found
         positions = math.prod(layer.output_shape[1:-1])
         weights += kernel.size
         nonzero_weights += int(np.count_nonzero(kernel))
         macs += positions * kernel.size
-        macs_nonzero += positions * int(np.count_nonzero(kernel))
+        multiplied = positions * int(np.count_nonzero(kernel))
+        macs_nonzero += multiplied
+        bit_operations += multiplied * (width or _FLOAT_BITS) * activations[layer.name]
     widths = [bits for _, bits in parts if bits is not None]
     packed = sum(bits * np.count_nonzero(p) + p.size for p, bits in parts if bits is not None)
     return ModelSize(
@@ -97,6 +108,7 @@ def model_size(model: Model) -> ModelSize:
         bytes_packed=math.ceil(int(packed) / 8) if widths and len(widths) == len(parts) else None,
         macs=macs,
         macs_nonzero=macs_nonzero,
+        bit_operations=bit_operations,
     )
 
 
@@ -116,10 +128,23 @@ def _effective_weights(layer: Layer) -> list[tuple[Any, int | None]]:
     return result
 
 
-def _kernel(layer: Layer) -> Any:
+def _kernel(layer: Layer) -> tuple[Any, int | None] | None:
     if not (hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")):
         return None
-    return _effective_weights(layer)[0][0]
+    return _effective_weights(layer)[0]
+
+
+def _activation_widths(model: Model) -> dict[str, int]:
+    """Bits of what each layer reads, by its name."""
+    gives: dict[str, int] = {}
+    reads: dict[str, int] = {}
+    for step in steps(functional(model)):
+        reads[step.name] = max((gives[name] for name in step.inputs), default=_FLOAT_BITS)
+        passed = step.kind in SELECTING or step.kind in IDENTITY
+        gives[step.name] = reads[step.name] if passed else _FLOAT_BITS
+        if step.kind == "QActivation" and (dtype := fixed_point_of(step.layer.quantizer)) is not None:
+            gives[step.name] = dtype.width
+    return reads
 
 
 def _width(values: Any, fraction: int) -> int:

@@ -10,6 +10,7 @@ from trigger_ml.core.documents.evaluation import EVALUATION, Evaluation
 from trigger_ml.core.documents.model import MODEL_SUMMARY, ModelSummary
 from trigger_ml.core.documents.obstacles import OBSTACLES, Obstacles
 from trigger_ml.core.documents.resources import RESOURCES, Resources
+from trigger_ml.core.documents.sizes import SIZES, Sizes
 from trigger_ml.core.documents.verification import VERIFICATION, Verification
 from trigger_ml.core.errors import InputError
 from trigger_ml.core.json_types import JsonObject
@@ -43,6 +44,8 @@ class RunContent:
         Reason for each of them that is missing.
     offline : Obstacles, optional
         What stands between the model and firmware; None where firmware was made.
+    sizes : Sizes
+        Of the model files; empty where they were not measured.
     """
 
     path: Path
@@ -53,6 +56,7 @@ class RunContent:
     evaluation: Evaluation | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     offline: Obstacles | None = None
+    sizes: Sizes = field(default_factory=Sizes)
 
     @property
     def config(self) -> Mapping[str, object]:
@@ -107,4 +111,5 @@ def read_run(directory: Path) -> RunContent:
         found("evaluation", EVALUATION),
         missing,
         offline,
+        read(directory / layout.SIZES, SIZES) if (directory / layout.SIZES).is_file() else Sizes(),
     )

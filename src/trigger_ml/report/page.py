@@ -29,7 +29,7 @@ from trigger_ml.report.facts import (
 )
 from trigger_ml.report.figures import draw_all, specs
 from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, not_run
-from trigger_ml.report.reading import dig, histories, layer_rows, size
+from trigger_ml.report.reading import dig, histories, layer_rows, predicted_lut, size
 from trigger_ml.report.reference import Curve, read_reference
 from trigger_ml.report.rendering import write_page
 from trigger_ml.report.rivals import (
@@ -201,8 +201,9 @@ def _model_table(content: RunContent) -> list[tuple[str, str, str]]:
         ("Multiplications per event", "macs", formatting.count),
         ("Multiplications by a weight that is not zero", "macs_nonzero", formatting.count),
         ("GFLOPs per event", "gflops", formatting.number),
+        ("Bit operations per event", "bit_operations", formatting.count),
         ("Size as float32", "dense", formatting.bytes_),
-        ("Size packed, zeros left out", "packed", formatting.bytes_),
+        ("Size packed, zeros left out: firmware's weights", "packed", formatting.bytes_),
         ("Size after gzip", "gzip", formatting.bytes_),
     )
     table = []
@@ -210,7 +211,15 @@ def _model_table(content: RunContent) -> list[tuple[str, str, str]]:
         values = [size(content.model, name, key) for name in (FLOAT, COMPRESSED)]
         if any(v is not None for v in values):
             table.append((label, show(values[0]), show(values[1])))
+    if (lut := predicted_lut(content.resources)) is not None:
+        table.append(("LUTs, predicted", formatting.DASH, formatting.count(lut)))
     return table
+
+
+def _files(content: RunContent) -> list[tuple[str, str, str]]:
+    """Model files with their bytes, as they are and after gzip."""
+    found = content.sizes.files.values()
+    return [(size.what, formatting.bytes_(size.bytes), formatting.bytes_(size.gzip)) for size in found]
 
 
 def _comparisons(evaluation: Evaluation | None, task: str) -> dict[str, object]:
@@ -299,6 +308,7 @@ def _write(content: RunContent, curves: Sequence[Curve]) -> Path:
         figures=figures,
         general=_general(content),
         sizes=_model_table(content),
+        files=_files(content),
         layers={name: layer_rows(content.model, name) for name in (FLOAT, COMPRESSED)},
         resources=firmware_tables(content.resources),
         verification_rows=_verified(content.verification),

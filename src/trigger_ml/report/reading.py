@@ -6,7 +6,16 @@ from typing import Any
 from trigger_ml.core.documents.model import History, LayerFacts, ModelSummary
 from trigger_ml.core.documents.resources import TOTAL, Clocks, Project, ResourceFigure, Resources
 
-__all__ = ["SIZES", "dig", "firmware_clocks", "firmware_figure", "histories", "layer_rows", "size"]
+__all__ = [
+    "SIZES",
+    "dig",
+    "firmware_clocks",
+    "firmware_figure",
+    "histories",
+    "layer_rows",
+    "predicted_lut",
+    "size",
+]
 
 
 def dig(content: object, *keys: str, default: Any = None) -> Any:
@@ -52,6 +61,15 @@ def firmware_figure(resources: Resources) -> tuple[ResourceFigure, Project] | No
         for figure in reversed(project.figures):
             if figure.layer == TOTAL and figure.lut is not None and figure.part is None:
                 return figure, project
+    return None
+
+
+def predicted_lut(resources: Resources) -> int | None:
+    """LUTs of the whole RTL design, or else of another, as predicted; None where there is no prediction."""
+    for project in resources.projects.values():
+        for figure in project.figures:
+            if figure.layer == TOTAL and figure.source.startswith("prediction"):
+                return figure.lut
     return None
 
 

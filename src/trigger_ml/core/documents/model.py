@@ -98,6 +98,8 @@ class ModelFacts:
     ----------
     parameters, weights, nonzero_weights, n_layers, macs, macs_nonzero : int, optional
     gflops : float, optional
+    bit_operations : int, optional
+        Bits of the weight times bits of the activation, over the multiplications.
     bytes : ModelBytes
     layers : tuple of LayerFacts
     history, pruning_history : History, optional
@@ -119,6 +121,7 @@ class ModelFacts:
     pruning_history: History | None = None
     sparsity: float | None = None
     sparsity_by_layer: tuple[LayerSparsity, ...] = ()
+    bit_operations: int | None = None
 
 
 @dataclass(frozen=True)

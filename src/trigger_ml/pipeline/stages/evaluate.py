@@ -21,6 +21,7 @@ def _work(workspace: Workspace) -> None:
     """Judge the float and the compressed model, the control and the trees on the same test events."""
     from trigger_ml.core.documents.base import write
     from trigger_ml.core.documents.evaluation import COMPRESSED, EVALUATION, FLOAT, Inference
+    from trigger_ml.core.documents.sizes import SIZES
     from trigger_ml.evaluation.evaluate import evaluate
     from trigger_ml.evaluation.gadf import write_irfs
     from trigger_ml.evaluation.quantities import HEADLINES
@@ -35,6 +36,7 @@ def _work(workspace: Workspace) -> None:
         not_judged,
     )
     from trigger_ml.pipeline.sample import load_sample
+    from trigger_ml.pipeline.sizes import file_sizes
 
     config, path = workspace.config, workspace.path
     sample = load_sample(workspace)
@@ -86,12 +88,13 @@ def _work(workspace: Workspace) -> None:
         inference=inference,
     )
     write(path / layout.EVALUATION, EVALUATION, evaluation)
+    write(path / layout.SIZES, SIZES, file_sizes(path))
 
 
 STAGE = Stage(
     "evaluate",
     ("compress", "control", "post_training", "trees"),
     ("evaluation",),
-    (str(layout.PREDICTIONS), str(layout.IRFS), str(layout.EVALUATION)),
+    (str(layout.PREDICTIONS), str(layout.IRFS), str(layout.EVALUATION), str(layout.SIZES)),
     _work,
 )
