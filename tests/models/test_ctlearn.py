@@ -156,13 +156,13 @@ def test_one_head_of_several_is_taken_by_name(tmp_path: Path, images: np.ndarray
     unsettle(model)
     model.save(tmp_path / "three.keras")
     for task in tasks:
-        given = open_model(tmp_path / "three.keras", ("x", task))
+        given = open_model(tmp_path / "three.keras", outputs=("x", task))
         expected = np.asarray(model(images)[task], dtype=np.float64)
         np.testing.assert_allclose(given.twin(images), expected, atol=1e-6)
         told = logit(expected[:, 1:]) if task == "type" else expected
         np.testing.assert_allclose(given.outputs(images), told, atol=1e-4)
     with pytest.raises(MappingError, match=r"outputs type, energy, skydirection, of which 0 are direction"):
-        open_model(tmp_path / "three.keras", ("direction",))
+        open_model(tmp_path / "three.keras", outputs=("direction",))
 
 
 def test_a_network_with_attention_can_be_quantized(images: np.ndarray) -> None:

@@ -124,7 +124,7 @@ def prepare(config: ExperimentConfig) -> Prepared:
 
     assert config.model.weights is not None
     owner = owner_input(config.model.input or FRACTION, config.events.input)
-    given = open_model(Path(config.model.weights), HEADS[config.task])
+    given = open_model(Path(config.model.weights), outputs=HEADS[config.task])
     with naming(f"model.weights: {config.model.weights}"):
         for layer in given.twin.layers:
             if type(layer).__module__.startswith("qkeras"):
@@ -183,7 +183,8 @@ def owner_outputs(config: ExperimentConfig, directory: Path, counts: NDArray[Any
     from trigger_ml.models.files import open_model
 
     owner = owner_input(config.model.input or FRACTION, config.events.input)
-    return np.asarray(open_model(_kept(directory), HEADS[config.task]).outputs(owner.of_counts(counts)))
+    given = open_model(_kept(directory), outputs=HEADS[config.task])
+    return np.asarray(given.outputs(owner.of_counts(counts)))
 
 
 def judge(

@@ -136,8 +136,8 @@ def network_answers(
     return found
 
 
-def _litert(file: Path, counts: NDArray[np.unsignedinteger[Any]], bits: int) -> FloatArray:
-    from trigger_ml.compression.post_training import LiteRtModel
+def _litert(file: Path, counts: NDArray[np.unsignedinteger], bits: int) -> FloatArray:
+    from trigger_ml.compression.litert import LiteRtModel
 
     return LiteRtModel(file.read_bytes()).predict(counts, bits, _LITERT_BATCH)
 

@@ -61,7 +61,7 @@ def _write_network(path: Path, model: Model, sample: "Sample") -> None:
 
 
 def _write_obstacles(workspace: Workspace, model: Model) -> None:
-    from trigger_ml.firmware.obstacles import obstacles
+    from trigger_ml.firmware.unmapped import obstacles
 
     found = Obstacles(obstacles(model, workspace.config.events.input.dtype))
     write(workspace.path / layout.OBSTACLES, OBSTACLES, found)

@@ -28,6 +28,7 @@ def _work(workspace: Workspace) -> None:
     from trigger_ml.evaluation.reference import fair_reference
     from trigger_ml.evaluation.robustness import robustness
     from trigger_ml.pipeline.judging import judged, thrown, write_predictions
+    from trigger_ml.pipeline.model_files import file_sizes
     from trigger_ml.pipeline.rivals import (
         answers,
         float_ending,
@@ -36,7 +37,6 @@ def _work(workspace: Workspace) -> None:
         not_judged,
     )
     from trigger_ml.pipeline.sample import load_sample
-    from trigger_ml.pipeline.sizes import file_sizes
 
     config, path = workspace.config, workspace.path
     sample = load_sample(workspace)

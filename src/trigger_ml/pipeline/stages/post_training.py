@@ -16,7 +16,7 @@ _EVENTS = 200
 
 def _work(workspace: Workspace) -> None:
     """Convert the float model by every scheme that is asked for; note which ones LiteRT cannot do."""
-    from trigger_ml.compression.post_training import LiteRtModel, convert
+    from trigger_ml.compression.litert import LiteRtModel, convert
     from trigger_ml.core.fixed_point import input_values
     from trigger_ml.models.files import load_model
     from trigger_ml.pipeline.sample import load_sample

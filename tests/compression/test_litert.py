@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from trigger_ml.compression.post_training import LiteRtModel, convert
+from trigger_ml.compression.litert import LiteRtModel, convert
 from trigger_ml.core.errors import StageError
 from trigger_ml.core.keras2 import tf, tf_keras
 
