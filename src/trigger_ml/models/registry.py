@@ -1,20 +1,38 @@
-"""Model families by name."""
-
-from collections.abc import Callable
-from typing import Any
+"""Model families by name: the project's own, and those of installed packages."""
 
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Model
+from trigger_ml.core.plugins import Registry
 from trigger_ml.core.task import Task
 from trigger_ml.models import cnn, resnet
-from trigger_ml.models.heads import add_head
+from trigger_ml.models.family import Family
 
-__all__ = ["FAMILIES", "build_model"]
+__all__ = ["FAMILIES", "KEY", "build_model", "family"]
 
-FAMILIES: dict[str, Callable[[Any, ModelConfig], Any]] = {"cnn": cnn.backbone, "resnet": resnet.backbone}
-"""From the input tensor and the configuration to the last feature map; add a family by adding a key."""
+KEY = "model.family"
+
+FAMILIES = Registry(
+    kind="model family",
+    group="trigger_ml.families",
+    product=Family,
+    built_in={
+        "cnn": lambda: Family("cnn", cnn.backbone),
+        "resnet": lambda: Family("resnet", resnet.backbone),
+    },
+)
+
+
+def family(name: str) -> Family:
+    """A model family by its name.
+
+    Raises
+    ------
+    ConfigError
+        If no family, or more than one, has this name, or the package that gives it is broken.
+    """
+    return FAMILIES.get(name, KEY)
 
 
 def build_model(config: ModelConfig, input_shape: tuple[int, int, int], task: Task, seed: int = 0) -> Model:
@@ -38,13 +56,15 @@ def build_model(config: ModelConfig, input_shape: tuple[int, int, int], task: Ta
     Raises
     ------
     ConfigError
-        If the strides shrink the image to less than one cell, or an even kernel is to be hexagonal.
+        If there is no such family, the strides shrink the image to less than one cell, or an even kernel is
+        to be hexagonal.
     """
     if config.kernel == "hexagonal" and config.stem_kernel % 2 == 0:
         raise ConfigError("model.stem_kernel", "an even kernel has no hexagonal mask", "Give an odd size")
     tf_keras.utils.set_random_seed(seed)
     counts = tf_keras.Input(input_shape, name="counts")
-    output = add_head(FAMILIES[config.family](counts, config), config, task)
+    chosen = family(config.family)
+    output = chosen.head(chosen.backbone(counts, config), config, task)
     # Keras would count the models of a process, and files would tell what was made before
     model = tf_keras.Model(counts, output, name=config.family)
     for layer in model.layers:

@@ -25,11 +25,12 @@ from trigger_ml.core.config.firmware import (
     VerifyConfig,
 )
 from trigger_ml.core.config.intake import IntakeConfig
-from trigger_ml.core.config.model import ModelConfig, StageConfig, TrainConfig, UnitConfig
+from trigger_ml.core.config.model import OWN_FAMILIES, ModelConfig, StageConfig, TrainConfig, UnitConfig
 from trigger_ml.core.config.nuisances import NuisancesConfig
 from trigger_ml.core.config.simulation import ParticleConfig, SimulationConfig
 
 __all__ = [
+    "OWN_FAMILIES",
     "BitsConfig",
     "CompressionConfig",
     "EvaluationConfig",

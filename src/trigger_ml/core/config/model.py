@@ -51,11 +51,16 @@ def _or_a_name(schema: dict[str, Any]) -> None:
     schema["anyOf"].insert(0, {"enum": list(get_args(UnitName))})
 
 
+OWN_FAMILIES = ("cnn", "resnet")
+"""Model families that need no package."""
+
+
 class ModelConfig(Section):
     """Topology of the network."""
 
-    family: Literal["cnn", "resnet"] = "resnet"
-    """``resnet`` with residual connections, or a plain ``cnn``."""
+    family: str = "resnet"
+    """``resnet`` with residual connections, a plain ``cnn``, or a family that an installed package adds
+    (docs/plugins.md)."""
     block: Literal["basic", "bottleneck"] = "basic"
     """Residual block of a ResNet: two 3x3 convolutions, or 1x1, 3x3, 1x1."""
     bottleneck: int = Field(4, gt=0)

@@ -1,7 +1,7 @@
 """Events: made, or the user's."""
 
 from trigger_ml.core import layout
-from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.config import OWN_FAMILIES, ExperimentConfig
 from trigger_ml.core.files import write_json
 from trigger_ml.core.run import RunDirectory
 from trigger_ml.pipeline.stage import Sections, Stage
@@ -21,6 +21,10 @@ def _work(workspace: Workspace) -> None:
 
         # a model that firmware cannot hold is refused before anything is made
         prepare(config)
+    elif config.model.family not in OWN_FAMILIES:
+        from trigger_ml.models.registry import family
+
+        family(config.model.family)
     folder.mkdir(exist_ok=True)
     files = {"events": list(config.events.files), "night_sky": list(config.events.night_sky_files)}
     if not config.events.files:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from trigger_ml.core import layout
-from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.config import OWN_FAMILIES, ExperimentConfig
 from trigger_ml.core.errors import ConfigError
 from trigger_ml.core.files import write_json
 from trigger_ml.core.keras_types import Model
@@ -75,7 +75,12 @@ def _check_input(model: Model, dataset: "Dataset", source: str) -> None:
 
 def _depends(config: ExperimentConfig, run: RunDirectory, sections: Sections) -> Sections:
     if config.model.weights is None:
-        return sections
+        if config.model.family in OWN_FAMILIES:
+            return sections
+        from trigger_ml.models.registry import FAMILIES, KEY
+
+        # another version of the package that gives the family may build another model
+        return sections | {"family": FAMILIES.origin(config.model.family, KEY)}
     # what is in the file, wherever it is
     model = config.model.model_dump(mode="json") | {"weights": run.manifest().get("given_model")}
     return sections | {"model": model}
