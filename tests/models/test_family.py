@@ -67,7 +67,5 @@ def test_what_does_not_fit_is_named(trained: Path) -> None:
         trained_backbone(trained, "last")(K.Input(SHAPE), ModelConfig())
     with pytest.raises(MappingError, match=r"takes images of shape \(8, 8, 1\), the events have \(8, 8, 2\)"):
         trained_backbone(trained, "conv")(K.Input((8, 8, 2)), ModelConfig())
-    with pytest.raises(
-        ConfigError, match=r"model\.family: resnett: no model family has this name"
-    ):
+    with pytest.raises(ConfigError, match=r"model\.family: resnett: no model family has this name"):
         family("resnett")
