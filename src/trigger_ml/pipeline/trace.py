@@ -124,7 +124,7 @@ def trace_run(directory: Path, event: str, output: Path | None, console: Console
     source = Source(config.name, network)
     trace = trace_event(
         network,
-        backends(source, model, config.firmware, directory, console, progress=False, only_present=True),
+        backends(source, model, config.hardware, directory, console, progress=False, only_present=True),
         test.counts[row],
         name,
         _float_values(directory, network, test.counts[row], config.events.input.bits),
