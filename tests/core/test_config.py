@@ -30,7 +30,7 @@ def write(tmp_path: Path, text: str) -> Path:
         ("name: x\nevents: {input: {channels: [image, image]}}", ["at most once"]),
         ("name: x\ntask: direction\ntrain: {augment: true}", ["not the direction"]),
         ("name: x\nevents: {input: {mapping: bilinear}}\ntrain: {augment: true}", ["axial mapping"]),
-        ("name: x\nevents: {input: {mapping: bilinear}}", ["bilinear", "firmware.rtl to null"]),
+        ("name: x\nevents: {input: {mapping: bilinear}}", ["bilinear", "firmware to null"]),
         ("name: x\nmodel: {input: counts}", ["model", "name it in weights"]),
         ("name: x\nmodel: {weights: m.h5, input: {scale: 0}}", ["model.input", "scale must not be 0"]),
         ("name: x\nmodel: {weights: m.h5, input: {scale: [1, 2]}}", ["2 values for 1 channels"]),
