@@ -6,8 +6,10 @@ from trigger_ml.core.documents.obstacles import Obstacle
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.firmware.extract import extract
+from trigger_ml.firmware.extraction import Extraction, Padded
 from trigger_ml.firmware.ir.ops import Input
-from trigger_ml.firmware.layers import KERAS, Extraction, Padded
+from trigger_ml.firmware.layers import KERAS
 from trigger_ml.models.graph import Step, functional, steps
 
 __all__ = ["obstacles"]
@@ -29,8 +31,17 @@ def obstacles(model: Model, input_type: FixedPoint) -> tuple[Obstacle, ...]:
     Returns
     -------
     tuple of Obstacle
-        In the order of the model; none for a model whose every layer has an equivalent.
+        In the order of the model; none for a model that can be extracted.
     """
+    try:
+        extract(model, input_type=input_type)
+    except MappingError as error:
+        return _all(model, input_type) or (Obstacle(error.what, "model", error.why, error.remedy),)
+    return ()
+
+
+def _all(model: Model, input_type: FixedPoint) -> tuple[Obstacle, ...]:
+    """Layers that have no equivalent, each judged alone."""
     plan = {step.name: step for step in steps(functional(model))}
     found = []
     for step in plan.values():
