@@ -5,6 +5,7 @@ It is what needs no training and runs on processors: beside it stands what quant
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,8 +57,9 @@ def convert(model: Model, scheme: Scheme, events: NDArray[np.float32]) -> bytes:
         converter.representative_dataset = representative
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
-        # the converter prints what it thinks
-        with contextlib.redirect_stdout(io.StringIO()):
+        # the converter prints what it thinks, and warns that the input's range is not given beside the events
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             return bytes(converter.convert())
     except Exception as error:
         # whatever it raises, the other models are judged all the same
