@@ -8,7 +8,6 @@ from qkeras import (
     QConv2D,
     QDense,
     quantized_bits,
-    quantized_po2,
     quantized_relu,
 )
 
@@ -192,7 +191,6 @@ REFUSED = {
         r"alpha='auto'.*auto_po2",
     ),
     "scale": ([QActivation(quantized_bits(4, 0, alpha=0.3), name="bad")], "alpha"),
-    "power of two": ([QActivation(quantized_po2(4), name="bad")], "quantized_po2"),
     "noise": ([QActivation(quantized_bits(4, 0, alpha=1, qnoise_factor=0.5), name="bad")], "qnoise_factor"),
     "float bias": (
         [QConv2D(2, 3, kernel_quantizer=Q["kernel_quantizer"], bias_initializer="ones", name="bad")],

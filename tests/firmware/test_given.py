@@ -106,7 +106,7 @@ def test_a_scaled_head_is_refused_by_its_own_name() -> None:
     auto = quantized_bits(4, 0, 1, alpha="auto")
     z = QDense(2, kernel_quantizer=auto, bias_quantizer=quantized_bits(4), name="head")(x)
     model = without_squashing(tf_keras.Model(x, K.Softmax()(z)))
-    with pytest.raises(MappingError, match=r"layer head .* alpha='auto'"):
+    with pytest.raises(MappingError, match=r"layer head .*alpha='auto'"):
         extract(model, input_type=INPUT)
 
 
