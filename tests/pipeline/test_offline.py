@@ -16,6 +16,7 @@ from trigger_ml.core.documents.model import MODEL_SUMMARY
 from trigger_ml.core.documents.obstacles import OBSTACLES
 from trigger_ml.core.documents.sizes import SIZES
 from trigger_ml.core.errors import ConfigError, InputError, MappingError
+from trigger_ml.core.run import RunDirectory
 from trigger_ml.firmware.extract import extract
 from trigger_ml.models.batches import predict
 from trigger_ml.models.files import load_model
@@ -60,12 +61,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def config(model_file: Path, files: list[Path]) -> ExperimentConfig:
+def config(model_file: Path) -> ExperimentConfig:
+    """Of no events yet: a model is looked at before they are."""
     return ExperimentConfig.model_validate(
         {
             "name": "attention",
             "events": {
-                "files": [str(path) for path in files],
                 "min_size": 50,
                 "input": {
                     "channels": ["image", "peak_time"],
@@ -90,10 +91,17 @@ def config(model_file: Path, files: list[Path]) -> ExperimentConfig:
 
 
 @pytest.fixture(scope="module")
-def run(config: ExperimentConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return execute(config, tmp_path_factory.mktemp("offline") / "run", console=QUIET).path
+def judged(config: ExperimentConfig, files: list[Path]) -> ExperimentConfig:
+    events = config.events.model_copy(update={"files": tuple(str(path) for path in files)})
+    return config.model_copy(update={"events": events})
 
 
+@pytest.fixture(scope="module")
+def run(judged: ExperimentConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return execute(judged, tmp_path_factory.mktemp("offline") / "run", console=QUIET).path
+
+
+@pytest.mark.slow
 def test_it_is_pruned_judged_and_sized_without_firmware(run: Path) -> None:
     for gone in (layout.NETWORK, layout.EMULATOR, layout.FIRMWARE, layout.VERIFICATION, layout.RESOURCES):
         assert not (run / gone).exists()
@@ -109,11 +117,10 @@ def test_it_is_pruned_judged_and_sized_without_firmware(run: Path) -> None:
     assert eighth < sizes["model/litert/float16.tflite"].bytes < sizes["model/float/model.h5"].bytes
 
 
-def test_predictions_are_those_of_the_quantized_model(run: Path, config: ExperimentConfig) -> None:
-    from trigger_ml.core.run import RunDirectory
-
+@pytest.mark.slow
+def test_predictions_are_those_of_the_quantized_model(run: Path, judged: ExperimentConfig) -> None:
     model = load_model(run / layout.COMPRESSED_MODEL)
-    sample = load_sample(Workspace(config, RunDirectory(run), QUIET))
+    sample = load_sample(Workspace(judged, RunDirectory(run), QUIET))
     test = sample.dataset[sample.splits.test]
     gammas = test.file_index == 0
     expected = predict(model, test.counts[gammas], 16)[:, 0]
@@ -124,6 +131,7 @@ def test_predictions_are_those_of_the_quantized_model(run: Path, config: Experim
     np.testing.assert_allclose([logit(found[name]) for name in names], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_stands_between_it_and_firmware_is_said(run: Path, config: ExperimentConfig) -> None:
     obstacles = read(run / layout.OBSTACLES, OBSTACLES)
     model = load_model(run / layout.COMPRESSED_MODEL)
@@ -140,17 +148,17 @@ def test_what_stands_between_it_and_firmware_is_said(run: Path, config: Experime
         assert item.layer in page
 
 
-def test_firmware_is_refused_before_anything_is_made(
-    run: Path, config: ExperimentConfig, tmp_path: Path
-) -> None:
+def test_firmware_is_refused_before_anything_is_made(config: ExperimentConfig, tmp_path: Path) -> None:
     for goal in ("build", "synthesize", "verify"):
         with pytest.raises(ConfigError, match="is null: this experiment ends off-line"):
             execute(config, tmp_path / "other", goal, console=QUIET)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_run_without_firmware_is_whole_and_is_not_emulated(run: Path) -> None:
     with pytest.raises(InputError, match="made with `firmware: null`"):
         open_emulator(run)
-    from trigger_ml.core.run import RunDirectory
-
     assert is_done_until(RunDirectory(run), "report")
 
 
