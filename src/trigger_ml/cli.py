@@ -12,17 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from trigger_ml.core.config import (
-    ExperimentConfig,
-    IntakeConfig,
-    Section,
-    load_experiment,
-    load_yaml,
-    parse,
-    schema,
-)
+from trigger_ml.core.config import ExperimentConfig, IntakeConfig, Section, load_experiment, schema
 from trigger_ml.core.foreign import explain
 from trigger_ml.core.task import TASKS
+from trigger_ml.intake.verbs import estimate, firmware, support
 from trigger_ml.studies import trigger_verbs
 
 
@@ -187,21 +180,8 @@ def hls_build(
     export_projects(directory, output / experiment.name, console)
 
 
-@app.command()
-def firmware(
-    model: Annotated[Path, typer.Argument(help="Keras or QKeras model, or a network file (.npz).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything.")],
-    inputs: Annotated[Path | None, typer.Option(help="What the model takes, event by event (.npy).")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights of a topology (.json).")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings (`schema firmware` lists them).")] = None,
-    synthesize: Annotated[bool, typer.Option("--synthesize", help="Measure the projects, too.")] = False,
-) -> None:
-    """Make firmware of a model of yours, without events: projects, emulators, vectors, proof, costs."""
-    import trigger_ml.core.keras2  # noqa: F401 - before TensorFlow, whose start-up it keeps quiet
-    from trigger_ml.intake.deliver import deliver
-
-    settings = IntakeConfig() if config is None else parse(IntakeConfig, load_yaml(config), str(config))
-    deliver(model, output, settings, console, weights=weights, inputs=inputs, synthesize=synthesize)
+for verb in (firmware, estimate, support):
+    app.command()(verb)
 
 
 @app.command()

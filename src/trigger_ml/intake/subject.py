@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trigger_ml.core.config import IntakeConfig
+from trigger_ml.core.config import IntakeConfig, QuantizationConfig
 from trigger_ml.core.errors import InputError, MappingError
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.foreign import naming
@@ -16,7 +16,7 @@ from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.intake.inputs import Inputs, fitting_type, random_inputs, read_values, usual_type
 
-__all__ = ["Brought", "Subject", "bring", "converted"]
+__all__ = ["Brought", "Subject", "bring", "converted", "input_type", "project_name", "quantized"]
 
 SAMPLE = 256
 """Inputs on which a model, flat and with linear outputs, is compared with the model as given."""
@@ -85,8 +85,14 @@ class Subject:
         return None if given is None else np.asarray(given.outputs(self.inputs.values))
 
 
-def bring(path: Path, weights: Path | None = None) -> Brought:
+def bring(path: Path, weights: Path | None = None, refusals: list[MappingError] | None = None) -> Brought:
     """Open what somebody brings, as data.
+
+    Parameters
+    ----------
+    path, weights : Path
+    refusals : list of MappingError, optional
+        Takes what would be raised for layers of Keras 3, which then have stand-ins.
 
     Raises
     ------
@@ -97,7 +103,7 @@ def bring(path: Path, weights: Path | None = None) -> Brought:
         return Brought(path, f"trigger_ml network, format {network.format}", network=network)
     from trigger_ml.models.files import open_model
 
-    given = open_model(path, weights)
+    given = open_model(path, weights, refusals=refusals)
     with naming(str(path)):
         if len(given.twin.inputs) != 1 or None in given.twin.input_shape[1:]:
             raise MappingError(
@@ -121,29 +127,56 @@ def _first_quantizer(model: Model) -> FixedPoint | None:
     return types.pop() if len(types) == 1 else None
 
 
-def _inputs(brought: Brought, config: IntakeConfig, path: Path | None) -> tuple[Inputs, list[str]]:
-    """The inputs on the grid of the type that is declared, known or fits."""
-    shape, notes = brought.input_shape, []
-    values = None if path is None else read_values(path, shape)
+def input_type(
+    brought: Brought,
+    config: IntakeConfig,
+    values: NDArray[np.float64] | None = None,
+    notes: list[str] | None = None,
+) -> FixedPoint:
+    """Type of the input: declared, of the model's first quantizer or its network, or one that fits.
+
+    Parameters
+    ----------
+    brought : Brought
+    config : IntakeConfig
+    values : numpy.ndarray, optional
+        The owner's inputs.
+    notes : list of str, optional
+        Takes what was decided because nobody said it.
+
+    Raises
+    ------
+    InputError
+        If a network's own type is another than the declared one.
+    """
+    notes = [] if notes is None else notes
     dtype = None if config.input is None else FixedPoint.parse(config.input)
     if brought.network is not None:
-        if dtype not in (None, brought.network.input.dtype):
-            raise InputError(
-                str(brought.path),
-                f"reads {brought.network.input.dtype}, the configuration says {dtype}",
-                "Leave `input` out",
-            )
-        dtype = brought.network.input.dtype
-    elif dtype is None:
-        dtype = _first_quantizer(brought.given.model) if brought.quantized else None
-        if dtype is not None:
-            notes.append(f"the input is {dtype}, as the quantizer that the model begins with")
-        elif values is not None:
-            dtype = fitting_type(values)
-            notes.append(f"the input is {dtype}, which holds the inputs given (`input` in --config)")
-        else:
-            dtype = usual_type(shape)
-            notes.append(f"the input is taken for {dtype}: say what it is in --config (input: ufixed<8,0>)")
+        own = brought.network.input.dtype
+        if dtype not in (None, own):
+            why = f"reads {own}, the configuration says {dtype}"
+            raise InputError(str(brought.path), why, "Leave `input` out")
+        return own
+    if dtype is not None:
+        return dtype
+    if brought.quantized and (first := _first_quantizer(brought.given.twin)) is not None:
+        notes.append(f"the input is {first}, as the quantizer that the model begins with")
+        return first
+    if values is not None:
+        dtype = fitting_type(values)
+        notes.append(f"the input is {dtype}, which holds the inputs given (`input` in --config)")
+        return dtype
+    dtype = usual_type(brought.input_shape)
+    notes.append(f"the input is taken for {dtype}: say what it is in --config (input: ufixed<8,0>)")
+    return dtype
+
+
+def _inputs(brought: Brought, config: IntakeConfig, path: Path | None) -> tuple[Inputs, list[str]]:
+    """The inputs on the grid of their type, and what was decided."""
+    shape = brought.input_shape
+    notes: list[str] = []
+    values = None if path is None else read_values(path, shape)
+    dtype = input_type(brought, config, values, notes)
     if values is None:
         return random_inputs(shape, dtype, config.random_inputs, config.seed), notes
     inputs = Inputs.of(f"{len(values)} from {path.name}" if path else "", values, dtype)
@@ -187,7 +220,7 @@ def converted(brought: Brought, config: IntakeConfig, inputs_path: Path | None =
                 notes.append(
                     "ranges of activations follow from random inputs, which are unlike yours: give --inputs"
                 )
-            model = _quantized(model, config, inputs)
+            model = quantized(model, config.quantization, inputs)
         metadata = {"name": project_name(brought, config), "framework": brought.framework}
         network = extract(model, input_type=inputs.dtype, metadata=metadata, given=given.twin)
     return Subject(brought, network, model, inputs, tuple(notes))
@@ -200,7 +233,7 @@ def project_name(brought: Brought, config: IntakeConfig) -> str:
     return config.name or word(brought.path.stem)
 
 
-def _quantized(model: Model, config: IntakeConfig, inputs: Inputs) -> Model:
+def quantized(model: Model, config: QuantizationConfig, inputs: Inputs) -> Model:
     """A float model's quantized twin, its ranges calibrated on the inputs."""
     from trigger_ml.compression.fold import fold_batch_norm
     from trigger_ml.compression.quantization import quantized_twin, snap_weights
@@ -208,6 +241,6 @@ def _quantized(model: Model, config: IntakeConfig, inputs: Inputs) -> Model:
 
     plain = fold_batch_norm(fold_front(model))
     values = inputs.rounded.astype(np.float32)
-    twin = quantized_twin(plain, config.quantization, inputs.dtype, values)
+    twin = quantized_twin(plain, config, inputs.dtype, values)
     snap_weights(twin)
     return twin

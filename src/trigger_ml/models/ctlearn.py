@@ -17,6 +17,7 @@ from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.front import scale_and_offset
 from trigger_ml.models.heads import without_squashing
 from trigger_ml.models.layers import IDENTITY, SETTINGS
+from trigger_ml.models.standin import stand_in
 from trigger_ml.models.topology import require_harmless, topology
 
 __all__ = ["flat_twin", "from_keras3", "load_keras3", "one_output", "read_keras3"]
@@ -99,13 +100,15 @@ def one_output(model: Model, names: Collection[str]) -> Any:
     return keras.Model(inputs, answer[found[0]], name=model.name)
 
 
-def flat_twin(model: Model) -> Model:
+def flat_twin(model: Model, refusals: list[MappingError] | None = None) -> Model:
     """Flat tf_keras model of the same function, its softmax or sigmoid included.
 
     Parameters
     ----------
     model : keras.Model
         Keras 3, functional or sequential; models inside it are flattened. One input, one output.
+    refusals : list of MappingError, optional
+        Takes what would be raised for layers, which then have stand-ins (see `trigger_ml.models.standin`).
 
     Returns
     -------
@@ -126,7 +129,7 @@ def flat_twin(model: Model) -> Model:
         raise MappingError(
             model.name, f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs", "Use one of each"
         )
-    converter = _Converter()
+    converter = _Converter(refusals)
     counts = tf_keras.Input(model.inputs[0].shape[1:], name="counts")
     (output,) = converter.call(model, [counts], "")
     twin = tf_keras.Model(counts, output, name="model")
@@ -138,7 +141,8 @@ def flat_twin(model: Model) -> Model:
 class _Converter:
     """Repeats a Keras 3 model's calls with tf_keras layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: list[MappingError] | None = None) -> None:
+        self.refusals = refusals
         self.made: list[tuple[Any, list[Any]]] = []
         self.names: set[str] = {"counts"}
 
@@ -159,10 +163,22 @@ class _Converter:
                 if hasattr(getattr(operation, "_functional", operation), "_nodes_by_depth"):
                     results = self.call(operation, sources, f"{prefix}{operation.name}_")
                 else:
-                    results = [self._layer(operation, sources, prefix)]
+                    results = [self._layer_or_stand_in(operation, sources, prefix, node)]
                 for tensor, result in zip(node.outputs, results, strict=True):
                     values[id(tensor)] = result
         return [values[id(tensor)] for tensor in model.outputs]
+
+    def _layer_or_stand_in(self, layer: Layer, sources: list[Any], prefix: str, node: Any) -> Any:
+        try:
+            return self._layer(layer, sources, prefix)
+        except MappingError as error:
+            if self.refusals is None:
+                raise
+            self.refusals.append(error)
+            found = stand_in(f"{prefix}{layer.name}", sources, tuple(node.outputs[0].shape[1:]))
+            if found is None:
+                raise
+            return found
 
     def _layer(self, layer: Layer, sources: list[Any], prefix: str) -> Any:
         kind = type(layer).__name__

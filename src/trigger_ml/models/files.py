@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from qkeras.utils import load_qmodel, quantized_model_from_json
 
-from trigger_ml.core.errors import InputError
+from trigger_ml.core.errors import InputError, MappingError
 from trigger_ml.core.files import atomic_path, not_whole, require_file
 from trigger_ml.core.foreign import reading, reason
 from trigger_ml.core.keras2 import tf_keras
@@ -60,7 +60,12 @@ def _read_item(_: str, item: Any) -> None:
         item[()]
 
 
-def open_model(path: Path, weights: Path | None = None, outputs: Collection[str] = ()) -> GivenModel:
+def open_model(
+    path: Path,
+    weights: Path | None = None,
+    outputs: Collection[str] = (),
+    refusals: list[MappingError] | None = None,
+) -> GivenModel:
     """Read a model as its owner has it.
 
     Parameters
@@ -73,6 +78,8 @@ def open_model(path: Path, weights: Path | None = None, outputs: Collection[str]
         HDF5 file of weights that belongs to a topology; by default the only one beside it of its name.
     outputs : collection of str
         Names of which one is to be taken where a model of Keras 3 has several outputs.
+    refusals : list of MappingError, optional
+        Takes what would be raised for layers of Keras 3 (see :func:`~trigger_ml.models.ctlearn.flat_twin`).
 
     Returns
     -------
@@ -93,7 +100,7 @@ def open_model(path: Path, weights: Path | None = None, outputs: Collection[str]
     stored = _weights_of(path, weights)
     if version.startswith("3"):
         native = one_output(read_keras3(path, stored), outputs)
-        return GivenModel(f"Keras {version}", native, flat_twin(native))
+        return GivenModel(f"Keras {version}", native, flat_twin(native, refusals))
     with reading(path, KIND, "Save the model again"):
         model = _read_keras2(path, content, stored)
         if bad := _not_finite(model):

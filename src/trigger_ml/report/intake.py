@@ -8,10 +8,17 @@ from rich.table import Table
 
 from trigger_ml.core import layout
 from trigger_ml.core.documents.base import read
-from trigger_ml.core.documents.intake import DELIVERY, Delivery
+from trigger_ml.core.documents.intake import (
+    DELIVERY,
+    CostEstimate,
+    Delivery,
+    Refusal,
+    Refusals,
+    StyleCost,
+)
 from trigger_ml.report.terminal import firmware_folders, firmware_rows
 
-__all__ = ["delivery_readme", "print_delivery"]
+__all__ = ["delivery_readme", "print_delivery", "print_estimate", "print_refusals"]
 
 
 def _rows(made: Delivery) -> list[tuple[str, str]]:
@@ -62,3 +69,61 @@ def delivery_readme(directory: Path) -> str:
 |---|---|
 {table}
 """
+
+
+def _print_refused(refusals: tuple[Refusal, ...], beyond: tuple[str, ...], console: Console) -> None:
+    for refusal in refusals:
+        console.print(f"- {refusal}", highlight=False, soft_wrap=True, markup=False)
+    if beyond:
+        text = f"not looked at, behind one that cannot be passed by: {', '.join(beyond)}"
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def print_refusals(found: Refusals, console: Console) -> None:
+    """Print what stands in a model's way, or that nothing does."""
+    head = f"{found.model} ({found.framework}), input {found.input}: "
+    number = len(found.refusals)
+    said = f"{number} thing{'s' * (number > 1)} in the way of firmware" if number else "firmware can be made"
+    console.print(head + said, highlight=False, soft_wrap=True, markup=False)
+    _print_refused(found.refusals, found.not_looked_at, console)
+
+
+def _style(style: StyleCost) -> str:
+    if style.lut is None:
+        return f"none: {style.reason}"
+    parts = [
+        f"{style.lut:,} LUT ({style.lut_low:,} to {style.lut_high:,})",
+        f"{style.ff:,} FF ({style.ff_low:,} to {style.ff_high:,})",
+        f"{style.bram} BRAM, {style.dsp} DSP",
+    ]
+    if style.interval is not None and style.latency is not None:
+        parts.append(f"II {style.interval:,}, latency {style.latency:,} clocks")
+    return ", ".join(parts) + ("" if style.reason is None else f"; {style.reason}")
+
+
+def print_estimate(found: CostEstimate, console: Console) -> None:
+    """Print a model's costs layer by layer, the whole in both styles, and what is not held."""
+    layers = Table(title=f"{found.model} ({found.framework})", title_justify="left")
+    for name in ("layer", "kind", "result"):
+        layers.add_column(name)
+    for name in ("parameters", "multiply-adds", "LUT, streaming", "FF"):
+        layers.add_column(name, justify="right")
+    for row in found.layers:
+        lut, ff = (
+            "not held" if not row.held else "" if value is None else f"{value:,}"
+            for value in (row.streaming_lut, row.streaming_ff)
+        )
+        shape = " x ".join(map(str, row.shape))
+        numbers = [f"{n:,}" if n else "" for n in (row.parameters, row.macs)]
+        layers.add_row(escape(row.layer), row.kind, shape, *numbers, lut, ff)
+    console.print(layers)
+    whole = Table(show_header=False)
+    whole.add_row("parameters, multiply-adds", f"{found.parameters:,}, {found.macs:,}")
+    whole.add_row("input, bits", f"{found.input}, {found.bits}")
+    whole.add_row("part, clock", f"{found.part}, {found.clock_period_ns:g} ns")
+    for style in found.styles:
+        whole.add_row(f"{style.style}, predicted", escape(_style(style)))
+    console.print(whole)
+    if found.refusals:
+        console.print("in the way of firmware (the figures are without these layers):")
+        _print_refused(found.refusals, found.not_looked_at, console)

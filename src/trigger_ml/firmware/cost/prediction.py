@@ -34,7 +34,7 @@ from trigger_ml.firmware.rtl.project import outline
 from trigger_ml.firmware.rtl.text import bits_for
 from trigger_ml.firmware.rtl.timing import Timing, timing
 
-__all__ = ["Prediction", "predict", "window_features"]
+__all__ = ["Prediction", "module_costs", "predict", "window_features"]
 
 SOURCE = "prediction"
 
@@ -218,13 +218,18 @@ def predict(network: Network, config: RtlConfig, pipeline: Pipeline | None = Non
         If the network cannot be mapped.
     """
     empty = pipeline or outline(network, config)
-    modules = {module.name: _module_cost(network, module) for module in empty.modules[1:]}
-    if config.style == "unrolled":
-        modules = {"network": _unrolled_cost(network)}
+    modules = module_costs(network, config, empty)
     total = sum(modules.values(), Cost())
     known = coefficients()
     error = known["unrolled_error"] if config.style == "unrolled" else known["network_error"]
     return Prediction(total, modules, timing(empty), error)
+
+
+def module_costs(network: Network, config: RtlConfig, pipeline: Pipeline) -> dict[str, Cost]:
+    """Resources of each module, without its clocks; see :func:`predict`."""
+    if config.style == "unrolled":
+        return {"network": _unrolled_cost(network)}
+    return {module.name: _module_cost(network, module) for module in pipeline.modules[1:]}
 
 
 def _unrolled_cost(network: Network) -> Cost:

@@ -33,6 +33,7 @@ class Coefficients(MatrixFit):
     """All that ``prediction.json`` holds: also the shares of the parts of a design, and errors of a whole."""
 
     network_error: float
+    ff_error: float
     kernel: list[float]
     window: list[float]
     unrolled: float

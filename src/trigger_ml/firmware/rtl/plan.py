@@ -1,9 +1,11 @@
 """From a network to the modules of a streaming pipeline, and the refusal of what cannot be mapped."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from trigger_ml.core.config import RtlConfig
+from trigger_ml.core.errors import MappingError
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import NO_PADDING, Input, Lookup, Node, Quantize, Shape
 from trigger_ml.firmware.names import word
@@ -14,7 +16,7 @@ from trigger_ml.firmware.rtl.logic import depth
 from trigger_ml.firmware.rtl.ops import STREAMING
 from trigger_ml.firmware.rtl.timing import buffer_sizes, with_fifos
 
-__all__ = ["check", "plan"]
+__all__ = ["check", "plan", "refusals"]
 
 # before the name of every layer: no word of any hardware language, no port and no other module begins so
 PREFIX = "layer_"
@@ -50,21 +52,31 @@ def check(network: Network, config: RtlConfig) -> None:
     MappingError
         Naming the layer and the reason.
     """
+    for error in refusals(network, config):
+        raise error
+
+
+def refusals(network: Network, config: RtlConfig) -> Iterator[MappingError]:
+    """All that no module can compute, one error for each layer."""
     shape = network.shapes[network.input.name]
     if len(shape) not in (1, 3):
-        raise refuse(
+        yield refuse(
             network.input, f"shape {shape} is no map and no vector", "Give (height, width, channels)"
         )
+        return
     if config.style == "streaming" and config.pixels_per_clock > _map_shape(shape)[1]:
-        raise refuse(
+        yield refuse(
             network.input,
             f"{config.pixels_per_clock} pixels per clock exceed a row of {_map_shape(shape)[1]} cells",
             "Lower firmware.rtl.pixels_per_clock",
         )
     for node in network.nodes:
-        ARITHMETIC.of(node).check(network, node)
+        try:
+            ARITHMETIC.of(node).check(network, node)
+        except MappingError as error:
+            yield error
         if network.types[node.name].width > 62:  # pragma: no cover - FixedPoint refuses it first
-            raise refuse(node, "accumulator wider than 62 bits", "Use fewer bits")
+            yield refuse(node, "accumulator wider than 62 bits", "Use fewer bits")
 
 
 def _followers(network: Network, node: Node) -> tuple[Node, ...]:
