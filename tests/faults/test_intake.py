@@ -65,6 +65,8 @@ def test_inputs_that_are_none(product: Product, tmp_path: Path, network: Network
     good = np.zeros((4, *network.input.size))
     np.save(inputs, good)
     bad: dict[str, Any] = damaged(inputs.read_bytes())
+    # those are inputs
+    del bad["zeros from the middle"]
     for name, values in {
         "another shape": good[..., 0],
         "no events": good[:0],
