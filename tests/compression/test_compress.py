@@ -8,6 +8,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from trigger_ml.compression import compress as module
+from trigger_ml.compression import steps as work
 from trigger_ml.compression.allocation import removed
 from trigger_ml.compression.compress import compress
 from trigger_ml.compression.pruning import integer_kernel
@@ -105,8 +106,8 @@ def test_a_killed_compression_goes_on_to_the_same_result(
             raise KeyboardInterrupt
         module_apply(*arguments)
 
-    module_apply = module.apply_masks
-    monkeypatch.setattr(module, "apply_masks", killed)
+    module_apply = work.apply_masks
+    monkeypatch.setattr(work, "apply_masks", killed)
     with pytest.raises(KeyboardInterrupt):
         run(float_model, tmp_path / "killed", sparsity=0.5, epochs=0)
     monkeypatch.undo()

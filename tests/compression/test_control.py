@@ -53,7 +53,7 @@ def test_the_control_is_the_float_model_after_the_epochs_of_compression(tmp_path
     options["directory"] = tmp_path / "compressed"
     result = compress(start, x, y, validation, CONFIG, input_type=FixedPoint(False, 8, 8), **options)
     assert result.pruning_history is not None
-    for name, theirs in (("pruning", result.pruning_history), ("fine-tuning", result.history)):
+    for name, theirs in (("1-prune", result.pruning_history), ("4-fine-tune", result.history)):
         ours = control.histories[name]
         assert ours.epochs_run == theirs.epochs_run
         np.testing.assert_allclose(ours.metrics["learning_rate"], theirs.metrics["learning_rate"], rtol=1e-6)
@@ -61,7 +61,9 @@ def test_the_control_is_the_float_model_after_the_epochs_of_compression(tmp_path
 
 
 def test_trainings_follow_the_configuration() -> None:
-    assert [name for name, *_ in CONFIG.trainings] == ["pruning", "fine-tuning"]
-    for pruning in (PruningConfig(sparsity=0.0), PruningConfig(epochs=0)):
+    assert CONFIG.trainings == (("1-prune", 1, 4e-3, 0.25), ("4-fine-tune", 2, 1e-3, 0.25))
+    for pruning, name in ((PruningConfig(sparsity=0.0), "3-fine-tune"), (PruningConfig(epochs=0), "3-prune")):
         config = CompressionConfig(epochs=5, learning_rate=2e-3, pruning=pruning)
-        assert config.trainings == (("fine-tuning", 5, 2e-3),)
+        assert config.trainings == ((name, 5, 2e-3, 0.0),)
+    steps = [{"step": "fold"}, {"step": "quantize"}, {"step": "distil", "epochs": 3, "share": 0.4}]
+    assert CompressionConfig(steps=steps).trainings == (("3-distil", 3, 1e-3, 0.4),)

@@ -52,6 +52,26 @@ def test_a_model_that_can_be_built_passes() -> None:
         (None, {"firmware": {"hls": None, "rtl": {"pixels_per_clock": 16}}}, "16 pixels per clock exceed"),
         (None, {"firmware": {"hls": {"layers": {"sten": {}}}, "rtl": None}}, "firmware.hls.layers.sten"),
         (None, {"compression": {"pruning": {"skip": ["sten"]}}}, "compression.pruning.skip: sten"),
+        (
+            None,
+            {"compression": {"budget": {"lut": 20}}},
+            r"budget.lut: 20: \d+ lookup tables remain when every",
+        ),
+        (
+            None,
+            {"compression": {"budget": {"lut": 10**6, "interval": 63}}},
+            "budget.interval: 63: 64 clocks pass between events when every .*, 1 more",
+        ),
+        (None, {"compression": {"budget": {"lut": 10**6, "latency_clocks": 9}}}, r"latency_clocks: 9: \d+ "),
+        (
+            None,
+            {
+                "compression": {
+                    "steps": [{"step": "prune", "skip": ["sten"]}, {"step": "fold"}, {"step": "quantize"}]
+                }
+            },
+            "compression.pruning.skip: sten",
+        ),
         (None, {"task": "direction"}, r"outputs have shape \(1,\), task direction needs 2"),
     ],
 )

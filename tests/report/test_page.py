@@ -244,6 +244,25 @@ def test_the_answer_is_against_the_control_and_the_trees_stand_beside(tmp_path, 
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_a_constant_network_and_its_budget_are_said_first(tmp_path, sample):
+    says = "budget not met, the best found takes 900 LUT instead of 800 (+100)"
+    budget = {"asked": {"lut": 800}, "found": {"lut": 900}, "met": False, "says": says}
+    model = sample.model()
+    model["compressed"] |= {"constant": True, "budget": budget}
+    manifest = sample.manifest()
+    manifest["config"]["compression"] = {"budget": {"lut": 800}, "steps": [{"step": "quantize"}]}
+    sample.write(tmp_path / "manifest.json", manifest)
+    sample.write(tmp_path / "model" / "model.json", model)
+    sample.write(tmp_path / "evaluation.json", sample.comparison())
+    head = _header(tmp_path)
+    first = "The compressed network says the same of every event: nothing can be told by it."
+    assert head.index(first) < head.index("Budget not met, the best found takes 900 LUT") < head.index("AUC")
+    content = read_run(tmp_path)
+    assert widths(content.config, content.model, "weights") == "6"
+    assert widths(content.config, content.model, "activations") == "learned"
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_models_that_are_not_there_are_gaps(tmp_path, sample):
     reasons = {"control": "compression.control is false", "trees": "x.h5 has no images"}
     evaluation = replace(sample.comparison(), not_judged=reasons)

@@ -1,41 +1,56 @@
-"""From a float model to the compressed one: prune, fold, quantize, fine-tune, strip, prove."""
+"""From a float model to the compressed one: the steps of a recipe, one after the other."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_model_optimization as tfmot
 from numpy.typing import ArrayLike, NDArray
 
-from trigger_ml.compression.fold import fold_batch_norm
-from trigger_ml.compression.pruning import (
-    LayerSparsity,
-    apply_masks,
-    kernel,
-    layer_sparsity,
-    masks,
-    pruned_step,
-    sparsities,
-    strip,
-    wrap,
-)
-from trigger_ml.compression.quantization import quantized_twin, snap_weights
+from trigger_ml.compression.budget import Measure, Verdict, judge
+from trigger_ml.compression.pruning import LayerSparsity, layer_sparsity
+from trigger_ml.compression.quantization import snap_weights
 from trigger_ml.compression.split import split_layers
-from trigger_ml.core.config import CompressionConfig, PruningConfig
-from trigger_ml.core.fixed_point import FixedPoint, input_values
-from trigger_ml.core.keras2 import tf_keras
+from trigger_ml.compression.steps import Job, State, perform
+from trigger_ml.core.config import CompressionConfig
+from trigger_ml.core.files import write_json
+from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras_types import Model
 from trigger_ml.core.task import Task
 from trigger_ml.models.batches import predict
-from trigger_ml.models.heads import without_squashing
-from trigger_ml.models.training import History, Plan, fit
+from trigger_ml.models.files import save_model
+from trigger_ml.models.heads import loss, without_squashing
+from trigger_ml.models.layers import AFFINE, QUANTIZED
+from trigger_ml.models.training import History, Plan
 
-__all__ = ["CompressionResult", "compress", "softened"]
+__all__ = ["CompressionResult", "StepResult", "compress", "softened"]
 
-_CALIBRATION_EVENTS = 2000
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step came to.
+
+    Parameters
+    ----------
+    name : str
+        Its number and kind, and its folder: it holds the model as the step left it.
+    sparsity : float
+        Fraction of all weights that are zero after it.
+    val_loss : float
+        Loss on the validation events after it.
+    history : History or None
+        Of its training.
+    """
+
+    name: str
+    sparsity: float
+    val_loss: float
+    history: History | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON."""
+        history = self.history and self.history.to_dict()
+        return {**vars(self), "history": history}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +63,18 @@ class CompressionResult:
         QKeras; its weights lie exactly on the fixed-point grid.
     layers : tuple of LayerSparsity
         Counted on the integers.
-    history : History
-        Of the fine-tuning; its metrics hold the ``sparsity`` after each epoch.
-    pruning_history : History or None
-        Of the pruning of the float model, when there was any.
+    steps : tuple of StepResult
+    constant : bool
+        Whether it says the same of every validation event.
+    verdict : Verdict or None
+        Whether it is within the budget, where there is one.
     """
 
     model: Model
     layers: tuple[LayerSparsity, ...]
-    history: History
-    pruning_history: History | None = None
+    steps: tuple[StepResult, ...]
+    constant: bool
+    verdict: Verdict | None = None
 
     @property
     def sparsity(self) -> float:
@@ -65,13 +82,32 @@ class CompressionResult:
         zeros = sum(row.pruned + row.rounded for row in self.layers)
         return zeros / sum(row.weights for row in self.layers)
 
+    @property
+    def trained(self) -> tuple[StepResult, ...]:
+        """Steps that trained the model."""
+        return tuple(step for step in self.steps if step.history is not None)
+
+    @property
+    def history(self) -> History | None:
+        """Of the last training; None where nothing was trained."""
+        return self.trained[-1].history if self.trained else None
+
+    @property
+    def pruning_history(self) -> History | None:
+        """Of the pruning before the last training; None where there was none."""
+        found = [step.history for step in self.trained[:-1] if step.name.endswith("-prune")]
+        return found[-1] if found else None
+
     def to_dict(self) -> dict[str, Any]:
-        """Sparsity, layers and history as a plain dictionary for JSON."""
+        """Sparsity, layers, histories and verdict as a plain dictionary for JSON."""
         return {
             "sparsity": self.sparsity,
-            "layers": [row.to_dict() for row in self.layers],
-            "history": self.history.to_dict(),
+            "sparsity_by_layer": [row.to_dict() for row in self.layers],
+            "history": self.history and self.history.to_dict(),
             "pruning_history": self.pruning_history and self.pruning_history.to_dict(),
+            "steps": [step.to_dict() for step in self.steps],
+            "constant": self.constant,
+            "budget": self.verdict and self.verdict.to_dict(),
         }
 
 
@@ -89,15 +125,17 @@ def compress(
     regression_loss: str = "huber",
     tensorboard: bool = True,
     symmetries: NDArray[np.int64] | None = None,
+    measure: Measure | None = None,
 ) -> CompressionResult:
     """Compress a float model.
 
-    The float model is pruned, its normalization folded (with averages measured for the pruned weights, see
+    The steps of the configuration's recipe are done one after the other. By default the float model is
+    pruned, its normalization folded (with averages measured for the pruned weights, see
     `trigger_ml.models.normalization`), a quantized twin calibrated on training events, and the twin
-    fine-tuned at the same sparsity; or the twin is pruned while it is fine-tuned (see
-    :class:`~trigger_ml.core.config.PruningConfig`). Weights of an epoch are kept only if they have the
-    full sparsity; among those epochs the one of least validation loss. An interrupted training is resumed
-    (see :func:`~trigger_ml.models.training.train`).
+    fine-tuned at the same sparsity. Weights of an epoch are kept only if they have the full sparsity; among
+    those epochs the one of least validation loss, or with a budget that which exceeds it least. An
+    interrupted training is resumed (see :func:`~trigger_ml.models.training.train`); what takes no training is
+    done again, with the same result.
 
     Parameters
     ----------
@@ -113,12 +151,15 @@ def compress(
         Of the counts; the model takes ``counts * 2**-fraction``.
     seed : int
     directory : Path
-        For the checkpoint and the TensorBoard logs.
+        Each step gets a folder in it, named after its number and kind: with its model, its figures, its
+        checkpoint and its TensorBoard logs.
     task : {'type', 'energy', 'direction'}
     regression_loss : {'huber', 'mse'}
     tensorboard : bool
     symmetries : numpy.ndarray of int64, shape (n, height * width), optional
         Of the camera, for the training (see :class:`~trigger_ml.models.training.Plan`).
+    measure : callable, optional
+        What a quantized model costs in hardware; needed where there is a budget.
 
     Returns
     -------
@@ -135,79 +176,57 @@ def compress(
     """
     model = split_layers(without_squashing(model))
     bits = input_type.fraction
-    target = softened(model, counts, y, config.distillation, bits, task)
-    training = _Training(counts, target, validation, config, directory, tensorboard)
+    if config.budget is not None and measure is None:
+        raise ValueError("a budget needs something to measure costs with")
     plan = Plan(
-        epochs=config.epochs,
+        epochs=1,
         batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
+        learning_rate=1.0,
         task=task,
         regression_loss=regression_loss,
         bits=bits,
         seed=seed,
-        identity=config.model_dump_json(),
         symmetries=symmetries,
     )
-    pruning, pruning_history = config.pruning, None
-    asked = sparsities(model, pruning) if pruning.sparsity > 0 else {}
-    if pruning.sparsity > 0 and pruning.epochs > 0:
-        first = replace(plan, epochs=pruning.epochs, learning_rate=pruning.learning_rate, label="pruning")
-        pruned = tf_keras.models.clone_model(model)
-        pruned.set_weights(model.get_weights())
-        model, pruning_history, _ = training.run(pruned, first, pruning, asked, "pruning")
-        # the removed weights are zero, so that this takes up the same masks at the first step
-        pruning = pruning.model_copy(update={"schedule": "constant", "begin": 0.0})
 
-    chosen = np.random.default_rng([seed, 2]).permutation(len(counts))[:_CALIBRATION_EVENTS]
-    calibration = input_values(counts[np.sort(chosen)], bits)
-    twin = quantized_twin(fold_batch_norm(model), config.quantization, input_type, calibration)
-    second = replace(plan, label="fine-tuning")
-    twin, history, kept = training.run(twin, second, pruning, asked, "fine-tuning")
-    table = layer_sparsity(twin, kept, asked)
+    def target(share: float) -> NDArray[np.float32]:
+        return softened(model, counts, y, share, bits, task)
+
+    job = Job(counts, validation, target, plan, input_type, config.budget, measure, tensorboard)
+    shares = {training.name: training.share for training in config.trainings}
+    state, results = State(model, model), []
+    for number, step in enumerate(config.recipe, start=1):
+        name = f"{number}-{step.step}"
+        state, history = perform(state, step, job, shares.get(name, 0.0), directory / name)
+        results.append(_left(state, name, history, job, directory / name))
+    twin = state.model
+    table = layer_sparsity(twin, state.masks, state.asked)
     snap_weights(twin)
-    return CompressionResult(twin, table, history, pruning_history)
+    outputs = predict(twin, validation[0], bits)
+    verdict = None
+    if config.budget is not None and measure is not None:
+        verdict = judge(measure(twin), config.budget)
+    constant = bool(len(outputs) > 1 and (outputs == outputs[0]).all())
+    return CompressionResult(twin, table, tuple(results), constant, verdict)
 
 
-@dataclass(frozen=True, eq=False)
-class _Training:
-    """What both trainings share."""
-
-    counts: NDArray[Any]
-    target: NDArray[np.float32]
-    validation: tuple[NDArray[Any], ArrayLike]
-    config: CompressionConfig
-    directory: Path
-    tensorboard: bool
-
-    def run(
-        self, model: Model, plan: Plan, pruning: PruningConfig, asked: Mapping[str, float], name: str
-    ) -> tuple[Any, History, dict[str, Any]]:
-        """Train a model in place, pruning it where asked; the model, its history and the masks."""
-        feed = (self.counts, self.target, self.validation)
-        place = self.directory / name
-        if not any(asked.values()):
-            history = fit(model, *feed, plan, directory=place, tensorboard=self.tensorboard)
-            return model, history, {}
-        steps_per_epoch = math.ceil(len(self.counts) / plan.batch_size)
-        wrapped = wrap(model, pruning, plan.epochs * steps_per_epoch, asked)
-        last = pruned_step(pruning, plan.epochs * steps_per_epoch)
-        total = sum(int(np.prod(kernel(model.get_layer(name)).shape)) for name in asked)
-
-        def after_epoch() -> dict[str, float]:
-            ended = int(wrapped.optimizer.iterations) >= last
-            apply_masks(wrapped, asked if ended else None)
-            gone = sum(float((mask == 0).sum()) for mask in masks(wrapped).values())
-            return {"sparsity": gone / total}
-
-        plan = replace(
-            plan,
-            eligible_from=math.ceil(last / steps_per_epoch) - 1,
-            callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),),
-            after_epoch=after_epoch,
-        )
-        history = fit(wrapped, *feed, plan, directory=place, tensorboard=self.tensorboard)
-        kept = masks(wrapped)
-        return strip(wrapped, model), history, kept
+def _left(state: State, name: str, history: History | None, job: Job, place: Path) -> StepResult:
+    """Keep what a step made: its model and its figures."""
+    plan, (counts, y) = job.plan, job.validation
+    outputs = predict(state.model, counts, plan.bits)
+    wanted = np.asarray(y, dtype=np.float32).reshape(outputs.shape)
+    val_loss = float(loss(plan.task, plan.regression_loss)(wanted, outputs.astype(np.float32)).numpy())
+    kernels = [
+        layer.get_weights()[0]
+        for layer in state.model.layers
+        if type(layer).__name__ in (*AFFINE, *QUANTIZED.values())
+    ]
+    zeros = sum(int((weights == 0).sum()) for weights in kernels)
+    result = StepResult(name, zeros / sum(weights.size for weights in kernels), val_loss, history)
+    place.mkdir(parents=True, exist_ok=True)
+    save_model(state.model, place / "model.h5")
+    write_json(place / "step.json", result.to_dict())
+    return result
 
 
 def softened(

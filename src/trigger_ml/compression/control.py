@@ -26,7 +26,7 @@ class Control:
     ----------
     model : tf_keras.Model
     histories : dict of str to History
-        Of each training, by the name of the one that it stands for: ``pruning``, ``fine-tuning``.
+        Of each training, by the name of the step that it stands for: ``1-prune``, ``4-fine-tune``.
     """
 
     model: Model
@@ -55,8 +55,9 @@ def train_control(
     """Train a copy of a float model through the trainings of its compression, without compressing it.
 
     Epochs, learning rates, batches, targets, order of the events and choice of the epoch are those of
-    `trigger_ml.compression.compress.compress`; nothing is pruned, folded or quantized. (While it is pruned a
-    model keeps only epochs of full sparsity; the control may keep any.)
+    `trigger_ml.compression.compress.compress`; nothing is pruned, folded or quantized, no bits are learned.
+    (While it is pruned a model keeps only epochs of full sparsity, with a budget only those within it; the
+    control may keep any.)
 
     Parameters
     ----------
@@ -77,23 +78,24 @@ def train_control(
         If the loss is not finite.
     """
     model = without_squashing(model)
-    target = softened(model, counts, y, config.distillation, bits, task)
     control = tf_keras.models.clone_model(model)
     control.set_weights(model.get_weights())
     histories = {}
-    for name, epochs, learning_rate in config.trainings:
+    for training in config.trainings:
+        target = softened(model, counts, y, training.share, bits, task)
         plan = Plan(
-            epochs=epochs,
+            epochs=training.epochs,
             batch_size=config.batch_size,
-            learning_rate=learning_rate,
+            learning_rate=training.learning_rate,
             task=task,
             regression_loss=regression_loss,
             bits=bits,
             seed=seed,
-            label=f"control, {name}",
+            label=f"control, {training.name}",
             symmetries=symmetries,
         )
-        histories[name] = fit(
-            control, counts, target, validation, plan, directory=directory / name, tensorboard=tensorboard
+        place = directory / training.name
+        histories[training.name] = fit(
+            control, counts, target, validation, plan, directory=place, tensorboard=tensorboard
         )
     return Control(control, histories)

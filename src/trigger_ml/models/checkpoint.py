@@ -23,7 +23,7 @@ class State:
     ----------
     metrics : dict of str to list of float
         One number for each epoch run.
-    best_loss : float
+    best_penalty, best_loss : float
     best_epoch : int
         From 0; -1 before any.
     best_weights : list of numpy.ndarray
@@ -31,6 +31,7 @@ class State:
     """
 
     metrics: dict[str, list[float]] = field(default_factory=dict)
+    best_penalty: float = math.inf
     best_loss: float = math.inf
     best_epoch: int = -1
     best_weights: list[Any] = field(default_factory=list)
@@ -62,7 +63,8 @@ class Checkpoint:
         facts = {
             "signature": self.signature,
             "metrics": state.metrics,
-            "best_loss": state.best_loss if math.isfinite(state.best_loss) else None,
+            "best_penalty": _finite(state.best_penalty),
+            "best_loss": _finite(state.best_loss),
             "best_epoch": state.best_epoch,
         }
         arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
@@ -82,6 +84,12 @@ class Checkpoint:
         self.model.set_weights([stored[f"weight{i}"] for i in range(len(self.model.weights))])
         slots = {key.removeprefix("slot"): value for key, value in stored.items() if key.startswith("slot")}
         self.optimizer.load_own_variables(slots)
-        best_loss = math.inf if facts["best_loss"] is None else facts["best_loss"]
+        penalty, loss = (
+            math.inf if facts[name] is None else facts[name] for name in ("best_penalty", "best_loss")
+        )
         best = [stored[f"best{i}"] for i in range(sum(key.startswith("best") for key in stored))]
-        return State(facts["metrics"], best_loss, facts["best_epoch"], best)
+        return State(facts["metrics"], penalty, loss, facts["best_epoch"], best)
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -47,6 +47,11 @@ class KernelRule(tf_keras.constraints.Constraint):  # type: ignore[misc]
         self.hexagonal = hexagonal
         self.limits = None if limits is None else (float(limits[0]), float(limits[1]))
 
+    @property
+    def step(self) -> float | None:
+        """How large the optimizer's steps are to be, relative to others; None without limits."""
+        return None if self.limits is None else -self.limits[0]
+
     def __call__(self, w: Any) -> Any:
         """The nearest allowed kernel."""
         if self.limits is not None:

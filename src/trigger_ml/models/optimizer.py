@@ -3,7 +3,6 @@
 from typing import Any
 
 from trigger_ml.core.keras2 import tf, tf_keras
-from trigger_ml.models.constraints import KernelRule
 
 __all__ = ["RangedAdam"]
 
@@ -14,16 +13,16 @@ class RangedAdam(tf_keras.optimizers.Adam):  # type: ignore[misc]
     Adam moves every weight by about the learning rate, however large the weight is. Folded into a
     convolution that reads small counts, normalization leaves weights a hundred times larger than those of
     other layers: they would hardly move. The step of a weight kept in ``[-r, r)`` by a
-    :class:`~trigger_ml.models.constraints.KernelRule` is therefore multiplied by ``r``; other weights
-    move as usual.
+    :class:`~trigger_ml.models.constraints.KernelRule` is therefore multiplied by ``r``, the ``step`` of its
+    constraint; variables whose constraint names none move as usual.
     """
 
     def update_step(self, gradient: Any, variable: Any) -> None:
         """Move one variable."""
-        rule = getattr(variable, "constraint", None)
-        if not isinstance(rule, KernelRule) or rule.limits is None:
+        step = getattr(getattr(variable, "constraint", None), "step", None)
+        if step is None:
             super().update_step(gradient, variable)
             return
         before = tf.identity(variable)
         super().update_step(gradient, variable)
-        variable.assign(before - rule.limits[0] * (variable - before))
+        variable.assign(before + step * (variable - before))

@@ -80,6 +80,9 @@ class Plan:
         `trigger_ml.models.schedule.Rule`).
     eligible_from : int
         First epoch whose weights may be kept.
+    penalty : str, optional
+        Name of a metric of ``after_epoch``: of two epochs that of less penalty is kept, and only among equals
+        that of less validation loss.
     task : {'type', 'energy', 'direction'}
     regression_loss : {'huber', 'mse'}
     bits : int
@@ -104,6 +107,7 @@ class Plan:
     patience: int = 1
     tolerance: float = 0.0
     eligible_from: int = 0
+    penalty: str | None = None
     task: Task = "type"
     regression_loss: str = "huber"
     callbacks: tuple[Any, ...] = ()
@@ -226,8 +230,9 @@ def fit(
                 if writer is not None:
                     with writer.as_default(step=epoch):
                         tf.summary.scalar(name, value)
-            if epoch >= plan.eligible_from and metrics["val_loss"] < state.best_loss:
-                state.best_loss, state.best_epoch = metrics["val_loss"], epoch
+            rank = (0.0 if plan.penalty is None else metrics[plan.penalty], metrics["val_loss"])
+            if epoch >= plan.eligible_from and rank < (state.best_penalty, state.best_loss):
+                (state.best_penalty, state.best_loss), state.best_epoch = rank, epoch
                 state.best_weights = model.get_weights()
             checkpoint.save(state)
     if writer is not None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trigger_ml.core.config import ExperimentConfig
+from trigger_ml.core.config import ExperimentConfig, PruningConfig, QuantizationConfig
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import input_values
 from trigger_ml.core.keras_types import Model
@@ -18,7 +18,8 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
 
     Without firmware (``firmware: null``) it is folded and quantized alone.
 
-    Nothing is judged that depends on trained weights, as whether the part is large enough.
+    Nothing is judged that depends on trained weights, as whether the part is large enough; of a budget only
+    what the network takes without any weight.
 
     Parameters
     ----------
@@ -31,7 +32,8 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
     MappingError
         Naming the layer that has no equivalent in a configured backend, or outputs that the task has not.
     ConfigError
-        If the configuration names layers that the model has not.
+        If the configuration names layers that the model has not, or a budget that no network of its layers
+        meets.
     ToolMissingError
         If a configured backend needs what is not installed.
     """
@@ -41,15 +43,20 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
     from trigger_ml.compression.split import split_layers
     from trigger_ml.firmware.extract import extract
     from trigger_ml.models.heads import without_squashing
+    from trigger_ml.pipeline.hardware import require_reachable
 
     plain = split_layers(without_squashing(model))
-    prunable(plain, config.compression.pruning)
+    recipe, budget = config.compression.recipe, config.compression.budget
+    for item in recipe:
+        if isinstance(item, PruningConfig):
+            prunable(plain, item)
     require_outputs(plain, config.task)
     input_type = config.events.input.dtype
     # any images do: ranges of activations decide on widths, not on what there is
     counts = np.random.default_rng(1).integers(0, input_type.maximum + 1, (_IMAGES, *plain.input_shape[1:]))
     images = input_values(counts, input_type.fraction)
-    twin = quantized_twin(fold_batch_norm(plain), config.compression.quantization, input_type, images)
+    (quantization,) = (item for item in recipe if isinstance(item, QuantizationConfig))
+    twin = quantized_twin(fold_batch_norm(plain), quantization, input_type, images)
     snap_weights(twin)
     firmware = config.firmware
     if firmware is None:
@@ -67,6 +74,8 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
         from trigger_ml.firmware.rtl.project import outline
 
         outline(network, firmware.rtl)
+        if budget is not None:
+            require_reachable(network, budget, firmware.rtl)
 
 
 def require_outputs(model: Model, task: Task) -> None:

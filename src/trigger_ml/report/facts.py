@@ -105,17 +105,24 @@ def size_pair(model: ModelSummary) -> tuple[str, float] | None:
 def widths(config: Mapping[str, object], model: ModelSummary, part: str) -> str | None:
     """Bits that a configuration gives a model's ``weights`` or ``activations``: one number, or from and to.
 
+    Where they are learned, those of the widest weight of each layer, measured; of activations only that.
     Layers with widths of their own count; the default only where a layer with weights has none of its own.
     None where nothing is known.
     """
-    default = dig(config, "compression", "quantization", "default", part)
-    own = dig(config, "compression", "quantization", "layers", default={})
+    steps = dig(config, "compression", "steps") or ()
+    given = [step for step in steps if str(step.get("step")).endswith("quantize")]
+    quantization = given[0] if given else dig(config, "compression", "quantization")
+    default, own = dig(quantization, "default", part), dig(quantization, "layers", default={})
     names = [row.layer for row in model.compressed.sparsity_by_layer]
-    if part == "weights" and names:
+    if dig(config, "compression", "budget") is not None:
+        if part != "weights":
+            return "learned"
+        found = {row.bits for row in model.compressed.sparsity_by_layer}
+    elif part == "weights" and names:
         found = {own[name][part] if name in own else default for name in names}
     else:
         found = {default, *(layer[part] for layer in own.values())}
-    known_ = sorted(found - {None})
+    known_ = sorted(bits for bits in found if bits is not None)
     if not known_:
         return None
     return str(known_[0]) if len(known_) == 1 else f"{known_[0]} to {known_[-1]}"

@@ -29,7 +29,7 @@ from trigger_ml.report.facts import (
 )
 from trigger_ml.report.figures import draw_all, specs
 from trigger_ml.report.firmware import firmware_tables, latency_tile, lut_tile, not_run
-from trigger_ml.report.reading import dig, histories, layer_rows, predicted_lut, size
+from trigger_ml.report.reading import cautions, dig, histories, layer_rows, predicted_lut, size
 from trigger_ml.report.reference import Curve, read_reference
 from trigger_ml.report.rendering import write_page
 from trigger_ml.report.rivals import (
@@ -48,10 +48,11 @@ __all__ = ["write_report"]
 def _headline(content: RunContent) -> tuple[str, list[Tile]]:
     """The answer in a few sentences, and the tiles below it."""
     evaluation = content.evaluation
+    first = [f"{said[0].upper()}{said[1:]}." for said in cautions(content.model)]
     if evaluation is None:
-        return "Not measured: the models have not been compared on test events.", []
+        return " ".join([*first, "Not measured: the models have not been compared on test events."]), []
     names = [n for n in HEADLINES[content.task] if n in evaluation.pair().metrics]
-    sentences, tiles = [], []
+    sentences, tiles = first, []
     efficiency = f"{100 * evaluation.settings.gamma_efficiency:g} %"
     for name in names:
         label = evaluation.quantities[name].label

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trigger_ml.core.documents.model import History, LayerFacts, ModelSummary
+from trigger_ml.core.documents.model import CONSTANT, History, LayerFacts, ModelSummary
 from trigger_ml.core.documents.resources import TOTAL, Clocks, Project, ResourceFigure, Resources
 
 __all__ = [
     "SIZES",
+    "cautions",
     "dig",
     "firmware_clocks",
     "firmware_figure",
@@ -35,6 +36,13 @@ def histories(model: ModelSummary) -> dict[str, History]:
         "compressed": model.compressed.history,
     }
     return {name: history for name, history in found.items() if history is not None}
+
+
+def cautions(model: ModelSummary) -> list[str]:
+    """What must be known of the compressed model before its figures: that it is constant, its budget."""
+    found = model.compressed
+    said = [CONSTANT] if found.constant else []
+    return said if found.budget is None else [*said, found.budget.says]
 
 
 SIZES = (

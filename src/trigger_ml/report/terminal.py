@@ -20,6 +20,7 @@ from trigger_ml.core.documents.verification import VERIFICATION, Verification
 from trigger_ml.core.run import StageRecord
 from trigger_ml.evaluation.reference import against_reference
 from trigger_ml.report.facts import widths
+from trigger_ml.report.reading import cautions
 from trigger_ml.report.robustness import robustness_line
 
 __all__ = [
@@ -196,6 +197,8 @@ def print_summary(directory: Path, console: Console) -> None:
     content = 100 * evaluation.settings.confidence
     title = f"{manifest['name']}: {evaluation.events.used} test events, \\[{content:g} % intervals]"
     table = Table(title=title, title_justify="left", show_header=False)
+    for said in cautions(model):
+        table.add_row("note", escape(said))
     for label, value in _physics(evaluation):
         table.add_row(label, value)
     table.add_section()

@@ -1,87 +1,54 @@
-"""Configuration of quantization and pruning."""
+"""Configuration of compression."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from trigger_ml.core.config.base import Section
+from trigger_ml.core.config.pruning import PruningConfig
+from trigger_ml.core.config.quantization import QuantizationConfig
+from trigger_ml.core.config.steps import (
+    BudgetConfig,
+    DistilStep,
+    FineTuneStep,
+    FoldStep,
+    LearnBitsStep,
+    PruneStep,
+    QuantizeStep,
+    StepConfig,
+    TrainingStep,
+    misplaced,
+)
+
+__all__ = ["CompressionConfig", "Scheme", "Training"]
 
 Scheme = Literal["dynamic", "float16", "int8"]
 
 
-class BitsConfig(Section):
-    """Widths of one layer's integers; ``integer`` counts bits left of the point, without the sign."""
+class Training(NamedTuple):
+    """One training of a compression: what its control must have, too."""
 
-    weights: int = Field(6, ge=2, le=16)
-    """Width of a weight, sign included."""
-    weights_integer: int = Field(0, ge=-8, le=8)
-    """Used without calibration."""
-    bias: int = Field(10, ge=2, le=24)
-    """Width of a bias, sign included. Calibrated, a bias is never finer than the products it is added to."""
-    bias_integer: int = Field(2, ge=-8, le=12)
-    """Used without calibration."""
-    activations: int = Field(6, ge=1, le=16)
-    """Width of what leaves the layer after its ReLU (unsigned), or enters a sum (signed)."""
-    activations_integer: int = Field(2, ge=0, le=12)
-    """Used without calibration."""
-
-
-class QuantizationConfig(Section):
-    """Widths for all layers, and exceptions by layer name."""
-
-    default: BitsConfig = BitsConfig()
-    """Widths where ``layers`` does not say otherwise."""
-    layers: dict[str, BitsConfig] = {}
-    """Exceptions by the name of the convolution or dense layer (see the model summary)."""
-    pooled_bits: int = Field(10, ge=1, le=16)
-    """Width of the features after average pooling: there are few, so bits cost little."""
-    calibrate: bool = True
-    """Choose the integer bits of each activation from the float model's values on training events,
-    and those of weights and biases from the folded weights, instead of the ``integer`` numbers."""
-    coverage: float = Field(0.999, gt=0.5, le=1)
-    """Least fraction of a layer's activations that the calibrated range holds; the rest saturates."""
-
-
-class PruningConfig(Section):
-    """Magnitude pruning by tensorflow-model-optimization.
-
-    By default the float model is pruned first, while batch normalization still keeps its activations in
-    range; the quantized twin is then fine-tuned at that sparsity. Pruning the twin itself (``epochs: 0``)
-    takes one training less, but at high sparsity its activations can die out.
-    """
-
-    sparsity: float = Field(0.5, ge=0, lt=1)
-    """Fraction of the weights of all pruned layers together that become zero, to the nearest whole weight; at
-    least one weight of each layer stays. Corners that a hexagonal kernel masks count among the zeros."""
-    allocation: Literal["lamp", "uniform"] = "lamp"
-    """Which layers give them. ``lamp``: layer-adaptive magnitudes (Lee et al. 2021): each weight counts
-    relative to what its layer would have left, so small layers (the first, shortcuts, the head) lose few.
-    ``uniform``: the same fraction of each layer."""
-    schedule: Literal["polynomial", "constant"] = "polynomial"
-    """``polynomial`` raises the sparsity from zero along a cubic; ``constant`` prunes at once."""
-    epochs: int = Field(4, ge=0)
-    """Epochs of pruning the float model, before it is quantized; 0 prunes the quantized twin during its
-    own fine-tuning."""
-    learning_rate: float = Field(2e-3, gt=0)
-    """While the float model is pruned."""
-    begin: float = Field(0.0, ge=0, lt=1)
-    """Fraction of the steps (of the training in which pruning happens) after which it begins."""
-    end: float = Field(0.7, gt=0, le=1)
-    """Fraction of those steps at which the polynomial reaches the final sparsity."""
-    frequency: int = Field(50, gt=0)
-    """Steps between updates of the masks (fewer when the training is short)."""
-    skip: tuple[str, ...] = ()
-    """Layers that are not pruned."""
-
-    @model_validator(mode="after")
-    def _order(self) -> "PruningConfig":
-        if self.begin >= self.end:
-            raise ValueError("begin must be smaller than end")
-        return self
+    name: str
+    """Number and kind of the step."""
+    epochs: int
+    learning_rate: float
+    """At the first step."""
+    share: float
+    """Of the float model's prediction in the targets."""
 
 
 class CompressionConfig(Section):
-    """Pruning, quantization and fine-tuning."""
+    """Pruning, quantization and fine-tuning, or any list of steps.
+
+    Without ``steps`` the float model is pruned, folded, quantized and fine-tuned; with a budget and without
+    ``steps`` it is folded and quantized, and its bits are learned in the epochs of both trainings.
+    """
+
+    steps: tuple[StepConfig, ...] | None = None
+    """What is done, in this order; null: what ``quantization``, ``pruning``, ``epochs`` and
+    ``learning_rate`` say, which are not read otherwise."""
+    budget: BudgetConfig | None = None
+    """What the network may cost; met by the step ``learn-bits``."""
 
     quantization: QuantizationConfig = QuantizationConfig()
     """Widths of the integers."""
@@ -111,10 +78,45 @@ class CompressionConfig(Section):
             raise ValueError("post_training names a scheme twice")
         return self
 
+    @model_validator(mode="after")
+    def _steps_are_sound(self) -> "CompressionConfig":
+        if self.steps is not None and (why := misplaced(self.steps)):
+            raise ValueError(f"steps: {why}")
+        learns = any(isinstance(item, LearnBitsStep) for item in self.recipe)
+        if learns and self.budget is None:
+            raise ValueError("steps: learn-bits needs a budget, as compression.budget: {lut: 40000}")
+        if self.budget is not None and not learns:
+            raise ValueError("budget: no step meets it: add learn-bits to the steps")
+        return self
+
     @property
-    def trainings(self) -> tuple[tuple[str, int, float], ...]:
-        """Trainings that compression is made of, in order: name, epochs, learning rate at the first step."""
-        tuned = ("fine-tuning", self.epochs, self.learning_rate)
-        if self.pruning.sparsity > 0 and self.pruning.epochs > 0:
-            return (("pruning", self.pruning.epochs, self.pruning.learning_rate), tuned)
-        return (tuned,)
+    def recipe(self) -> tuple[StepConfig, ...]:
+        """The steps, in order."""
+        if self.steps is not None:
+            return self.steps
+        fold, quantize = FoldStep(), QuantizeStep(**self.quantization.model_dump())
+        pruning = self.pruning.model_dump()
+        if self.budget is not None:
+            epochs = self.pruning.epochs + self.epochs
+            return fold, quantize, LearnBitsStep(epochs=epochs, learning_rate=self.learning_rate)
+        tuned = FineTuneStep(epochs=self.epochs, learning_rate=self.learning_rate)
+        if self.pruning.sparsity == 0:
+            return fold, quantize, tuned
+        if self.pruning.epochs > 0:
+            return PruneStep(**pruning), fold, quantize, tuned
+        own = {"epochs": self.epochs, "learning_rate": self.learning_rate}
+        return fold, quantize, PruneStep(**(pruning | own))
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """Trainings that compression is made of, in order."""
+        return tuple(
+            Training(
+                f"{number}-{item.step}",
+                item.epochs,
+                item.learning_rate,
+                item.share if isinstance(item, DistilStep) else self.distillation,
+            )
+            for number, item in enumerate(self.recipe, start=1)
+            if isinstance(item, PruneStep | TrainingStep)
+        )

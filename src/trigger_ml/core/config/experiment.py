@@ -78,6 +78,14 @@ class ExperimentConfig(Section):
         return self.firmware
 
     @model_validator(mode="after")
+    def _budget_has_a_measure(self) -> "ExperimentConfig":
+        if self.compression.budget is not None and (self.firmware is None or self.firmware.rtl is None):
+            raise ValueError(
+                "compression.budget is of the RTL project's lookup tables and clocks: configure firmware.rtl"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _unit_fits_channels(self) -> "ExperimentConfig":
         unit, channels = self.model.input, len(self.events.input.channels)
         if unit is not None:
@@ -98,6 +106,9 @@ def _valid_keys(model: type[Section], location: tuple[int | str, ...]) -> list[s
     node = root
     for step in location[:-1]:
         options = [node, *node.get("anyOf", [])]
+        if step in (tags := node.get("discriminator", {}).get("mapping", {})):
+            node = root["$defs"][tags[step].split("/")[-1]]
+            continue
         options = [root["$defs"][o["$ref"].split("/")[-1]] if "$ref" in o else o for o in options]
         for option in options:
             child = (

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from trigger_ml.core.documents.base import Kind
 
 __all__ = [
-    "FLOAT_HISTORY", "MODEL_SUMMARY", "Ending", "EventSplit", "FloatHistory", "History", "LayerFacts",
-    "LayerSparsity", "ModelBytes", "ModelFacts", "ModelSummary",
+    "CONSTANT", "FLOAT_HISTORY", "MODEL_SUMMARY", "BudgetVerdict", "Ending", "EventSplit", "FloatHistory",
+    "History", "LayerFacts", "LayerSparsity", "ModelBytes", "ModelFacts", "ModelSummary", "StepFacts",
 ]  # fmt: skip
+
+
+CONSTANT = "the compressed network says the same of every event: nothing can be told by it"
+"""What is said of a network that ended constant."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,26 @@ class History:
 
 
 @dataclass(frozen=True)
+class StepFacts:
+    """A step of the compression: what the model was after it, and its training where it had one."""
+
+    name: str
+    sparsity: float | None = None
+    val_loss: float | None = None
+    history: History | None = None
+
+
+@dataclass(frozen=True)
+class BudgetVerdict:
+    """Whether a network is within its budget: the quantities asked and found by name, and that in words."""
+
+    asked: Mapping[str, int]
+    found: Mapping[str, int]
+    met: bool
+    says: str
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """One model; None where a number is not known.
 
@@ -106,6 +130,11 @@ class ModelFacts:
     sparsity : float, optional
         Of all weights, measured.
     sparsity_by_layer : tuple of LayerSparsity
+    steps : tuple of StepFacts
+        Of the compression.
+    constant : bool, optional
+        Whether the model says the same of all events.
+    budget : BudgetVerdict, optional
     """
 
     parameters: int | None = None
@@ -122,6 +151,9 @@ class ModelFacts:
     sparsity: float | None = None
     sparsity_by_layer: tuple[LayerSparsity, ...] = ()
     bit_operations: int | None = None
+    steps: tuple[StepFacts, ...] = ()
+    constant: bool | None = None
+    budget: BudgetVerdict | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from trigger_ml import __version__
 from trigger_ml.core import layout
 from trigger_ml.core.config import ExperimentConfig
 from trigger_ml.core.documents.base import parse, plain, read, write
-from trigger_ml.core.documents.model import FLOAT_HISTORY, MODEL_SUMMARY
+from trigger_ml.core.documents.model import CONSTANT, FLOAT_HISTORY, MODEL_SUMMARY
 from trigger_ml.core.documents.obstacles import OBSTACLES, Obstacles
 from trigger_ml.core.keras_types import Model
 from trigger_ml.core.run import RunDirectory
@@ -27,20 +27,34 @@ def _work(workspace: Workspace) -> None:
     from trigger_ml.compression.fold import fold_batch_norm
     from trigger_ml.models.export import export_onnx
     from trigger_ml.models.files import load_model, save_model
+    from trigger_ml.pipeline.feasibility import require_feasible
+    from trigger_ml.pipeline.hardware import measure_of
     from trigger_ml.pipeline.sample import load_sample
 
     config, path = workspace.config, workspace.path
-    sample = load_sample(workspace)
     model = load_model(path / layout.FLOAT_MODEL)
     input_type = config.events.input.dtype
+    measure = None
+    if config.compression.budget is not None:
+        # the budget may be another one than when the float model was trained
+        require_feasible(model, config)
+        # the configuration allows no other
+        assert config.firmware is not None
+        assert config.firmware.rtl is not None
+        measure = measure_of(config.firmware.rtl, input_type)
+    sample = load_sample(workspace)
     result = compress(
         model,
         *sample.training(),
         config.compression,
         input_type=input_type,
         directory=path / layout.COMPRESSED_FOLDER,
+        measure=measure,
         **sample.fine_tuning,
     )
+    for said in (result.verdict and result.verdict.says, CONSTANT if result.constant else None):
+        if said:
+            workspace.console.print(f"  {said}", markup=False, highlight=False)
     save_model(result.model, path / layout.COMPRESSED_MODEL)
     if config.firmware is None:
         _write_obstacles(workspace, result.model)
@@ -88,17 +102,10 @@ def _write_model_summary(workspace: Workspace, float_model: Model, result: "Comp
     from trigger_ml.models.description import describe_model
 
     trained = read(workspace.path / layout.FLOAT_HISTORY, FLOAT_HISTORY)
-    pruning = result.pruning_history
     content = {
         "events": plain(trained.events, everything=True),
         "float": {**describe_model(float_model), "history": plain(trained.history, everything=True)},
-        "compressed": {
-            **describe_model(result.model),
-            "history": result.history.to_dict(),
-            "pruning_history": None if pruning is None else pruning.to_dict(),
-            "sparsity": result.sparsity,
-            "sparsity_by_layer": [row.to_dict() for row in result.layers],
-        },
+        "compressed": {**describe_model(result.model), **result.to_dict()},
     }
     path = workspace.path / layout.MODEL_SUMMARY
     write(path, MODEL_SUMMARY, parse(content, MODEL_SUMMARY, str(path)))
@@ -108,7 +115,13 @@ def _depends(config: ExperimentConfig, run: RunDirectory, sections: dict[str, An
     # what of the firmware is asked for is no matter here, that none is, is; LiteRT has a stage of its own
     compression = {k: v for k, v in sections["compression"].items() if k != "post_training"}
     sections = sections | {"compression": compression}
-    return sections | ({"firmware": None} if config.firmware is None else {})
+    if config.firmware is None:
+        return sections | {"firmware": None}
+    if config.compression.budget is None:
+        return sections
+    # a budget is of one kind of firmware
+    assert config.firmware.rtl is not None
+    return sections | {"rtl": config.firmware.rtl.model_dump(mode="json")}
 
 
 STAGE = Stage(
