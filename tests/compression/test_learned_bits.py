@@ -138,7 +138,8 @@ def test_pressure_rises_with_the_cost_and_turns_below_the_line(twin) -> None:
         model.integrated.assign(0.0)
         pressures.append(float(model.pressure(tf.constant(lut))))
     assert pressures == sorted(pressures)
-    assert pressures[0] < 0 < pressures[1] < 1 == pytest.approx(pressures[2])
+    assert pressures[0] < 0 < pressures[1] < 0.7
+    assert pressures[2] == pytest.approx(1.0, rel=1e-3)
     model.optimizer.iterations.assign(0)
     model.first.assign(4000.0)
     assert float(model.line()) == pytest.approx(4000)
