@@ -117,7 +117,7 @@ def test_the_expected_cost_is_the_measured_one_and_follows_the_bits(twin) -> Non
     model.calibrate(hardware)
     assert float(model.lut()) == pytest.approx(hardware.lut)
     for layer in model.steered:
-        layer.fraction.assign(layer.fraction - 1.0)
+        layer.fraction.assign(layer.fraction.constraint(layer.fraction - 1.0))
     # the toy's hardware is linear in digits and bits, so that the expectation stays exact
     assert float(model.lut()) == pytest.approx(measure(exported(model, twin)).lut)
     with tf.GradientTape() as tape:

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from trigger_ml.core.config.base import Section
-from trigger_ml.core.config.quantization import BitsConfig, QuantizationConfig
 from trigger_ml.core.config.firmware import FirmwareConfig, RtlConfig, VerifyConfig
+from trigger_ml.core.config.quantization import BitsConfig, QuantizationConfig
 from trigger_ml.core.fixed_point import FixedPoint
 
 
