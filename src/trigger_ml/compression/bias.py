@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from trigger_ml.core.keras2 import tf_keras
 from trigger_ml.core.keras_types import Model
-from trigger_ml.models.quantizers import quantized_weights
+from trigger_ml.models.quantized import quantized_weights
 
 __all__ = ["corrected_biases"]
 

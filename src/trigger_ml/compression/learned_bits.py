@@ -32,7 +32,8 @@ from trigger_ml.core.keras2 import tf, tf_keras
 from trigger_ml.core.keras_types import Layer, Model
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.graph import Step, fresh, rebuild
-from trigger_ml.models.quantizers import quantized_weights, quantizer_of, quantizer_type
+from trigger_ml.models.quantized import quantized_weights
+from trigger_ml.models.quantizers import fixed_point_of, quantizer_of
 
 __all__ = ["Bits", "Budgeted", "Steering", "bits_of", "exported", "learner"]
 
@@ -148,9 +149,11 @@ def _weights(
     layer: Layer, bits: Bits | None, rate: float, learning: bool, kept: Mapping[str, Array] | None
 ) -> LearnedWeights:
     kernel, bias = quantized_weights(layer)
-    dtype = quantizer_type(layer, kernel.quantizer, kernel.role)
+    dtype = fixed_point_of(kernel.quantizer)
     shape = tuple(kernel.variable.shape)
     rule = kernel.variable.constraint
+    # as the quantized twin is made
+    assert dtype is not None
     assert isinstance(rule, KernelRule)
     assert rule.limits is not None
     # at the coarsest even the largest weight is at most half a last bit, which rounds to zero
@@ -177,7 +180,8 @@ def _weights(
 
 
 def _activation(layer: Layer, bits: Bits | None, rate: float, learning: bool) -> LearnedActivation:
-    dtype = quantizer_type(layer, layer.quantizer)
+    dtype = fixed_point_of(layer.quantizer)
+    assert dtype is not None
     integer = dtype.width - int(dtype.signed) - dtype.fraction
     rule = FractionRule(1 - integer, dtype.fraction + FINER, rate)
     made = LearnedActivation(dtype, rule, learning, name=layer.name)
