@@ -210,12 +210,16 @@ def compress(
     return CompressionResult(twin, table, tuple(results), constant, verdict)
 
 
-def _left(state: State, name: str, history: History | None, job: Job, place: Path) -> StepResult:
-    """Keep what a step made: its model and its figures."""
+def _val_loss(state: State, job: Job) -> float:
     plan, (counts, y) = job.plan, job.validation
     outputs = predict(state.model, counts, plan.bits)
     wanted = np.asarray(y, dtype=np.float32).reshape(outputs.shape)
-    val_loss = float(loss(plan.task, plan.regression_loss)(wanted, outputs.astype(np.float32)).numpy())
+    return float(loss(plan.task, plan.regression_loss)(wanted, outputs.astype(np.float32)).numpy())
+
+
+def _left(state: State, name: str, history: History | None, job: Job, place: Path) -> StepResult:
+    """Keep what a step made: its model and its figures."""
+    val_loss = _val_loss(state, job) if history is None else history.metrics["val_loss"][history.best_epoch]
     kernels = [
         layer.get_weights()[0]
         for layer in state.model.layers
