@@ -36,7 +36,7 @@ from trigger_ml.firmware.ir import serialize
 from trigger_ml.firmware.rtl.project import TOP, design, sources
 from trigger_ml.models.batches import predict
 from trigger_ml.models.files import load_model, save_model
-from trigger_ml.pipeline.hardware import measure_of
+from trigger_ml.pipeline.price import measure_of
 from trigger_ml.pipeline.sample import Sample, load_sample
 from trigger_ml.pipeline.workspace import Workspace
 

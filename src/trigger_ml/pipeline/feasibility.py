@@ -43,7 +43,7 @@ def require_feasible(model: Model, config: ExperimentConfig) -> None:
     from trigger_ml.compression.split import split_layers
     from trigger_ml.firmware.extract import extract
     from trigger_ml.models.heads import without_squashing
-    from trigger_ml.pipeline.hardware import require_reachable
+    from trigger_ml.pipeline.price import require_reachable
 
     plain = split_layers(without_squashing(model))
     recipe, budget = config.compression.recipe, config.compression.budget

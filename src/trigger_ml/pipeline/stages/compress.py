@@ -28,7 +28,7 @@ def _work(workspace: Workspace) -> None:
     from trigger_ml.models.export import export_onnx
     from trigger_ml.models.files import load_model, save_model
     from trigger_ml.pipeline.feasibility import require_feasible
-    from trigger_ml.pipeline.hardware import measure_of
+    from trigger_ml.pipeline.price import measure_of
     from trigger_ml.pipeline.sample import load_sample
 
     config, path = workspace.config, workspace.path
