@@ -1,21 +1,22 @@
 """Reducing a trained model to the layers that firmware has: no normalization, no dropout."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from trigger_ml.compression.split import split_layers
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Model, Tensor
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.models.front import Pending, absorbed, scale_and_offset
 from trigger_ml.models.graph import Step, consumers, fresh, rebuild, steps
 from trigger_ml.models.layers import AFFINE, CURVES, IDENTITY, is_plain_relu
 
 __all__ = ["fold_batch_norm"]
 
+type FloatArray = NDArray[np.floating]
 
-def fold_batch_norm(model: Model) -> Any:
+
+def fold_batch_norm(model: Model) -> Model:
     """Model of the same function, with batch normalization folded into the weights before it.
 
     In inference a normalization is ``y = x * s + (beta - mean * s)`` with
@@ -44,9 +45,9 @@ def fold_batch_norm(model: Model) -> Any:
     model = split_layers(model)
     weights = _folded_weights(model)
     activations = {step.name: _activation(step) for step in steps(model)}
-    made: dict[str, Any] = {}
+    made: dict[str, Layer] = {}
 
-    def make(step: Step, sources: list[Any]) -> Any:
+    def make(step: Step, sources: list[Tensor]) -> Tensor:
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
         if step.kind in IDENTITY or (step.kind == "BatchNormalization" and step.name not in weights):
@@ -83,14 +84,14 @@ def _activation(step: Step) -> str:
     return str(name)
 
 
-def _factors(step: Step) -> Any:
+def _factors(step: Step) -> Layer:
     """The layer of one factor and one summand for each channel."""
     if len(step.layer.output_shape) == 4:
         return tf_keras.layers.DepthwiseConv2D(1, name=step.name)
     return tf_keras.layers.Dense(step.layer.output_shape[-1], name=step.name)
 
 
-def _activated(x: Tensor, kind: str, name: str) -> Any:
+def _activated(x: Tensor, kind: str, name: str) -> Tensor:
     if kind == "linear":
         return x
     if kind == "relu":
@@ -98,14 +99,14 @@ def _activated(x: Tensor, kind: str, name: str) -> Any:
     return tf_keras.layers.Activation(kind, name=name)(x)
 
 
-def _takes(step: Step, offset: Any) -> bool:
+def _takes(step: Step, offset: FloatArray) -> bool:
     """Whether a layer's weights can take a factor and a summand of what it reads, exactly."""
     if step.kind not in AFFINE:
         return False
     return step.kind == "Dense" or step.layer.padding == "valid" or not np.any(offset)
 
 
-def _own_weights(step: Step, scale: Any, offset: Any) -> list[Any]:
+def _own_weights(step: Step, scale: FloatArray, offset: FloatArray) -> list[FloatArray]:
     """Kernel and bias of a normalization that no linear layer of its own stands before."""
     rank = len(step.layer.output_shape)
     if rank == 4:
@@ -119,10 +120,10 @@ def _own_weights(step: Step, scale: Any, offset: Any) -> list[Any]:
     )
 
 
-def _folded_weights(model: Model) -> dict[str, list[Any]]:
+def _folded_weights(model: Model) -> dict[str, list[FloatArray]]:
     """Kernel and bias of every affine layer, with the normalizations around it multiplied in."""
     readers = consumers(model)
-    weights: dict[str, list[Any]] = {}
+    weights: dict[str, list[FloatArray]] = {}
     ahead: dict[str, Pending] = {}  # normalizations that go into the layers behind them
     ends: dict[str, str] = {}  # layers that pass their input on, and the affine layer it comes from
     for step in steps(model):

@@ -1,17 +1,16 @@
 """Layers that are two in one, as two."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Model
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.models.graph import Step, fresh, rebuild, steps
 
 __all__ = ["split_layers"]
 
 
-def split_layers(model: Model) -> Any:
+def split_layers(model: Model) -> Model:
     """The model with each SeparableConv2D as a DepthwiseConv2D and a Conv2D of 1 x 1.
 
     The depthwise part is called ``<layer>_depthwise``; the other one keeps the name.
@@ -28,9 +27,9 @@ def split_layers(model: Model) -> Any:
     """
     if not any(step.kind == "SeparableConv2D" for step in steps(model)):
         return model
-    made: list[tuple[Any, list[Any]]] = []
+    made: list[tuple[Layer, list[NDArray[np.float32]]]] = []
 
-    def make(step: Step, sources: list[Any]) -> Any:
+    def make(step: Step, sources: list[Tensor]) -> Tensor:
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
         if step.kind != "SeparableConv2D":

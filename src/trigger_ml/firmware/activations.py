@@ -9,11 +9,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trigger_ml.core.fixed_point import FixedPoint, Rounding
+from trigger_ml.core.fixed_point import FixedPoint, IntArray, Rounding
 from trigger_ml.core.keras_types import Layer, Quantizer
 from trigger_ml.firmware.ir.bounds import Bounds
 from trigger_ml.firmware.ir.ops import Add, Conv2D, Dense, Node, Quantize, Shape
@@ -21,6 +22,9 @@ from trigger_ml.models.quantized import short
 from trigger_ml.models.quantizers import fraction_bits, hard_sigmoid, inexact, refuse
 
 __all__ = ["ADDED", "Growing", "direct", "quantize", "require_definite"]
+
+type Scale = float | NDArray[np.float64]
+"""One number for all channels, or one for each."""
 
 SIGN = FixedPoint(True, 1, 0)
 """Minus one below zero, else zero."""
@@ -71,7 +75,7 @@ class _Place:
         rounding = Rounding.TRN if floor else Rounding.RND_CONV
         return self.put(Quantize(self.called(part), (source,), dtype, rounding))
 
-    def line(self, source: str, factor: Any, summand: Any, part: str = "") -> str:
+    def line(self, source: str, factor: Scale, summand: Scale, part: str = "") -> str:
         """``factor * x + summand``, one of each for all channels or for each; they are dyadic."""
         shape = self.state.shape(source)
         channels = shape[-1]
@@ -99,7 +103,7 @@ class _Place:
         return self.line(below, -1, limit, part)
 
 
-def _dyadic(values: Any, channels: int) -> tuple[Any, FixedPoint]:
+def _dyadic(values: Scale, channels: int) -> tuple[IntArray, FixedPoint]:
     """Real numbers, one for each channel, as integers of one type: any float is one, given enough bits."""
     numbers = [Fraction(float(v)) for v in np.broadcast_to(np.asarray(values, dtype=np.float64), (channels,))]
     whole = math.lcm(*(n.denominator for n in numbers))
@@ -108,7 +112,7 @@ def _dyadic(values: Any, channels: int) -> tuple[Any, FixedPoint]:
     return integers, FixedPoint.holding(int(integers.min()), int(integers.max()), fraction)
 
 
-def _scale(place: _Place, quantizer: Quantizer) -> Any:
+def _scale(place: _Place, quantizer: Quantizer) -> Scale:
     """A quantizer's scale, one for all channels or one for each."""
     alpha = quantizer.alpha
     if alpha is None:
@@ -124,7 +128,7 @@ def _scale(place: _Place, quantizer: Quantizer) -> Any:
     return scale
 
 
-def _is_one(scale: Any) -> bool:
+def _is_one(scale: Scale) -> bool:
     return bool(np.all(np.asarray(scale) == 1))
 
 
@@ -138,7 +142,7 @@ def _bits(place: _Place, quantizer: Quantizer, source: str) -> None:
     _finish(place, source, dtype, scale, symmetric=bool(quantizer.symmetric) and keep)
 
 
-def _finish(place: _Place, source: str, dtype: FixedPoint, scale: Any, symmetric: bool) -> None:
+def _finish(place: _Place, source: str, dtype: FixedPoint, scale: Scale, symmetric: bool) -> None:
     """Conversion to a type, perhaps without its smallest integer, times a scale."""
     scaled = not _is_one(scale)
     if symmetric:
@@ -193,7 +197,7 @@ def _bound(place: _Place, bound: float, bits: int, fraction: int) -> int | None:
     return int(steps)
 
 
-def _sign(place: _Place, source: str, scale: Any, zero_one: bool = False) -> None:
+def _sign(place: _Place, source: str, scale: Scale, zero_one: bool = False) -> None:
     """Minus or plus the scale, or zero or the scale; zero counts as positive."""
     below = place.convert(source, SIGN, "below_zero", floor=True)
     place.line(below, np.asarray(scale) * (1 if zero_one else 2), scale)
@@ -231,7 +235,7 @@ def _sigmoid(place: _Place, quantizer: Quantizer, source: str) -> None:
         place.at_least(last, 1)
 
 
-QUANTIZERS: Mapping[str, Callable[[_Place, Any, str], None]] = {
+QUANTIZERS: Mapping[str, Callable[[_Place, Quantizer, str], None]] = {
     "quantized_bits": _bits,
     "quantized_relu": _relu,
     "binary": _binary,

@@ -6,13 +6,12 @@ can occur: nothing is approximated.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, Rounding, from_grid, requantize
-from trigger_ml.core.keras_types import Layer
+from trigger_ml.core.keras_types import Layer, Quantizer, Tensor
 from trigger_ml.firmware.ir.bounds import Bounds
 from trigger_ml.firmware.ir.ops import Conv2D, Dense, Lookup, Node, Quantize
 from trigger_ml.firmware.ir.ops.lookup import MAX_ENTRIES
@@ -48,7 +47,7 @@ class Curve:
     """
 
     layer: Layer
-    function: Callable[[Any], Any]
+    function: Callable[[Tensor], Tensor]
     line: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
 
@@ -158,7 +157,7 @@ def exact_table(curves: Sequence[Curve], numbers: Numbers) -> Lookup:
 
 
 def quantized_curve(
-    curves: Sequence[Curve], numbers: Numbers, layer: Layer, quantizer: Any, dtype: FixedPoint
+    curves: Sequence[Curve], numbers: Numbers, layer: Layer, quantizer: Quantizer, dtype: FixedPoint
 ) -> list[Node]:
     """Functions and the quantizer behind them, exact for every number that can occur.
 
@@ -199,11 +198,13 @@ def quantized_curve(
     return [Lookup(layer.name, (numbers.source,), dtype, numbers.low, table)]
 
 
-def _composed(lines: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    factor, summand = np.float64(1), np.float64(0)
+def _composed(
+    lines: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    factor, summand = np.ones(1), np.zeros(1)
     for a, b in lines:
         factor, summand = factor * a, summand * a + b
-    return np.atleast_1d(factor), np.atleast_1d(summand)
+    return factor, summand
 
 
 def _line(

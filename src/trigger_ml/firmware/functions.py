@@ -1,15 +1,14 @@
 """What Keras' functions of numbers, products and relabellings become in the network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trigger_ml.core.fixed_point import FixedPoint, Rounding
-from trigger_ml.core.keras_types import Layer, Quantizer
+from trigger_ml.core.keras_types import Layer, Quantizer, Tensor
 from trigger_ml.firmware.activations import direct, quantize, require_definite
 from trigger_ml.firmware.curves import Curve, curve_of, exact_table, quantized_curve
 from trigger_ml.firmware.extraction import Extraction, Padded
@@ -36,7 +35,7 @@ def behind(state: Extraction, layer: Layer, quantizer: Quantizer, tensor: Padded
         state.add(node)
 
 
-def inside(state: Extraction, layer: Layer, function: Any, source: str) -> None:
+def inside(state: Extraction, layer: Layer, function: Callable[[Tensor], Tensor], source: str) -> None:
     """The activation that a layer has inside, behind its sums."""
     name = getattr(function, "__name__", "")
     if hasattr(function, "get_config"):
@@ -85,7 +84,7 @@ def _line_of(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if type(layer).__name__ != "QBatchNormalization":
         return scale_and_offset(layer)
 
-    def quantized(values: Any, quantizer: Any) -> NDArray[np.float64]:
+    def quantized(values: Tensor, quantizer: Quantizer) -> NDArray[np.float64]:
         return np.asarray(values if quantizer is None else quantizer(values), dtype=np.float64)
 
     variance = quantized(layer.moving_variance, layer.variance_quantizer_internal)

@@ -6,7 +6,6 @@ type: a scale of its own for a channel makes that type wider, and costs nothing 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from qkeras import (
 )
 
 from trigger_ml.core.fixed_point import MAX_WIDTH, FixedPoint, IntArray
-from trigger_ml.core.keras_types import Layer, Quantizer
+from trigger_ml.core.keras_types import Layer, Quantizer, Tensor
 from trigger_ml.models.quantizers import inexact, refuse
 
 __all__ = ["QuantizedWeights", "integer_weights", "quantized_weights", "short", "weight_values"]
@@ -49,7 +48,7 @@ class QuantizedWeights:
     """
 
     role: str
-    variable: Any
+    variable: Tensor
     quantizer: Quantizer
 
 
@@ -69,13 +68,13 @@ def quantized_weights(layer: Layer) -> tuple[QuantizedWeights, ...]:
     return weights, QuantizedWeights("bias", bias, layer.bias_quantizer_internal)
 
 
-def weight_values(quantizer: Quantizer, variable: Any) -> NDArray[np.float64]:
+def weight_values(quantizer: Quantizer, variable: Tensor) -> NDArray[np.float64]:
     """What a quantizer makes of weights, with the noise of QKeras' float32."""
     return np.asarray(quantizer(variable), dtype=np.float64)
 
 
 def integer_weights(
-    layer: Layer, variable: Any, quantizer: Quantizer, role: str
+    layer: Layer, variable: Tensor, quantizer: Quantizer, role: str
 ) -> tuple[IntArray, FixedPoint]:
     """Quantized weights as integers, and their type.
 

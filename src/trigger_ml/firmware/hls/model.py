@@ -18,7 +18,7 @@ from qkeras import QActivation, QConv2D, QDense, QDepthwiseConv2D
 from trigger_ml.core.errors import MappingError
 from trigger_ml.core.fixed_point import FixedPoint, IntArray, to_float
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Layer, Tensor
+from trigger_ml.core.keras_types import Layer, Model, Quantizer, Tensor
 from trigger_ml.firmware.ir.network import Network
 from trigger_ml.firmware.ir.ops import (
     NO_PADDING,
@@ -69,7 +69,7 @@ class Twin:
         The layer that has a node's result, by the node's name.
     """
 
-    model: Any
+    model: Model
     names: dict[str, str]
 
 
@@ -80,7 +80,7 @@ class _Builder:
     network: Network
     names: dict[str, str] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    weights: list[tuple[Layer, list[Any]]] = field(default_factory=list)
+    weights: list[tuple[Layer, list[IntArray]]] = field(default_factory=list)
     count: int = 0
 
     def new(self, name: str) -> str:
@@ -110,14 +110,14 @@ def _input(twin: _Builder, node: Input) -> Tensor:
     return tf_keras.Input(node.size, name=twin.own(node))
 
 
-def _quantizer(dtype: FixedPoint, values: IntArray) -> tuple[Any, Any]:
+def _quantizer(dtype: FixedPoint, values: IntArray) -> tuple[Quantizer, Quantizer]:
     """Signed quantizer that holds the values, without negative integer bits, and the values."""
     # hls4ml makes all weights signed, and QKeras has no negative integer bits
     width = max(dtype.width + int(not dtype.signed), dtype.fraction + 1)
     return quantizer_of(FixedPoint(True, width, dtype.fraction)), to_float(values, dtype.fraction)
 
 
-def _affine(twin: _Builder, node: Affine, cls: Any, role: str, x: Tensor, **options: Any) -> Tensor:
+def _affine(twin: _Builder, node: Affine, cls: type[Layer], role: str, x: Tensor, **options: Any) -> Tensor:
     kernel_quantizer, kernel = _quantizer(node.kernel_type, node.kernel)
     bias_quantizer, bias = _quantizer(node.bias_type, node.bias)
     use_bias = bool(node.bias.any())
@@ -160,7 +160,7 @@ def _quantize(twin: _Builder, node: Quantize) -> Tensor:
     return QActivation(quantizer, name=twin.own(node))(twin.source(node))
 
 
-def _pairwise(kind: Any) -> Callable[[_Builder, Node], Tensor]:
+def _pairwise(kind: type[Layer]) -> Callable[[_Builder, Node], Tensor]:
     """A layer of two inputs for an op of any number of them."""
 
     def make(twin: _Builder, node: Node) -> Tensor:

@@ -54,7 +54,7 @@ class Arithmetic:
         From network and node; raises MappingError where no logic can be made.
     """
 
-    apply: Callable[[Any, list[Any], list[int]], Any]
+    apply: Callable[[Any, list[FVArray], list[int]], Any]
     by_cell: bool = False
     check: Callable[[Network, Any], None] = no_limits
 
@@ -71,7 +71,7 @@ def array(values: Any) -> FVArray:
     return FVArray(variables, {"binary_lut": False}, hwconf=HARDWARE)
 
 
-def _affine(node: Affine, values: list[Any], fractions: list[int]) -> Any:
+def _affine(node: Affine, values: list[FVArray], fractions: list[int]) -> FVArray:
     """``(x @ weights) << places + bias`` on integers."""
     x, places = values[0], node.accumulator_places(fractions[0])
     variables = np.asarray(x)
@@ -86,34 +86,34 @@ def _affine(node: Affine, values: list[Any], fractions: list[int]) -> Any:
     return x[~fixed] @ matrix[~fixed] + total
 
 
-def _quantize(node: Quantize, values: list[Any], fractions: list[int]) -> FVArray:
+def _quantize(node: Quantize, values: list[FVArray], fractions: list[int]) -> FVArray:
     variables = [v if isinstance(v, FVariable) else constant(v) for v in np.asarray(values[0]).ravel()]
     places = fractions[0] - node.dtype.fraction
     results = [quantize(v, places, node.dtype, node.rounding, node.overflow) for v in variables]
     return FVArray(np.array(results, dtype=object), hwconf=HARDWARE)
 
 
-def _aligned(values: list[Any], fractions: list[int]) -> list[Any]:
+def _aligned(values: list[FVArray], fractions: list[int]) -> list[FVArray]:
     """Inputs in units of the finest last bit."""
     finest = max(fractions)
     return [value * 2.0 ** (finest - fraction) for value, fraction in zip(values, fractions, strict=True)]
 
 
-def _add(node: Add, values: list[Any], fractions: list[int]) -> Any:
+def _add(node: Add, values: list[FVArray], fractions: list[int]) -> FVArray:
     first, *others = _aligned(values, fractions)
     for other in others:
         first = first + other
     return first
 
 
-def _concatenate(node: Concatenate, values: list[Any], fractions: list[int]) -> FVArray:
+def _concatenate(node: Concatenate, values: list[FVArray], fractions: list[int]) -> FVArray:
     """Wires alone. Where only some channels are looked at, an input may have none."""
     finest = max(fractions)
     parts = [v * 2.0 ** (finest - f) for v, f in zip(values, fractions, strict=True) if v.size]
     return array(np.concatenate([np.asarray(part) for part in parts], axis=-1))
 
 
-def _tree(x: FVArray, combine: Callable[[Any, Any], Any]) -> FVArray:
+def _tree(x: FVArray, combine: Callable[[FVArray, FVArray], FVArray]) -> FVArray:
     """Combine the first axis pair by pair, so that the tree is shallow."""
     rows = list(np.asarray(x))
     while len(rows) > 1:
@@ -124,29 +124,29 @@ def _tree(x: FVArray, combine: Callable[[Any, Any], Any]) -> FVArray:
     return FVArray(np.array(rows[0], dtype=object), hwconf=HARDWARE)
 
 
-def _maximum(node: Node, values: list[Any], fractions: list[int]) -> FVArray:
+def _maximum(node: Node, values: list[FVArray], fractions: list[int]) -> FVArray:
     return _tree(values[0], lambda a, b: a.max_of(b))
 
 
-def _sum(node: Node, values: list[Any], fractions: list[int]) -> FVArray:
+def _sum(node: Node, values: list[FVArray], fractions: list[int]) -> FVArray:
     return _tree(values[0], operator.add)
 
 
-def _multiply(node: Multiply, values: list[Any], fractions: list[int]) -> FVArray:
+def _multiply(node: Multiply, values: list[FVArray], fractions: list[int]) -> FVArray:
     """Products; the second factor may have fewer values."""
     first, second = np.broadcast_arrays(*(np.asarray(array(v)) for v in values))
     products = [product(a, b) for a, b in zip(first.ravel(), second.ravel(), strict=True)]
     return array(np.array(products, dtype=object).reshape(first.shape))
 
 
-def _lookup(node: Lookup, values: list[Any], fractions: list[int]) -> FVArray:
+def _lookup(node: Lookup, values: list[FVArray], fractions: list[int]) -> FVArray:
     variables = np.asarray(array(values[0]))
     rows = node.rows
     results = [tabulated(v, rows[i % len(rows)], node.low) for i, v in enumerate(variables.ravel())]
     return array(np.array(results, dtype=object).reshape(variables.shape))
 
 
-def _pass(node: Node, values: list[Any], fractions: list[int]) -> Any:
+def _pass(node: Node, values: list[FVArray], fractions: list[int]) -> FVArray:
     return values[0]
 
 
@@ -170,7 +170,7 @@ ARITHMETIC = Registry[Arithmetic](
 )
 
 
-def apply(node: Node, values: list[Any], fractions: list[int]) -> Any:
+def apply(node: Node, values: list[FVArray], fractions: list[int]) -> Any:
     """One node on one position.
 
     Parameters
