@@ -3,7 +3,7 @@
 NEEDED = {
     "compress": ("simulate", "train", "compress"),
     "verify": ("simulate", "train", "compress", "build", "verify"),
-    "evaluate": ("simulate", "train", "compress", "control", "trees", "evaluate"),
+    "evaluate": ("simulate", "train", "compress", "control", "trees", "post_training", "evaluate"),
 }
 
 

@@ -151,6 +151,6 @@ def test_the_map_waits_while_its_average_is_made():
 
 
 def test_hls4ml_is_refused_with_the_reason():
-    twin, network = compressed("dual")
+    _, network = compressed("dual")
     with pytest.raises(MappingError, match=r"layer se_\w+ \((lookup|multiply)\): hls4ml .*firmware.rtl"):
-        preflight(twin, network, HlsConfig())
+        preflight(network, HlsConfig())

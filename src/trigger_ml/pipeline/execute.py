@@ -70,6 +70,9 @@ def _order(goals: tuple[str, ...], offline: bool) -> list[Stage]:
 
 
 def _offline(run: RunDirectory) -> bool:
+    """Whether a run was configured to end without firmware; one that was never begun says nothing."""
+    if not run.manifest_path.exists():
+        return False
     return "firmware" in (config := run.manifest().get("config", {})) and config["firmware"] is None
 
 
