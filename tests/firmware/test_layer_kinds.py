@@ -201,7 +201,7 @@ def one(make, size=(6, 5, 2)):
             "curve .*no fixed-point",
         ),
         (lambda x: K.Activation("tanh", name="end")(dense(K.Flatten()(x), 1, "out")), "layer end .*logit"),
-        (lambda x: K.Activation("softplus", name="end")(dense(K.Flatten()(x), 2, "out")), "layer end .*logit"),
+        (lambda x: K.Activation("elu", name="end")(dense(K.Flatten()(x), 2, "out")), "layer end .*logit"),
         (lambda x: K.Multiply(name="squared")([x, x]), "layer squared .*with itself"),
         (lambda x: K.Multiply(name="outer")([conv(x, filters=1), K.GlobalMaxPooling2D()(x)]), "outer .*x 5"),
         (lambda x: K.Permute((2, 1, 3), name="turned")(x), "layer turned .*another order"),

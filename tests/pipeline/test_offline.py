@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ctapipe.io import read_table
 from rich.console import Console
 from scipy.special import logit
 
@@ -17,6 +16,7 @@ from trigger_ml.core.documents.obstacles import OBSTACLES
 from trigger_ml.core.documents.sizes import SIZES
 from trigger_ml.core.errors import ConfigError, InputError, MappingError
 from trigger_ml.core.run import RunDirectory
+from trigger_ml.events.predictions import read_answers
 from trigger_ml.firmware.extract import extract
 from trigger_ml.models.batches import predict
 from trigger_ml.models.files import load_model
@@ -106,7 +106,7 @@ def test_it_is_pruned_judged_and_sized_without_firmware(run: Path) -> None:
     for gone in (layout.NETWORK, layout.EMULATOR, layout.FIRMWARE, layout.VERIFICATION, layout.RESOURCES):
         assert not (run / gone).exists()
     compressed = read(run / layout.MODEL_SUMMARY, MODEL_SUMMARY).compressed
-    pruned = [layer for layer in compressed.layer_sparsity if layer.asked]
+    pruned = [layer for layer in compressed.sparsity_by_layer if layer.asked]
     assert {layer.asked for layer in pruned} >= {0.8}
     for layer in pruned:
         assert layer.sparsity >= layer.asked - 1 / layer.weights
@@ -126,9 +126,8 @@ def test_predictions_are_those_of_the_quantized_model(run: Path, judged: Experim
     test = sample.dataset[sample.splits.test]
     gammas = test.file_index == 0
     expected = predict(model, test.counts[gammas], 16)[:, 0]
-    group = "/dl2/event/telescope/classification/trigger_ml_compressed/tel_001"
-    table = read_table(run / "predictions/compressed/gamma.dl2.h5", group)
-    found = dict(zip(table["event_id"].tolist(), table["trigger_ml_compressed_tel_prediction"], strict=True))
+    table = read_answers(run / "predictions/compressed/gamma.dl2.h5", "type", "trigger_ml_compressed")
+    found = dict(zip(table["event_id"].tolist(), table["prediction"], strict=True))
     names = test.event_id[gammas].tolist()
     np.testing.assert_allclose([logit(found[name]) for name in names], expected, atol=1e-4)
 
