@@ -13,7 +13,7 @@ its end, and one with none is zero.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, override
+from typing import override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from trigger_ml.compression.learned_layers import (
 )
 from trigger_ml.core.fixed_point import FixedPoint
 from trigger_ml.core.keras2 import tf, tf_keras
-from trigger_ml.core.keras_types import Layer, Model
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.models.constraints import KernelRule
 from trigger_ml.models.graph import Step, fresh, rebuild
 from trigger_ml.models.quantized import quantized_weights
@@ -117,7 +117,7 @@ def learner(
     learning = steering is not None
     made: dict[str, Layer] = {}
 
-    def make(step: Step, sources: list[Any]) -> Any:
+    def make(step: Step, sources: list[Tensor]) -> Tensor:
         layer = step.layer
         if step.kind == "InputLayer":
             return tf_keras.Input(layer.input_shape[0][1:], name=step.name)
@@ -202,7 +202,7 @@ def bits_of(model: Model) -> Bits:
     )
 
 
-def exported(model: Model, twin: Model) -> Any:
+def exported(model: Model, twin: Model) -> Model:
     """The quantized model that a model with learned bits stands for: the same function, number for number.
 
     Parameters
@@ -216,9 +216,9 @@ def exported(model: Model, twin: Model) -> Any:
     tf_keras.Model
         QKeras; each layer's weights lie on the coarsest grid that holds them all.
     """
-    made: list[tuple[Layer, list[Any]]] = []
+    made: list[tuple[Layer, list[NDArray[np.float32]]]] = []
 
-    def make(step: Step, sources: list[Any]) -> Any:
+    def make(step: Step, sources: list[Tensor]) -> Tensor:
         x = sources if len(sources) > 1 else (sources[0] if sources else None)
         if step.kind == "InputLayer":
             return tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
@@ -247,7 +247,7 @@ def _holding(integers: NDArray[np.int64], fraction: int) -> FixedPoint:
     return FixedPoint(True, max(2, width, fraction + 1), fraction)
 
 
-def _requantized(layer: Layer, dtype: FixedPoint) -> Any:
+def _requantized(layer: Layer, dtype: FixedPoint) -> Layer:
     """An unbuilt copy of a QKeras layer with another type of its kernel."""
     (kernel, *_) = quantized_weights(layer)
     hexagonal = isinstance(kernel.variable.constraint, KernelRule) and kernel.variable.constraint.hexagonal
@@ -270,21 +270,21 @@ class Budgeted(tf_keras.Model):  # type: ignore[misc]
     steering : Steering or None
     """
 
-    def __init__(self, inputs: Any, outputs: Any, steering: Steering | None) -> None:
+    def __init__(self, inputs: Tensor, outputs: Tensor, steering: Steering | None) -> None:
         super().__init__(inputs=inputs, outputs=outputs)
         self.steering = steering
         self.steered = [
             layer for layer in self.layers if isinstance(layer, (LearnedWeights, LearnedActivation))
         ]
 
-        def state(name: str, value: float) -> Any:
+        def state(name: str, value: float) -> Tensor:
             return tf.Variable(value, trainable=False, name=name, dtype=tf.float32)
 
         # variables, so that an interrupted training goes on from where it was
         self.offset, self.first = state("offset", 0.0), state("first", 0.0)
         self.integrated = state("integrated", START)
 
-    def lut(self) -> Any:
+    def lut(self) -> Tensor:
         """Lookup tables expected of the network as it is, a scalar with a gradient to the bits."""
         total = tf.identity(self.offset)
         for layer in self.steered:
@@ -306,7 +306,7 @@ class Budgeted(tf_keras.Model):  # type: ignore[misc]
         if float(self.first.numpy()) == 0.0:
             self.first.assign(float(hardware.lut))
 
-    def line(self) -> Any:
+    def line(self) -> Tensor:
         """Lookup tables that the network should have at this step."""
         assert self.steering is not None
         aim = self.steering.aim * self.steering.lut
@@ -315,7 +315,7 @@ class Budgeted(tf_keras.Model):  # type: ignore[misc]
         first = tf.maximum(self.first, aim)
         return tf.exp((1.0 - fallen) * tf.math.log(first) + fallen * math.log(aim))
 
-    def pressure(self, lut: Any) -> Any:
+    def pressure(self, lut: Tensor) -> Tensor:
         """Factor of the cost over the budget in the loss; moves the controller on."""
         assert self.steering is not None
         error = tf.clip_by_value(tf.math.log(tf.maximum(lut, 1.0) / self.line()), -0.3, 0.3)
@@ -327,7 +327,7 @@ class Budgeted(tf_keras.Model):  # type: ignore[misc]
         return tf.exp(self.integrated) * tf.where(pushed > 0, tf.exp(pushed), tf.maximum(1 + pushed, -1.0))
 
     @override
-    def train_step(self, data: Any) -> Any:
+    def train_step(self, data: tuple[Tensor, ...]) -> Tensor:
         if self.steering is None:
             return super().train_step(data)
         x, y = data

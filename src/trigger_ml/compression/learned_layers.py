@@ -26,11 +26,11 @@ class FractionRule(tf_keras.constraints.Constraint):  # type: ignore[misc]
     def __init__(self, low: float, high: float, step: float) -> None:
         self.low, self.high, self.step = low, high, step
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: Tensor) -> Tensor:
         """The nearest allowed numbers."""
         return tf.clip_by_value(w, self.low, self.high)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Arguments of the constructor."""
         return {"low": self.low, "high": self.high, "step": self.step}
 
@@ -68,7 +68,7 @@ class LearnedWeights(tf_keras.layers.Layer):  # type: ignore[misc]
         self.bias_quantizer = bias_quantizer
 
     @override
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
         fraction, alive, rule, learning = self.start
         self.fraction = self.add_weight(
@@ -81,20 +81,20 @@ class LearnedWeights(tf_keras.layers.Layer):  # type: ignore[misc]
         )  # fmt: skip
         self.slope = self.add_weight(name="slope", shape=(), trainable=False, initializer="zeros")
 
-    def quantized(self) -> Any:
+    def quantized(self) -> Tensor:
         """The kernel as firmware has it."""
         return rounded(getattr(self, self.kernel_name) * self.alive, self.fraction)
 
-    def digits(self) -> Any:
+    def digits(self) -> Tensor:
         """Signed digits of all weights, a scalar; with a gradient to the fraction bits."""
         return tf.reduce_sum(signed_digits(self.quantized(), self.fraction))
 
-    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Any:
+    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """The layer's sums without the bias."""
         raise NotImplementedError
 
     @override
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return tf.nn.bias_add(self.multiplied(inputs, self.quantized()), self.bias_quantizer(self.bias))
 
 
@@ -102,7 +102,7 @@ class LearnedConv2D(LearnedWeights, tf_keras.layers.Conv2D):  # type: ignore[mis
     """A convolution."""
 
     @override
-    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Any:
+    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return self.convolution_op(inputs, kernel)
 
 
@@ -110,7 +110,7 @@ class LearnedConv1D(LearnedWeights, tf_keras.layers.Conv1D):  # type: ignore[mis
     """A convolution along one axis."""
 
     @override
-    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Any:
+    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return self.convolution_op(inputs, kernel)
 
 
@@ -118,7 +118,7 @@ class LearnedDense(LearnedWeights, tf_keras.layers.Dense):  # type: ignore[misc]
     """A dense layer."""
 
     @override
-    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Any:
+    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return tf.matmul(inputs, kernel)
 
 
@@ -128,7 +128,7 @@ class LearnedDepthwiseConv2D(LearnedWeights, tf_keras.layers.DepthwiseConv2D):  
     kernel_name = "depthwise_kernel"
 
     @override
-    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Any:
+    def multiplied(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         strides = (1, *self.strides, 1)
         return tf.nn.depthwise_conv2d(inputs, kernel, strides, self.padding.upper())
 
@@ -159,7 +159,7 @@ class LearnedActivation(tf_keras.layers.Layer):  # type: ignore[misc]
         self.first = float(dtype_.fraction)
 
     @override
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.fraction = self.add_weight(
             name="fraction", shape=(), trainable=self.learning, constraint=self.rule,
             initializer=tf_keras.initializers.Constant(self.first),
@@ -179,7 +179,7 @@ class LearnedActivation(tf_keras.layers.Layer):  # type: ignore[misc]
         return FixedPoint(self.fixed.signed, fraction + self.integer + int(self.fixed.signed), fraction)
 
     @override
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return saturated(inputs, self.fraction, self.integer, self.fixed.signed)
 
 

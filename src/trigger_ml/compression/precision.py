@@ -7,7 +7,6 @@ the derivative of a step function; to ``x`` itself rounding passes the gradient 
 """
 
 import math
-from typing import Any
 
 from trigger_ml.core.keras2 import tf
 from trigger_ml.core.keras_types import Tensor
@@ -20,13 +19,13 @@ SLOPES = (0.0, 1.0, 0.5, 0.25, 0.375)
 magnitudes of 0, 1, 2, ... bits; one third from there on."""
 
 
-def power_of_two(exponent: Tensor) -> Any:
+def power_of_two(exponent: Tensor) -> Tensor:
     """``2**exponent`` for whole exponents from -126 to 127: exactly, which ``pow`` does not promise."""
     return tf.bitcast((tf.cast(exponent, tf.int32) + 127) * 2**23, tf.float32)
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def rounded(values: Tensor, fraction: Tensor) -> Any:
+def rounded(values: Tensor, fraction: Tensor) -> Tensor:
     """Values as multiples of ``2**-round(fraction)``, halves to even.
 
     Parameters
@@ -37,13 +36,13 @@ def rounded(values: Tensor, fraction: Tensor) -> Any:
     whole = tf.round(fraction)
     result = tf.round(values * power_of_two(whole)) * power_of_two(-whole)
 
-    def gradient(upstream: Tensor) -> tuple[Any, Any]:
+    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
         return upstream, upstream * LN2 * (values - result)
 
     return result, gradient
 
 
-def saturated(values: Tensor, fraction: Tensor, integer: int, signed: bool) -> Any:
+def saturated(values: Tensor, fraction: Tensor, integer: int, signed: bool) -> Tensor:
     """Values of a layer in a fixed-point type of ``round(fraction)`` fraction bits, halves to even.
 
     Parameters
@@ -57,13 +56,13 @@ def saturated(values: Tensor, fraction: Tensor, integer: int, signed: bool) -> A
     low, bound = (-(2.0**integer) if signed else 0.0), 2.0**integer
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def quantize(values: Tensor, fraction: Tensor) -> Any:
+    def quantize(values: Tensor, fraction: Tensor) -> Tensor:
         whole = tf.round(fraction)
         last = power_of_two(-whole)
         high = bound - last
         result = tf.clip_by_value(tf.round(values * power_of_two(whole)) * last, low, high)
 
-        def gradient(upstream: Tensor) -> tuple[Any, Any]:
+        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
             inside = tf.logical_and(values >= low, values <= high)
             # beyond the range the result is its end, which moves with the last bit
             moved = tf.where(inside, values - result, tf.where(values > high, last, 0.0))
@@ -76,7 +75,7 @@ def saturated(values: Tensor, fraction: Tensor, integer: int, signed: bool) -> A
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def signed_digits(values: Tensor, fraction: Tensor) -> Any:
+def signed_digits(values: Tensor, fraction: Tensor) -> Tensor:
     """Non-zero digits of values in canonical signed form: what adders a multiplication takes.
 
     A digit more or less is no smooth function of the bits; as derivative stands what one bit is worth in the
@@ -95,7 +94,7 @@ def signed_digits(values: Tensor, fraction: Tensor) -> Any:
     integers = tf.cast(tf.round(tf.abs(values) * power_of_two(tf.round(fraction))), tf.int32)
     digits = tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(integers, 3 * integers))
 
-    def gradient(upstream: Tensor) -> tuple[Any, Any]:
+    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
         bits = sum(tf.cast(integers >= 2**place, tf.int32) for place in range(len(SLOPES)))
         slope = tf.gather(tf.constant([*SLOPES, 1 / 3], tf.float32), bits)
         return tf.zeros_like(values), upstream * slope

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trigger_ml.core.config import ModelConfig
 from trigger_ml.core.errors import MappingError
@@ -31,13 +30,13 @@ class Family:
     """
 
     name: str
-    backbone: Callable[[Any, ModelConfig], Any]
-    head: Callable[[Any, ModelConfig, Task], Any] = add_head
+    backbone: Callable[[Tensor, ModelConfig], Tensor]
+    head: Callable[[Tensor, ModelConfig, Task], Tensor] = add_head
 
 
 def trained_backbone(
     path: Path, until: str, *, frozen: bool = True, scale: float | tuple[float, ...] = 1.0
-) -> Callable[[Any, ModelConfig], Any]:
+) -> Callable[[Tensor, ModelConfig], Tensor]:
     """The first layers of a trained model as the backbone of a family.
 
     Parameters
@@ -62,7 +61,7 @@ def trained_backbone(
         When it is called: if the model has no such layer, or takes another input.
     """
 
-    def backbone(counts: Tensor, _: ModelConfig) -> Any:
+    def backbone(counts: Tensor, _: ModelConfig) -> Tensor:
         # a family is known before its file has to be there
         from trigger_ml.models.files import load_model
         from trigger_ml.models.front import fold_front
@@ -71,7 +70,7 @@ def trained_backbone(
         if tuple(model.input_shape[1:]) != tuple(counts.shape[1:]):
             why = f"takes images of shape {model.input_shape[1:]}, the events have {tuple(counts.shape[1:])}"
             raise MappingError(str(path), why, "Use events of the model's camera and channels")
-        tensors: dict[str, Any] = {}
+        tensors: dict[str, Tensor] = {}
         for step in steps(model):
             if step.kind == "InputLayer":
                 tensors[step.name] = counts

@@ -5,10 +5,12 @@ costs, and nothing is ever made of it.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trigger_ml.core.keras2 import tf_keras
-from trigger_ml.core.keras_types import Model, Tensor
+from trigger_ml.core.keras_types import Layer, Model, Tensor
 from trigger_ml.models.graph import Step, fresh, rebuild
 
 __all__ = ["stand_in", "with_stand_ins"]
@@ -16,7 +18,7 @@ __all__ = ["stand_in", "with_stand_ins"]
 Shape = tuple[int, ...]
 
 
-def stand_in(name: str, sources: Sequence[Tensor], shape: Shape) -> Any:
+def stand_in(name: str, sources: Sequence[Tensor], shape: Shape) -> Tensor:
     """A tensor of a shape, made from others by what firmware has.
 
     Parameters
@@ -52,7 +54,7 @@ def stand_in(name: str, sources: Sequence[Tensor], shape: Shape) -> Any:
     return tf_keras.layers.Dense(shape[0], name=name)(source)
 
 
-def with_stand_ins(model: Model, names: Collection[str]) -> tuple[Any, set[str]]:
+def with_stand_ins(model: Model, names: Collection[str]) -> tuple[Model, set[str]]:
     """A model with stand-ins for some of its layers, cut where there can be none.
 
     Parameters
@@ -70,11 +72,11 @@ def with_stand_ins(model: Model, names: Collection[str]) -> tuple[Any, set[str]]
         Layers behind a cut.
     """
     lost: set[str] = set()
-    tensors: dict[str, Any] = {}
+    tensors: dict[str, Tensor] = {}
     read: set[str] = set()
-    made: list[tuple[Any, list[Any]]] = []
+    made: list[tuple[Layer, list[NDArray[np.float32]]]] = []
 
-    def make(step: Step, _: list[Any]) -> Any:
+    def make(step: Step, _: list[Tensor]) -> Tensor:
         if step.kind == "InputLayer":
             tensors[step.name] = tf_keras.Input(step.layer.input_shape[0][1:], name=step.name)
             return tensors[step.name]

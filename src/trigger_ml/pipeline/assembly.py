@@ -19,6 +19,9 @@ from trigger_ml.pipeline.parts import Part
 
 __all__ = ["Selection", "Written", "assemble"]
 
+type Column = NDArray[Any]
+"""Of a table: each has a type of its own."""
+
 IDS = ("obs_id", "event_id", "tel_id")
 ROWS = 65_536
 """Rows written together."""
@@ -103,10 +106,10 @@ def _observation(files: Mapping[int, FileState], number: int, obs_id: int) -> in
 
 def _joined(
     files: Mapping[int, FileState], cluster: Sequence[_Place]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Column], dict[str, Column]]:
     """Columns of some parts one after the other, and the images that they keep with their rows."""
-    columns: dict[str, list[NDArray[Any]]] = {}
-    images: dict[str, list[NDArray[Any]]] = {}
+    columns: dict[str, list[Column]] = {}
+    images: dict[str, list[Column]] = {}
     events = 0
     for place in cluster:
         part = Part.read(files[place.file].parts.path(place.part))
@@ -128,7 +131,7 @@ def _joined(
     )
 
 
-def _require_once(columns: Mapping[str, Any], files: Mapping[int, FileState]) -> None:
+def _require_once(columns: Mapping[str, Column], files: Mapping[int, FileState]) -> None:
     """Refuse events that are there twice: in one output they could not be told apart.
 
     Raises
@@ -197,8 +200,8 @@ def assemble(
 
 def _append(
     file: AnswersFile,
-    columns: Mapping[str, Any],
-    images: Mapping[str, Any],
+    columns: Mapping[str, Column],
+    images: Mapping[str, Column],
     selection: Selection,
     written: Written,
 ) -> None:
@@ -232,7 +235,9 @@ def _append(
         file.append_images({name: columns[name][pictured] for name in IDS}, images["image"][at], times)
 
 
-def _whole_array_events(columns: Mapping[str, Any], order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _whole_array_events(
+    columns: Mapping[str, Column], order: NDArray[np.int64]
+) -> Iterator[NDArray[np.int64]]:
     """The rows in their order, about so many at a time that no array event is divided."""
     obs_id, event_id = columns["obs_id"][order], columns["event_id"][order]
     ends = np.append(np.flatnonzero((np.diff(obs_id) != 0) | (np.diff(event_id) != 0)) + 1, len(order))
