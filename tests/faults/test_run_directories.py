@@ -99,6 +99,17 @@ def test_folders_that_are_no_run(product: Product, tmp_path: Path, config: Path)
         product.refuses("train", config, "--run", tmp_path / name, naming=tmp_path / "file")
 
 
+def test_what_the_trigger_verbs_are_given(product: Product, tmp_path: Path) -> None:
+    """No run whose clocks could be read, no raw file whose trigger could be compared."""
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "none"):
+        product.refuses("queue", tmp_path / name, naming=tmp_path / name)
+    for name, content in (("text.fits.fz", b"no file of a camera"), ("nothing.fits.fz", b"")):
+        (tmp_path / name).write_bytes(content)
+        product.refuses("hardware-check", tmp_path / name, naming=tmp_path / name)
+    product.refuses("hardware-check", tmp_path / "none.fits.fz", naming=tmp_path / "none.fits.fz")
+
+
 def test_a_file_where_a_stage_writes_its_folder(
     product: Product, run: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
